@@ -1,0 +1,73 @@
+"""Every event that crosses a service boundary, and who consumes it.
+
+Events carry ids, never a patient's words: a consumer looks up what it needs. Fields may be
+added; anything else needs a new version of the topic.
+"""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Event(BaseModel):
+    """A fact, frozen and in the past tense; `topic` is `medbot.<service>.<noun>.<verb>.v<n>`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    topic: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """Events with the same key are first delivered in the order in which they were emitted."""
+        raise NotImplementedError
+
+
+class UserRegistered(Event):
+    """Somebody has an account now."""
+
+    topic: ClassVar[str] = "medbot.auth.user.registered.v1"
+
+    user_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.user_id)
+
+
+class MessageCreated(Event):
+    """A message of a conversation is complete: a person's at once, a reply when it has ended."""
+
+    topic: ClassVar[str] = "medbot.conversation.message.created.v1"
+
+    conversation_id: UUID
+    message_id: UUID
+    seq: int = Field(ge=1, description="place of the message in its conversation")
+
+    @property
+    def key(self) -> str:
+        return str(self.conversation_id)
+
+
+class Envelope(BaseModel):
+    """An event on its way: CloudEvents 1.0 in JSON, with the W3C trace context as extension."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: UUID
+    type: str = Field(max_length=200)
+    source: str = Field(max_length=100)
+    subject: str = Field(max_length=200)
+    time: datetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = Field(default=None, max_length=100)
+    data: dict[str, object]
+
+
+SUBSCRIPTIONS: dict[str, tuple[type[Event], ...]] = {
+    "conversation": (UserRegistered,),
+}
+"""Durable queue → the events that reach it. Both buses declare every queue before they publish,
+so a consumer that starts last misses nothing."""

@@ -1,0 +1,107 @@
+"""Settings: one frozen class a service, read from the environment inside the lifespan.
+
+A value that cannot be used stops the start with one line that names it.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from kit.errors import Misconfigured
+
+
+def home() -> Path:
+    """The folder that holds `database/migrations` and `library`: above here, or above the
+    working directory (an installed copy)."""
+    for start in (Path.cwd(), Path(__file__).resolve().parent):
+        for folder in (start, *start.parents):
+            if (folder / "database" / "migrations").is_dir():
+                return folder
+    raise Misconfigured("the folder database/migrations was not found; start inside the project")
+
+
+def _env_files() -> tuple[Path, ...]:
+    """`.env.local` of the root, then the working directory's own, which wins."""
+    return (home() / ".env.local", Path.cwd() / ".env.local")
+
+
+class Settings(BaseSettings):
+    """What every service reads. Field names in lower case are the environment's names."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    database_url: SecretStr | None = None
+    database_direct_url: SecretStr | None = None
+    data_dir: Path = Field(default_factory=lambda: home() / ".medbot")
+    service_token_secret: SecretStr | None = Field(default=None, min_length=32)
+    auth_service_url: str = "http://127.0.0.1:8001"
+    conversation_service_url: str = "http://127.0.0.1:8002"
+    debug: bool = False
+    log_format: Literal["json", "console"] = "json"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the one under `data_dir`."""
+        return self.database_url is None
+
+    def service_secret(self) -> str:
+        """The secret that signs service tokens: from the environment or, with the embedded
+        database alone, made at the first start and kept under `data_dir`."""
+        if self.service_token_secret is not None:
+            return self.service_token_secret.get_secret_value()
+        if not self.embedded:
+            raise Misconfigured("SERVICE_TOKEN_SECRET must be set when DATABASE_URL is set")
+        return _kept_secret(self.data_dir / "service-token.key")
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+"""For values such as `CORS_ORIGINS=http://a,http://b`; the class splits them in a validator."""
+
+
+def split_commas(value: object) -> object:
+    """`"a, b"` → `("a", "b")`; anything else is left for pydantic to judge."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(settings: type[S]) -> S:
+    """Reads the environment and the `.env.local` files.
+
+    Raises:
+        Misconfigured: one line that names the value.
+    """
+    try:
+        return settings(_env_file=_env_files())
+    except ValidationError as refused:
+        first = refused.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else settings.__name__
+        raise Misconfigured(f"{name}: {first['msg']}") from None
+
+
+def _kept_secret(path: Path) -> str:
+    """Reads the secret at `path`, made by whichever process comes first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first, and its secret holds for all
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
