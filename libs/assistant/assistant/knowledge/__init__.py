@@ -1,0 +1,1 @@
+"""What the assistant knows: cards and larger corpora, cut into passages, indexed and searched."""
