@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import httpx
 import jwt
-import structlog
 
+from kit import logs
 from kit.errors import ServiceUnavailable
 
 MAX_AGE = 600.0
@@ -18,7 +18,7 @@ COOL_DOWN = 5.0
 # The algorithm follows from the key's own type, never from what a token says of itself.
 ALGORITHMS = {("EC", "P-256"): "ES256", ("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA"}
 
-log = structlog.get_logger()
+_log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ def _key(entry: Any) -> Key | None:
     if algorithm is None or entry.get("alg", algorithm) != algorithm or not isinstance(kid, str):
         return None
     if "d" in entry:
-        log.warning("jwks.private_key_refused")
+        _log.warning("jwks.private_key_refused")
         return None
     try:
         material = jwt.PyJWK.from_dict(dict(entry), algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError):
-        log.warning("jwks.key_refused")
+        _log.warning("jwks.key_refused")
         return None
     return Key(kid, algorithm, material)
 
@@ -139,6 +139,6 @@ class RemoteKeys:
                 answer.raise_for_status()
                 self._keys = parse(answer.json())
             except (httpx.HTTPError, ValueError) as failed:
-                log.warning("jwks.fetch_failed", error=type(failed).__name__)
+                _log.warning("jwks.fetch_failed", **logs.failure(failed))
             self._tried = self._clock().timestamp()
             self._fetches += 1

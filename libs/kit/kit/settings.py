@@ -3,6 +3,7 @@
 A value that cannot be used stops the start with one line that names it.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -96,12 +97,7 @@ def _kept_secret(path: Path) -> str:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))
-        try:
+        with contextlib.suppress(FileExistsError):  # the first process's secret holds for all
             os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first, and its secret holds for all
-        finally:
-            draft.unlink()
+        draft.unlink()
     return path.read_text().strip()
-
-

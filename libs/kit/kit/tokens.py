@@ -10,9 +10,9 @@ from uuid import UUID
 
 import httpx
 import jwt
-import structlog
 from contracts.sessions import EndedSessions
 
+from kit import logs
 from kit.errors import InvalidToken
 from kit.identity import Actor, Role
 from kit.jwks import Key, Keys, LocalKeys, RemoteKeys
@@ -34,7 +34,7 @@ LATEST = 253_402_300_800  # the year 10000, in seconds since 1970
 Clock = Callable[[], datetime]
 FetchEnded = Callable[[int], Awaitable[EndedSessions]]
 
-log = structlog.get_logger()
+_log = logs.get(__name__)
 _jws = jwt.PyJWS(
     algorithms=["ES256", "RS256", "EdDSA", "HS256"], options={"enforce_minimum_key_length": True}
 )
@@ -120,7 +120,7 @@ class Verifier:
             try:
                 page = await fetch(cursor)
             except Exception as failed:  # whatever it is, the watch must not end
-                log.warning("sessions.poll_failed", error=type(failed).__name__)
+                _log.warning("sessions.poll_failed", **logs.failure(failed))
             else:
                 self.ended(page.session_ids)
                 cursor, more = page.cursor, page.more

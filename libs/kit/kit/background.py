@@ -1,0 +1,39 @@
+"""Tasks that live as long as a service; one that ends by itself is logged and started again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from kit import logs
+
+RESTART_AFTER = 1.0
+
+_log = logs.get(__name__)
+
+
+@asynccontextmanager
+async def running(**tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Runs every task until the block is left."""
+    started = [asyncio.create_task(_for_ever(name, task)) for name, task in tasks.items()]
+    try:
+        yield
+    finally:
+        for task in started:
+            task.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
+
+
+async def _for_ever(name: str, task: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await task()
+        except Exception as error:  # whatever ended it, the next round starts afresh
+            _log.error("background.failed", task=name, **logs.failure(error))
+        await asyncio.sleep(RESTART_AFTER)
+
+
+async def every(seconds: float, step: Callable[[], Awaitable[object]]) -> None:
+    """Calls `step` again and again; for use inside `running`."""
+    while True:
+        await step()
+        await asyncio.sleep(seconds)

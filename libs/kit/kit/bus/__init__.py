@@ -1,0 +1,42 @@
+"""The bus port: durable queues, each with one active consumer, retries and a dead end.
+
+`postgres` is the embedded implementation. Another one has the same two halves: a `Publisher` for
+the relay, and `consume`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from contracts.events import Envelope
+
+from kit.database import Tx
+from kit.outbox import Publisher
+
+Handler = Callable[[Envelope], Awaitable[None]]
+"""Has its effect and its inbox row in one transaction of its own. Raising means: again, later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """`delays` are the seconds before the second, third … attempt; after the last: dead letter."""
+
+    delays: tuple[float, ...] = (1, 5, 30, 120, 600)
+
+
+class Bus(Publisher, Protocol):
+    """Both halves of a bus."""
+
+    async def consume(self, queue: str, handler: Handler) -> None:
+        """Hands the events of `queue` to `handler`, in order on first delivery, until cancelled."""
+        ...
+
+
+async def first_time(tx: Tx, queue: str, envelope: Envelope) -> bool:
+    """Whether this event has not had its effect yet; the answer is kept with the effect."""
+    done = await tx.execute(
+        "insert into medbot.inbox (queue, event_id) values ($1, $2) on conflict do nothing",
+        queue,
+        envelope.id,
+    )
+    return done.endswith(" 1")

@@ -1,0 +1,139 @@
+"""PostgreSQL: a pool, and the one way to use it, a transaction opened for an `Actor`.
+
+The service login owns no table and inherits nothing. Inside the transaction it becomes
+`medbot_app` and carries the actor's claims, and row-level security does the rest. Every setting
+is local to the transaction, so a transaction pooler may stand in between.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from kit.errors import Misconfigured, ServiceUnavailable
+from kit.identity import Actor
+
+if TYPE_CHECKING:
+    Tx = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Tx = asyncpg.pool.PoolConnectionProxy
+"""A connection inside a transaction that speaks for an actor."""
+
+Clock = Callable[[], datetime]
+
+ACQUIRE_WITHIN = 5.0
+"""Seconds to wait for a free connection before answering that the database is not available."""
+
+STATEMENT_WITHIN = 30.0
+"""Seconds after which a statement is given up."""
+
+_BECOME = (
+    "select set_config('role', 'medbot_app', true), set_config('request.jwt.claims', $1, true)"
+)
+
+
+def utc_now() -> datetime:
+    """The clock of the product; tests pass their own."""
+    return datetime.now(UTC)
+
+
+class Database:
+    """A pool of connections under the service login."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", url: str) -> None:
+        self.pool = pool
+        self.url = url
+
+    @asynccontextmanager
+    async def transaction(self, actor: Actor) -> AsyncIterator[Tx]:
+        """Commits on leaving the block, rolls back on an exception.
+
+        Raises:
+            ServiceUnavailable: no connection could be had in time.
+        """
+        connection = await self._acquire()
+        try:
+            async with connection.transaction():
+                await connection.execute(_BECOME, actor.claims())
+                yield connection
+        finally:
+            await self.pool.release(connection, timeout=ACQUIRE_WITHIN)
+
+    async def _acquire(self) -> Tx:
+        try:
+            return await self.pool.acquire(timeout=ACQUIRE_WITHIN)
+        except CONNECTION_ERRORS as error:
+            raise ServiceUnavailable("The database is not available now.") from error
+
+    async def ping(self) -> None:
+        """Raises when a statement cannot be run now."""
+        connection = await self._acquire()
+        try:
+            await connection.execute("select 1")
+        finally:
+            await self.pool.release(connection)
+
+
+CONNECTION_ERRORS = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    FileNotFoundError,
+    TimeoutError,
+)
+"""What a database that is down, restarting or full makes asyncpg raise."""
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, *, application: str, min_size: int = 1, max_size: int = 10
+) -> AsyncIterator[Database]:
+    """Opens a pool on `url` (the service login's).
+
+    Raises:
+        Misconfigured: the address cannot be parsed, or the login is refused.
+    """
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=min_size,
+            max_size=max_size,
+            command_timeout=STATEMENT_WITHIN,
+            statement_cache_size=0 if behind_pooler(url) else 200,
+            server_settings={"application_name": application},
+            init=_prepare,
+            reset=_keep,
+        )
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as no:
+        raise Misconfigured(f"DATABASE_URL: {no.sqlstate}, the database refused the login") from no
+    except ValueError as error:
+        raise Misconfigured("DATABASE_URL is not a PostgreSQL address") from error
+    try:
+        yield Database(pool, url)
+    finally:
+        await pool.close()
+
+
+def behind_pooler(url: str) -> bool:
+    """Whether statements may have no name: Supabase's port 6543, or `?pgbouncer=true`."""
+    parts = urlsplit(url)
+    return parts.port == 6543 or parse_qs(parts.query).get("pgbouncer") == ["true"]
+
+
+async def _prepare(connection: Any) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+        )
+
+
+async def _keep(_: Any) -> None:
+    """Nothing to reset: every setting was local to its transaction."""

@@ -1,0 +1,73 @@
+"""Permission as a parameter type: a route's signature says who may come in.
+
+The default is closed. `Person`, `Staff`, `Admin` and `Caller` guard; a route without one of them
+must be marked `public`, which `unguarded` checks.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+
+from kit import tokens
+from kit.errors import Forbidden, InvalidToken
+from kit.identity import Actor, Role
+
+bearer = HTTPBearer(auto_error=False, description="The access token of a session.")
+
+PUBLIC: dict[str, Any] = {"security": []}
+"""`openapi_extra` of a route that anybody may call."""
+
+
+_guards: set[object] = set()
+
+
+def bearer_token(request: Request) -> str:
+    """The one bearer token of a request."""
+    values = request.headers.getlist("authorization")
+    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not token:
+        raise InvalidToken
+    return token
+
+
+def require(role: Role | None = None) -> Callable[..., Awaitable[Actor]]:
+    """A dependency that answers the person who calls, who has `role` if one is named."""
+
+    async def person(request: Request, _: Annotated[object, Depends(bearer)]) -> Actor:
+        actor: Actor = await request.app.state.verifier.verify(bearer_token(request))
+        if role is not None and role not in actor.roles:
+            raise Forbidden
+        return actor
+
+    _guards.add(person)
+    return person
+
+
+async def _service(request: Request) -> Actor:
+    state = request.app.state
+    return tokens.verify_service(
+        bearer_token(request), state.service_secret, audience=state.service, now=state.clock()
+    )
+
+
+_guards.add(_service)
+
+Person = Annotated[Actor, Depends(require())]
+"""Whoever is signed in."""
+Staff = Annotated[Actor, Depends(require(Role.STAFF))]
+Admin = Annotated[Actor, Depends(require(Role.ADMIN))]
+Caller = Annotated[Actor, Depends(_service)]
+"""Another service, by its service token."""
+
+
+def unguarded(app: FastAPI) -> Iterator[str]:
+    """The routes that are neither guarded nor marked public."""
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            continue
+        guarded = any(dependant.call in _guards for dependant in route.dependant.dependencies)
+        if not guarded and (route.openapi_extra or {}).get("security") != []:
+            yield f"{sorted(route.methods or ())} {route.path}"

@@ -1,0 +1,95 @@
+"""The outermost ring of a service: ids, limits, a log line a request, no traceback outside."""
+
+import time
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kit import logs, problems, trace
+from kit.errors import DomainError, Misconfigured
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a request's body."""
+
+_log = logs.get(__name__)
+
+
+class Edge:
+    """ASGI middleware around a whole service."""
+
+    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY) -> None:
+        self._app = app
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _short_start_failure(send))
+            return
+        headers = dict(scope["headers"])
+        trace.request_id.set(trace.accept_request_id(_text(headers.get(b"x-request-id"))))
+        trace.traceparent.set(trace.accept_traceparent(_text(headers.get(b"traceparent"))))
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", trace.request_id.get().encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, self._limited(receive), send_with_id)
+        except Exception as error:
+            problem = problems.of_unexpected(error)
+            if status:
+                raise DomainError("the answer was cut") from None
+            await problems.response(problem)(scope, receive, send_with_id)
+        finally:
+            _log.info(
+                "request.done",
+                method=scope["method"],
+                route=getattr(scope.get("route"), "path", None),
+                status=status,
+                ms=round((time.perf_counter() - started) * 1000, 2),
+            )
+
+    def _limited(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body:
+                raise HTTPException(413)
+            return message
+
+        return limited
+
+
+def _short_start_failure(send: Send) -> Send:
+    """A start that fails says so in one line, not by a traceback."""
+
+    async def short(message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            lines = str(message.get("message", "")).strip().splitlines() or [""]
+            _, found, reason = lines[-1].partition(f"{Misconfigured.__name__}: ")
+            message = {**message, "message": f"cannot start: {reason if found else lines[-1]}"}
+        await send(message)
+
+    return short
+
+
+def _text(value: Any) -> str | None:
+    return value.decode("latin-1") if value is not None else None

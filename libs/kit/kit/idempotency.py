@@ -1,0 +1,70 @@
+"""Idempotency keys: per person, for 24 h, ids of what was made and never its words.
+
+The key's row is written in the transaction that makes the thing, so both are there or neither.
+"""
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Header
+
+from kit.database import Tx
+from kit.errors import DomainError, Kind
+from kit.identity import Actor
+
+KEPT = timedelta(hours=24)
+
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$"),
+]
+
+
+class Mismatch(DomainError):
+    """This idempotency key was used with another request before."""
+
+    kind = Kind.CONFLICT
+    code = "idempotency.mismatch"
+
+
+def digest(actor: Actor, key: str, call: str, body: object) -> bytes:
+    """A fingerprint of a request; the key and the person salt it."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{actor.id}\n{key}\n{call}\n{canonical}".encode()).digest()
+
+
+async def claim(
+    tx: Tx, actor: Actor, key: str | None, call: str, body: object, made: dict[str, str]
+) -> dict[str, str] | None:
+    """Binds `key` to what this transaction makes.
+
+    Answers None when the key is new (or there is none), else what was made under it before. Of
+    two transactions with one key the second waits for the first.
+
+    Raises:
+        Mismatch: the key belongs to another request.
+    """
+    if key is None:
+        return None
+    print_ = digest(actor, key, call, body)
+    row: Any = await tx.fetchrow(
+        "insert into medbot.idempotency_keys (owner_id, key, digest, made) values ($1, $2, $3, $4)"
+        " on conflict (owner_id, key) do nothing returning key",
+        actor.id,
+        key,
+        print_,
+        made,
+    )
+    if row is not None:
+        return None
+    row = await tx.fetchrow(
+        "select digest, made from medbot.idempotency_keys where owner_id = $1 and key = $2",
+        actor.id,
+        key,
+    )
+    if row["digest"] != print_:
+        raise Mismatch
+    earlier: dict[str, str] = row["made"]
+    return earlier

@@ -1,0 +1,95 @@
+"""Logs: static event names with fields, JSON a line; what is about a person never gets through.
+
+Keys that start with `pii.` are dropped unless debugging. Exceptions are logged as their type and
+the places they passed, never their text: a provider or a parser may quote a patient in it.
+"""
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from kit import trace
+
+Logger = structlog.stdlib.BoundLogger
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def get(name: str) -> Logger:
+    """A logger whose every line names the module that wrote it."""
+    logger: Logger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def configure(*, json_lines: bool, keep_pii: bool, level: str = "INFO") -> None:
+    """Sends this process's logs, the libraries' included, to stderr. Safe to call again."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+        _describe_exception,
+    ]
+    if not keep_pii:
+        shared.append(_drop_pii)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if json_lines
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = name != "uvicorn.access"
+    for chatty in ("httpx", "httpcore", "openai", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel("WARNING")
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """Fields that describe an exception without quoting it."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+    return {"error": type(error).__qualname__, "at": places}
+
+
+def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if current := trace.request_id.get():
+        event["request_id"] = current
+    if context := trace.traceparent.get():
+        event["trace_id"] = context[3:35]
+    return event
+
+
+def _describe_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    info: object = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event.update(failure(error))
+    record = event.get("_record")
+    if record is not None:  # a library's own line: the formatter would print its traceback
+        record.exc_info = record.exc_text = None
+    return event
+
+
+def _drop_pii(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {key: value for key, value in event.items() if not key.startswith("pii.")}

@@ -1,0 +1,88 @@
+"""Facts leave through the outbox: written in the transaction that makes them true, relayed after.
+
+One relay at a time, whichever process holds the lock, takes rows in order and hands them to the
+bus; a row goes when the bus has it. What is published twice is done once, by the inbox.
+"""
+
+import uuid
+from typing import Protocol
+
+from contracts.events import Envelope, Event
+
+from kit import logs, trace
+from kit.database import CONNECTION_ERRORS, Database, Tx
+from kit.errors import ServiceUnavailable
+from kit.identity import Actor
+from kit.signals import CHANNEL, Signals
+
+LOCK = 7_305_110_443
+BATCH = 500
+TOPIC = "outbox"
+
+_log = logs.get(__name__)
+
+
+class Publisher(Protocol):
+    """The sending half of a bus."""
+
+    async def publish(self, tx: Tx, envelopes: list[Envelope]) -> None:
+        """Hands over events, in order, to every queue that wants them; returns when they are safe.
+
+        `tx` is the relay's transaction, in which the rows of the outbox are being deleted.
+        """
+        ...
+
+
+async def emit(tx: Tx, event: Event, *, source: str, event_id: uuid.UUID | None = None) -> None:
+    """Records `event` in the caller's transaction; lock the row of its key before."""
+    now = await tx.fetchval("select clock_timestamp()")
+    envelope = Envelope(
+        id=event_id or uuid.uuid4(),
+        type=event.topic,
+        source=source,
+        subject=event.key,
+        time=now,
+        traceparent=trace.traceparent.get() or None,
+        data=event.model_dump(mode="json"),
+    )
+    await tx.execute(
+        "with o as (insert into medbot.outbox (topic, key, envelope) values ($1, $2, $3))"
+        " select pg_notify($4, $5)",
+        event.topic,
+        event.key,
+        envelope.model_dump(mode="json"),
+        CHANNEL,
+        TOPIC,
+    )
+
+
+async def relay_once(db: Database, publisher: Publisher, *, service: str) -> int:
+    """Moves one batch from the outbox to the bus and answers its size, 0 while another relays."""
+    async with db.transaction(Actor.of_service(service)) as tx:
+        if not await tx.fetchval("select pg_try_advisory_xact_lock($1::bigint)", LOCK):
+            return 0
+        rows = await tx.fetch(
+            "with taken as (delete from medbot.outbox where id in"
+            " (select id from medbot.outbox order by id limit $1) returning id, envelope)"
+            " select envelope from taken order by id",
+            BATCH,
+        )
+        if rows:
+            await publisher.publish(tx, [Envelope.model_validate(row["envelope"]) for row in rows])
+        return len(rows)
+
+
+async def relay_for_ever(
+    db: Database, publisher: Publisher, signals: Signals, *, service: str
+) -> None:
+    """Relays until cancelled; a database that is away is waited for."""
+    with signals.on(TOPIC) as woken:
+        while True:
+            try:
+                moved = await relay_once(db, publisher, service=service)
+            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+                _log.warning("outbox.waiting", **logs.failure(error))
+            else:
+                if moved == BATCH:
+                    continue
+            await woken()

@@ -1,0 +1,99 @@
+"""`NOTIFY` as a shortener of polls: whoever waits is woken early, and looks again in any case.
+
+One connection a process listens. When it is lost, or stands behind a pooler that cannot listen,
+waiters simply wait for their poll.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+
+from kit import logs
+from kit.database import CONNECTION_ERRORS, behind_pooler
+
+POLL = 1.0
+"""Seconds after which a waiter looks again, notified or not."""
+
+CHANNEL = "medbot"
+"""The one PostgreSQL channel; a payload is `<topic>` or `<topic>:<id>`."""
+
+_log = logs.get(__name__)
+
+
+class Signals:
+    """Wakes waiters of this process by topic."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def on(self, *topics: str) -> Iterator[Callable[[], Any]]:
+        """Yields an async function that returns at the next notification, or after `POLL`.
+
+        A notification between two calls is not lost: the second returns at once.
+        """
+        woken = asyncio.Event()
+        for topic in topics:
+            self._waiting.setdefault(topic, set()).add(woken)
+
+        async def wait(within: float = POLL) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await woken.wait()
+            woken.clear()
+
+        try:
+            yield wait
+        finally:
+            for topic in topics:
+                self._waiting[topic].discard(woken)
+                if not self._waiting[topic]:
+                    del self._waiting[topic]
+
+    def wake(self, topic: str) -> None:
+        """Wakes those who wait for `topic` in this process."""
+        for waiter in self._waiting.get(topic, ()):
+            waiter.set()
+
+
+@asynccontextmanager
+async def open_signals(url: str) -> AsyncIterator[Signals]:
+    """Listens on `url` for as long as the block lasts."""
+    signals = Signals()
+    if behind_pooler(url):
+        yield signals
+        return
+    listening = asyncio.create_task(_listen_for_ever(url, signals))
+    try:
+        yield signals
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen_for_ever(url: str, signals: Signals) -> None:
+    while True:
+        try:
+            connection = await asyncpg.connect(url)
+        except CONNECTION_ERRORS as error:
+            _log.warning("signals.lost", **logs.failure(error))
+        else:
+            await _listen(connection, signals)
+        await asyncio.sleep(POLL)
+
+
+async def _listen(connection: Any, signals: Signals) -> None:
+    ended = asyncio.Event()
+    connection.add_termination_listener(lambda _: ended.set())
+    try:
+        await connection.add_listener(CHANNEL, lambda *heard: signals.wake(heard[3]))
+        await ended.wait()
+    except CONNECTION_ERRORS as error:
+        _log.warning("signals.lost", **logs.failure(error))
+    finally:
+        with contextlib.suppress(*CONNECTION_ERRORS):
+            await connection.close(timeout=1)

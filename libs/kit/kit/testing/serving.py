@@ -1,0 +1,54 @@
+"""A service on a real socket, in the loop of the test."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+START_WITHIN = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where an application answers."""
+
+    url: str
+    port: int
+
+
+def free_port() -> int:
+    """A port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
+    """Serves `app` with its lifespan; `port` 0 takes a free one."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    port = bound.getsockname()[1]
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve([bound]))
+    try:
+        async with asyncio.timeout(START_WITHIN):
+            while not server.started:
+                if task.done():
+                    task.result()
+                    raise RuntimeError("the service ended before it started")
+                await asyncio.sleep(0.005)
+        yield Served(f"http://127.0.0.1:{port}", port)
+    finally:
+        server.should_exit = True
+        await task
+        bound.close()

@@ -1,0 +1,158 @@
+"""Events arrive: none lost, no effect twice, in order, and a poison message stops nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from contracts.events import Envelope
+from kit import background, outbox
+from kit.bus import Bus, Retries
+from kit.bus.postgres import PostgresBus
+from kit.database import Database
+from kit.signals import Signals
+from kit.testing import bus as suite
+
+
+@pytest.fixture
+async def bus(database: Database, signals: Signals) -> AsyncIterator[Bus]:
+    made = PostgresBus(
+        database,
+        signals,
+        service=suite.QUEUE,
+        subscriptions=suite.SUBSCRIPTIONS,
+        retries=Retries((0.05, 0.05)),
+    )
+
+    async def relay() -> None:
+        await outbox.relay_for_ever(database, made, signals, service=suite.QUEUE)
+
+    async with background.running(relay=relay):
+        yield made
+
+
+async def test_events_of_one_key_arrive_in_order_and_once(bus: Bus, database: Database) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, *range(200))
+        await suite.wait_until(lambda: _counts(effects, 200))
+    assert await effects.done() == list(range(200))
+
+
+async def test_an_event_that_is_rolled_back_never_happened(bus: Bus, database: Database) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        with pytest.raises(RuntimeError):
+            async with database.transaction(suite.CONSUMER) as tx:
+                event = suite.Happened(subject="one", number=1)
+                await outbox.emit(tx, event, source=suite.QUEUE)
+                raise RuntimeError
+        await suite.emit(database, 2)
+        await suite.wait_until(lambda: _counts(effects, 1))
+    assert await effects.done() == [2]
+
+
+async def test_events_wait_for_a_consumer_that_starts_late(bus: Bus, database: Database) -> None:
+    effects = suite.Effects(database)
+    await suite.emit(database, 1, 2, 3)
+    async with suite.consuming(bus, effects.handle):
+        await suite.wait_until(lambda: _counts(effects, 3))
+    assert await effects.done() == [1, 2, 3]
+
+
+async def test_a_passing_fault_is_retried_and_the_others_go_on(
+    bus: Bus, database: Database
+) -> None:
+    failed: list[int] = []
+
+    async def fail_once(envelope: Envelope) -> None:
+        if envelope.data["number"] == 2 and not failed:
+            failed.append(2)
+            raise ValueError("words of a patient")
+
+    effects = suite.Effects(database, fail_once)
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, 1, 2, 3)
+        await suite.wait_until(lambda: _counts(effects, 3))
+    assert sorted(await effects.done()) == [1, 2, 3]
+
+
+async def test_a_poison_message_ends_as_a_dead_letter_without_words(
+    bus: Bus, database: Database
+) -> None:
+    async def poison(envelope: Envelope) -> None:
+        if envelope.data["number"] == 1:
+            raise ValueError("words of a patient")
+
+    effects = suite.Effects(database, poison)
+    async with suite.consuming(bus, effects.handle):
+        (event_id, _) = await suite.emit(database, 1, 2)
+        await suite.wait_until(lambda: _is_dead(database, event_id))
+    assert await effects.done() == [2]
+    async with database.transaction(suite.CONSUMER) as tx:
+        row = await tx.fetchrow(
+            "select * from medbot.dead_letters where event_id = $1 and queue = $2",
+            event_id,
+            suite.QUEUE,
+        )
+    assert row is not None
+    assert (row["attempts"], row["error"]) == (3, "ValueError")
+
+
+async def test_a_redelivery_has_no_second_effect(bus: Bus, database: Database) -> None:
+    """As when a consumer dies between its effect and its acknowledgement."""
+    effects = suite.Effects(database)
+    crashed: list[Envelope] = []
+
+    async def handle(envelope: Envelope) -> None:
+        await effects.handle(envelope)
+        if not crashed:
+            crashed.append(envelope)
+            raise ConnectionResetError
+
+    async with suite.consuming(bus, handle):
+        await suite.emit(database, 1)
+        await suite.wait_until(lambda: _seen(effects, 2))
+    assert await effects.done() == [1]
+
+
+async def test_two_consumers_of_a_queue_share_no_event(bus: Bus, database: Database) -> None:
+    one, two = suite.Effects(database), suite.Effects(database)
+    async with suite.consuming(bus, one.handle), suite.consuming(bus, two.handle):
+        await suite.emit(database, *range(100))
+        await suite.wait_until(lambda: _counts(one, 100))
+    assert await one.done() == list(range(100))
+    assert sorted(one.seen + two.seen) == list(range(100))
+
+
+async def test_two_relays_lose_and_double_nothing(
+    bus: Bus, database: Database, signals: Signals
+) -> None:
+    effects = suite.Effects(database)
+
+    async def second() -> None:
+        await outbox.relay_for_ever(database, bus, signals, service=suite.QUEUE)
+
+    async with background.running(second=second), suite.consuming(bus, effects.handle):
+        await asyncio.gather(
+            *(suite.emit(database, *range(n, n + 20), subject=str(n)) for n in range(0, 100, 20))
+        )
+        await suite.wait_until(lambda: _counts(effects, 100))
+    assert sorted(await effects.done()) == list(range(100))
+
+
+async def _counts(effects: suite.Effects, wanted: int) -> bool:
+    return len(await effects.done()) >= wanted
+
+
+async def _seen(effects: suite.Effects, wanted: int) -> bool:
+    return len(effects.seen) >= wanted
+
+
+async def _is_dead(database: Database, event_id: object) -> bool:
+    async with database.transaction(suite.CONSUMER) as tx:
+        found = await tx.fetchval(
+            "select 1 from medbot.dead_letters where event_id = $1 and queue = $2",
+            event_id,
+            suite.QUEUE,
+        )
+    return bool(found)

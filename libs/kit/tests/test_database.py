@@ -1,0 +1,69 @@
+"""A transaction speaks for its actor and for nobody else."""
+
+import asyncpg
+import pytest
+from kit import migrations
+from kit.database import Database
+from kit.identity import Actor
+from kit.testing import Addresses, make_person
+
+
+async def test_a_transaction_carries_the_actor_and_leaves_nothing_behind(
+    database: Database, person: Actor
+) -> None:
+    async with database.transaction(person) as tx:
+        assert await tx.fetchval("select auth.uid()") == person.id
+        assert await tx.fetchval("select current_user") == "medbot_app"
+    async with database.pool.acquire() as connection:
+        assert await connection.fetchval("select auth.uid()") is None
+        assert await connection.fetchval("select current_user") == "medbot_service"
+
+
+async def test_the_service_login_itself_sees_no_table(addresses: Addresses) -> None:
+    connection = await asyncpg.connect(addresses.service)
+    try:
+        for table in ("public.conversations", "public.messages", "medbot.outbox", "auth.users"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"select * from {table}")
+    finally:
+        await connection.close()
+
+
+async def test_an_exception_rolls_everything_back(database: Database, person: Actor) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.transaction(person) as tx:
+            await tx.execute(
+                "insert into public.conversations (owner_id, user_id) values ($1, $1)", person.id
+            )
+            raise RuntimeError
+    async with database.transaction(person) as tx:
+        assert await tx.fetchval("select count(*) from public.conversations") == 0
+
+
+async def test_nobody_writes_for_another(
+    database: Database, addresses: Addresses, person: Actor
+) -> None:
+    other = await make_person(addresses)
+    async with database.transaction(person) as tx:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await tx.execute(
+                "insert into public.conversations (owner_id, user_id) values ($1, $1)", other.id
+            )
+
+
+async def test_every_table_is_guarded(addresses: Addresses) -> None:
+    connection = await asyncpg.connect(addresses.owner)
+    try:
+        open_tables = await connection.fetch(
+            "select relname from pg_class c join pg_namespace n on n.oid = relnamespace"
+            " where relkind = 'r' and nspname in ('public', 'medbot', 'auth')"
+            " and not relrowsecurity"
+        )
+    finally:
+        await connection.close()
+    assert open_tables == []
+
+
+async def test_migrating_again_does_nothing(addresses: Addresses) -> None:
+    assert await migrations.apply(addresses.owner, service_url=addresses.service) == []
+    assert await migrations.pending(addresses.owner) == []
