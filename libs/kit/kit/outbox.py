@@ -8,7 +8,6 @@ import uuid
 from typing import Protocol
 
 from contracts.events import Envelope, Event
-
 from kit import logs, trace
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import httpx
 import jwt
-from contracts.sessions import EndedSessions
 
+from contracts.sessions import EndedSessions
 from kit import logs
 from kit.errors import InvalidToken
 from kit.identity import Actor, Role

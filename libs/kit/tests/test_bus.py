@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus, Retries

@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+
 from kit import migrations
 from kit.database import Database
 from kit.identity import Actor

@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import httpx
 import jwt
 import pytest
-from contracts.sessions import EndedSessions
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from contracts.sessions import EndedSessions
 from kit import errors, jwks, tokens
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -11,6 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
 from kit import identity, tokens
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.events import Envelope
-
 from kit.database import Tx
 from kit.outbox import Publisher
 

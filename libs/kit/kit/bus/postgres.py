@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.events import Envelope, Event
-
 from kit import logs, trace
 from kit.bus import Handler, Retries
 from kit.database import CONNECTION_ERRORS, Database, Tx
