@@ -27,3 +27,33 @@ class Citation:
     url: str
     passage: str
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next stretch of an answer; the stretches joined are the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool starts or ends; its arguments stay inside, they may hold a patient's words."""
+
+    name: str
+    status: Literal["started", "finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call to a model took, in tokens; `first_token_ms` from request to first token."""
+
+    provider: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    first_token_ms: int
+
+
+Piece = Text | Citation | ToolUse | Usage
+"""What a reply is made of, in order; a citation comes before the text that first uses it."""

@@ -1,0 +1,148 @@
+"""One streamed call to one provider, with a deadline for its first token and for every next one."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import openai
+from openai import AsyncOpenAI
+
+from assistant.llm.providers import Provider
+from assistant.turns import Text, Usage
+
+STALLS_AFTER = 20.0
+"""Seconds between two tokens after which a stream counts as dead."""
+
+MAX_TOKENS = 1200
+MAX_ARGUMENTS = 4_000
+"""Characters of a tool call's arguments; a model that writes more has lost its way."""
+
+
+class ProviderFailed(Exception):
+    """A provider refused, broke off or was too slow; `reason` is safe to log."""
+
+    def __init__(self, provider: str, reason: str) -> None:
+        self.provider = provider
+        self.reason = reason
+        super().__init__(f"{provider}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model asks for a tool; `arguments` is None when they are no JSON object."""
+
+    id: str
+    name: str
+    raw: str
+    arguments: dict[str, Any] | None
+
+
+class Chat:
+    """A client of one provider, open for as long as the host lives."""
+
+    def __init__(self, provider: Provider, http: httpx.AsyncClient, *, first_token: float) -> None:
+        self.provider = provider
+        self._first_token = first_token
+        self._client = AsyncOpenAI(
+            api_key=provider.key, base_url=provider.base_url, http_client=http, max_retries=0
+        )
+
+    async def stream(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]
+    ) -> AsyncIterator[Text | ToolCall | Usage]:
+        """Yields text as it comes, then the tool calls that the model asks for, then usage.
+
+        Raises:
+            ProviderFailed: at any point; text may have been yielded before.
+        """
+        started = time.monotonic()
+        calls: dict[int, _Growing] = {}
+        first: int | None = None
+        usage: Any = None
+        async for chunk in self._chunks(messages, tools, started):
+            usage = chunk.usage or usage
+            for choice in chunk.choices:
+                if first is None and (choice.delta.content or choice.delta.tool_calls):
+                    first = round((time.monotonic() - started) * 1000)
+                if choice.delta.content:
+                    yield Text(choice.delta.content)
+                for part in choice.delta.tool_calls or ():
+                    self._grow(calls, part)
+        if first is None:
+            raise ProviderFailed(self.provider.name, "answered nothing")
+        for call in calls.values():
+            yield call.finished()
+        yield Usage(
+            self.provider.name,
+            self.provider.model,
+            usage.prompt_tokens if usage else 0,
+            usage.completion_tokens if usage else 0,
+            first,
+        )
+
+    async def _chunks(
+        self, messages: Sequence[Any], tools: Sequence[Any], started: float
+    ) -> AsyncIterator[Any]:
+        """The provider's chunks, each within its deadline."""
+        within = self._first_token
+        stream: Any = None
+        try:
+            async with asyncio.timeout(within):
+                stream = await self._client.chat.completions.create(
+                    model=self.provider.model,
+                    messages=list(messages),
+                    tools=list(tools) or openai.omit,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    max_completion_tokens=MAX_TOKENS,
+                )
+            chunks = stream.__aiter__()
+            while True:
+                spoken = within == STALLS_AFTER
+                left = within if spoken else max(0.0, within - (time.monotonic() - started))
+                async with asyncio.timeout(left):
+                    try:
+                        chunk = await chunks.__anext__()
+                    except StopAsyncIteration:
+                        return
+                if any(c.delta.content or c.delta.tool_calls for c in chunk.choices):
+                    within = STALLS_AFTER
+                yield chunk
+        except TimeoutError:
+            raise ProviderFailed(self.provider.name, "too slow") from None
+        except (openai.OpenAIError, httpx.HTTPError, json.JSONDecodeError) as error:
+            raise ProviderFailed(self.provider.name, type(error).__name__) from None
+        finally:
+            if stream is not None:
+                await stream.close()
+
+    def _grow(self, calls: dict[int, "_Growing"], part: Any) -> None:
+        call = calls.setdefault(part.index, _Growing())
+        call.id = part.id or call.id
+        if part.function is not None:
+            call.name = part.function.name or call.name
+            call.raw += part.function.arguments or ""
+        if len(call.raw) > MAX_ARGUMENTS:
+            raise ProviderFailed(self.provider.name, "endless tool arguments")
+
+
+@dataclass(slots=True)
+class _Growing:
+    """A tool call whose parts are still coming in."""
+
+    id: str = ""
+    name: str = ""
+    raw: str = ""
+
+    def finished(self) -> ToolCall:
+        try:
+            arguments = json.loads(self.raw or "{}")
+        except json.JSONDecodeError:
+            arguments = None
+        if not isinstance(arguments, dict):
+            arguments = None
+        return ToolCall(self.id, self.name, self.raw, arguments)

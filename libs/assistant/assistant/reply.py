@@ -1,0 +1,161 @@
+"""A reply: retrieve, ask the models in order, and answer from the library when none of them can.
+
+The gate has run before; its verdict comes in as a level. Library mode is the last provider, so a
+reply ends without an answer only when a model broke off after it had begun to speak.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import httpx
+import structlog
+
+from assistant import prompts, tools
+from assistant.extractive import Answer
+from assistant.knowledge.search import Library
+from assistant.llm.chat import Chat, ProviderFailed, ToolCall
+from assistant.llm.markers import Markers
+from assistant.llm.providers import Provider
+from assistant.tools import search_library
+from assistant.turns import Citation, Piece, Text, ToolUse, Turn
+
+ROUNDS = 3
+"""How often a model may ask for tools within one reply."""
+
+CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+
+_SENTENCE = re.compile(r".+?(?:(?<=[.!?:\]])\s+|\n+|$)", re.DOTALL)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class ReplyFailed(Exception):
+    """A model broke off in the middle of its answer."""
+
+
+class Composer(Protocol):
+    """Answers without a model."""
+
+    def answer(self, question: str, history: Sequence[Turn] = ()) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """What answers, for as long as its host lives."""
+
+    library: Library
+    composer: Composer
+    models: tuple[Chat, ...] = ()
+    operator_prompt: str | None = None
+
+    async def reply(
+        self, question: str, history: Sequence[Turn], *, level: str = "none"
+    ) -> AsyncIterator[Piece]:
+        """Yields a reply piece by piece; `level` is the gate's verdict on the question.
+
+        Raises:
+            ReplyFailed: nothing more will come, and the reply is not whole.
+        """
+        for model in self.models:
+            spoken = False
+            try:
+                async for piece in self._ask(model, question, history, level):
+                    spoken = spoken or isinstance(piece, Text)
+                    yield piece
+            except ProviderFailed as failed:
+                _log.warning("model.failed", provider=failed.provider, reason=failed.reason)
+                if spoken:
+                    raise ReplyFailed from failed
+            else:
+                return
+        for piece in self.from_library(question, history):
+            yield piece
+
+    def from_library(self, question: str, history: Sequence[Turn]) -> Iterator[Piece]:
+        """The reply of library mode, sentence by sentence."""
+        answer = self.composer.answer(question, history)
+        cited = {f"[{citation.marker}]": citation for citation in answer.citations}
+        for sentence in _SENTENCE.findall(answer.text):
+            for marker in re.findall(r"\[\d+\]", sentence):
+                if citation := cited.pop(marker, None):
+                    yield citation
+            yield Text(sentence)
+
+    async def _ask(
+        self, model: Chat, question: str, history: Sequence[Turn], level: str
+    ) -> AsyncIterator[Piece]:
+        given: list[Citation] = []
+        found = search_library.add(given, self.library.search(question, search_library.PASSAGES))
+        tool = search_library.make(self.library, given)
+        messages = self._messages(question, history, level, search_library.quote(found))
+        markers = Markers(given)
+        for left in reversed(range(ROUNDS)):
+            calls: list[ToolCall] = []
+            async for piece in model.stream(messages, [tool.schema()] if left else []):
+                if isinstance(piece, ToolCall):
+                    calls.append(piece)
+                    continue
+                for shown in markers.feed(piece.text) if isinstance(piece, Text) else (piece,):
+                    yield shown
+            if not calls:
+                break
+            async for use in _use(calls, {tool.name: tool}, messages):
+                yield use
+        for shown in markers.end():
+            yield shown
+
+    def _messages(
+        self, question: str, history: Sequence[Turn], level: str, passages: str
+    ) -> list[dict[str, Any]]:
+        return [
+            {
+                "role": "system",
+                "content": prompts.system(operator=self.operator_prompt, level=level),
+            },
+            *({"role": turn.role, "content": turn.content} for turn in history),
+            {"role": "user", "content": f"{question}\n\n<library>\n{passages}\n</library>"},
+        ]
+
+
+@asynccontextmanager
+async def open_models(
+    providers: Sequence[Provider], *, first_token: float
+) -> AsyncIterator[tuple[Chat, ...]]:
+    """Clients of all providers over one pool; `first_token` is their deadline in seconds."""
+    async with httpx.AsyncClient(timeout=httpx.Timeout(60, connect=2), limits=CONNECTIONS) as http:
+        yield tuple(Chat(provider, http, first_token=first_token) for provider in providers)
+
+
+def _asked(calls: Sequence[ToolCall]) -> dict[str, Any]:
+    return {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.raw},
+            }
+            for call in calls
+        ],
+    }
+
+
+async def _use(
+    calls: Sequence[ToolCall], known: dict[str, tools.Tool], messages: list[dict[str, Any]]
+) -> AsyncIterator[ToolUse]:
+    """Runs what a model asked for, and lays the question and the results before it."""
+    messages.append(_asked(calls))
+    for call in calls:
+        name = call.name if call.name in known else "unknown"
+        yield ToolUse(name, "started")
+        status: Literal["finished", "failed"] = "finished"
+        try:
+            result = await tools.call(known, call.name, call.arguments)
+        except tools.ToolFailed as failed:
+            result, status = str(failed), "failed"
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+        yield ToolUse(name, status)
