@@ -1,0 +1,80 @@
+"""The composition root: everything the auth service opens, opened once and passed by hand."""
+
+import asyncio
+import zoneinfo
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from auth_service.providers import Provider, local, passwords, signing
+from auth_service.sessions import store
+from auth_service.settings import Settings
+from contracts.events import SUBSCRIPTIONS
+from contracts.sessions import EndedSessions
+from kit import background, embedded, outbox, tokens
+from kit.app import Ground
+from kit.bus.postgres import PostgresBus
+from kit.database import Clock, Database, open_database, utc_now
+from kit.identity import Actor
+from kit.signals import open_signals
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the slices of this service need; `actor` is the service itself."""
+
+    db: Database
+    provider: Provider
+    ground: Ground
+    clock: Clock
+    actor: Actor
+    time_zones: frozenset[str]
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Context]:
+    """Opens the database, the identity provider, the relay and the watch for ended sessions."""
+    async with AsyncExitStack() as stack:
+        url = await _service_url(settings, stack)
+        db = await stack.enter_async_context(open_database(url, application=local.SERVICE))
+        signals = await stack.enter_async_context(open_signals(url))
+        hashing = await stack.enter_async_context(passwords.open_passwords())
+        async with db.transaction(local.ACTOR) as tx:
+            signer = await signing.open_signer(tx, now=clock())
+        provider = local.LocalProvider(db, hashing, signer, clock)
+        verifier = tokens.Verifier(
+            tokens.LocalKeys(provider.jwks()), clock=clock, issuer=local.ISSUER
+        )
+        bus = PostgresBus(db, signals, service=local.SERVICE, subscriptions=SUBSCRIPTIONS)
+
+        async def ended(cursor: int) -> EndedSessions:
+            async with db.transaction(local.ACTOR) as tx:
+                return await store.list_after(tx, cursor)
+
+        await stack.enter_async_context(
+            background.running(
+                relay=lambda: outbox.relay_for_ever(db, bus, signals, service=local.SERVICE),
+                ended_sessions=lambda: verifier.follow_ended(ended),
+            )
+        )
+        ground = Ground(verifier, settings.service_secret(), clock, {"database": db.ping})
+        time_zones = frozenset(await asyncio.to_thread(zoneinfo.available_timezones))
+        yield Context(db, provider, ground, clock, local.ACTOR, time_zones)
+
+
+async def _service_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    addresses = await stack.enter_async_context(embedded.open_embedded(settings.data_dir))
+    return addresses.service
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(_context)]

@@ -1,0 +1,28 @@
+"""One way to write an e-mail address, so that two spellings of one are one account."""
+
+from typing import Annotated
+
+import email_validator
+from pydantic import AfterValidator
+
+LONGEST = 254
+
+
+def normalise(address: str) -> str:
+    """The address in lower case and Unicode's composed form.
+
+    Raises:
+        ValueError: it is not an address; the text does not quote it.
+    """
+    if len(address) > LONGEST:
+        raise ValueError("an e-mail address has at most 254 characters")
+    try:
+        checked = email_validator.validate_email(
+            address.strip(), check_deliverability=False, globally_deliverable=False
+        )
+    except email_validator.EmailNotValidError:
+        raise ValueError("not an e-mail address") from None
+    return checked.normalized.lower()
+
+
+Email = Annotated[str, AfterValidator(normalise)]

@@ -1,0 +1,36 @@
+"""Profiles over HTTP."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from auth_service.context import Ctx
+from auth_service.profiles import actions, store
+from auth_service.profiles.models import ChangeProfile, Profile
+from kit import doors
+from kit.errors import InvalidToken
+from kit.identity import Actor
+
+router = APIRouter(prefix="/api/v1/profile", tags=["profile"])
+
+
+@router.get("")
+async def read(caller: doors.Person, ctx: Ctx) -> Profile:
+    """The caller's profile."""
+    async with ctx.db.transaction(caller) as tx:
+        return await store.get(tx, _id(caller)) or Profile()
+
+
+@router.put("")
+async def change(wanted: ChangeProfile, caller: doors.Person, ctx: Ctx) -> Profile:
+    """Sets the fields that are sent."""
+    async with ctx.db.transaction(caller) as tx:
+        return await actions.change(
+            tx, _id(caller), wanted, now=ctx.clock(), time_zones=ctx.time_zones
+        )
+
+
+def _id(caller: Actor) -> UUID:
+    if caller.id is None:
+        raise InvalidToken
+    return caller.id

@@ -1,0 +1,91 @@
+"""The auth service as its tests, and journeys across services, start and use it."""
+
+import secrets
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+
+from auth_service import main
+from auth_service.context import Context, open_context
+from auth_service.settings import Settings
+from kit.app import build_app
+from kit.database import Clock
+from kit.identity import Role
+
+# Made up, and of no account outside a test's own database.
+SERVICE_SECRET = "the secret that signs service tokens in tests"  # noqa: S105
+PASSWORD = "correct horse battery"  # noqa: S105
+
+
+@dataclass
+class Auth:
+    """The running service and a client to it."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+
+    @property
+    def context(self) -> Context:
+        context: Context = self.app.state.context
+        return context
+
+    async def post(self, path: str, token: str | None = None, **body: Any) -> httpx.Response:
+        return await self.http.post(f"/api/v1/auth{path}", json=body, headers=bearer(token))
+
+    async def get(self, path: str, token: str | None = None) -> httpx.Response:
+        return await self.http.get(path, headers=bearer(token))
+
+    async def put(self, path: str, token: str | None, body: Any) -> httpx.Response:
+        return await self.http.put(path, json=body, headers=bearer(token))
+
+    async def register(self, email: str | None = None, **more: Any) -> "Member":
+        address = email or f"{secrets.token_hex(6)}@example.org"
+        answer = await self.post("/register", email=address, password=PASSWORD, **more)
+        assert answer.status_code == 201, answer.text
+        return Member.of(answer.json())
+
+    async def login(self, email: str, password: str = PASSWORD) -> httpx.Response:
+        return await self.post("/login", email=email, password=password)
+
+    async def refresh(self, token: str) -> httpx.Response:
+        return await self.post("/refresh", refresh_token=token)
+
+    async def admin(self) -> "Member":
+        member = await self.register()
+        await self.context.provider.set_roles(member.id, frozenset({Role.PATIENT, Role.ADMIN}))
+        return Member.of((await self.login(member.email)).json())
+
+
+@dataclass
+class Member:
+    """Somebody who is signed in."""
+
+    id: UUID
+    email: str
+    access: str
+    refresh: str
+    user: dict[str, Any]
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> "Member":
+        user, session = body["user"], body["session"]
+        return cls(
+            UUID(user["id"]), user["email"], session["access_token"], session["refresh_token"], user
+        )
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"authorization": f"Bearer {token}"}
+
+
+def make_app(database_url: str, clock: Clock) -> FastAPI:
+    """The service over a migrated database, with a clock of the test's own."""
+    settings = Settings.model_validate(
+        {"database_url": database_url, "service_token_secret": SERVICE_SECRET}
+    )
+    opener = partial(open_context, clock=clock)
+    return build_app("auth", Settings, opener, *main.ROUTERS, given=settings)
