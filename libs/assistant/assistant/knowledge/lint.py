@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = {path.stem for path in given if path.is_file()}
     paths = {path.stem: path for path in given if path.is_file()}
     for folder in folders:
-        paths |= {each.stem: each for each in folder.glob("*.md") if each.name != "README.md"}
+        paths |= {each.stem: each for each in cards.paths(folder)}
     findings = [each for each in _read(paths) if not wanted or each.document_id in wanted]
     for each in sorted(findings, key=lambda each: (each.document_id, each.line)):
         sys.stdout.write(f"{paths[each.document_id]}:{each.line} {each.rule}: {each.reason}\n")

@@ -16,8 +16,8 @@ class Chunking:
 class Lexical:
     """BM25's numbers; `title_repeats` is how often a title counts beside its passage."""
 
-    k1: float = 1.2
-    b: float = 0.75
+    k1: float = 0.6
+    b: float = 0.4
     title_repeats: int = 2
     method: str = "words-1"
 
@@ -31,7 +31,7 @@ class Indexing:
 
     chunking: Chunking = field(default_factory=Chunking)
     lexical: Lexical = field(default_factory=Lexical)
-    title_weight: float = 0.75
+    title_weight: float = 1.0
     graph_above: int = 250_000  # passages beyond which a graph replaces the exact search
 
 
@@ -39,5 +39,5 @@ class Indexing:
 class Ranking:
     """How two lists of scores become one; a change needs no new index."""
 
-    dense_weight: float = 0.75
+    dense_weight: float = 0.7
     pool: int = 100  # the best of each list that are fused
