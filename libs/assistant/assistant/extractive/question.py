@@ -1,0 +1,103 @@
+"""Reads a question: its words, what they are about, whom it concerns and what kind it is."""
+
+import re
+from dataclasses import dataclass
+
+from assistant.extractive import intents, lexicon, repair
+
+MAX_CHARACTERS = 2_000  # of a question; what follows is not read
+_AGE = re.compile(r"\b(?:aged? )?(\d{1,3})[ -]?(year|month|week|day)s?[ -]?olds?\b|\baged? (\d{1,2})\b")
+_GROWN = 16
+_ANIMALS = (
+    "dog|dogs|cat|cats|puppy|puppies|kitten|kittens|hamster|rabbit|horse|pony|parrot|budgie|"
+    "guinea pig|goldfish|tortoise|ferret|cow|sheep|goat|pet|pets"
+)
+_ANIMAL = re.compile(
+    rf"\b(?:my|our|his|her|their|the|a|in|for|give|giving|treat)(?: \w+)? (?:{_ANIMALS})\b"
+    r"(?! (?:bit|bite|bites|bitten|scratch|scratched|scratches|hair|fur|allergy|allergies))"
+)
+_BY_ANIMAL = re.compile(
+    rf"\b(?:bitten|bite|bit|scratched|scratch|allergic|allergy|stung|from|by|to|near|poem)"
+    rf"(?: \w+){{0,3}} (?:{_ANIMALS})\b"
+)
+_DIGITS = re.compile(r"[\d.,/]+")
+_SAID = {"pregnant": ("pregnancy", "pregnant"), "child": ("child",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, read. `content` are the stems that say what it is about, in order."""
+
+    text: str
+    words: tuple[str, ...]
+    names: tuple[str, ...]  # the words in the singular, as names of topics are compared
+    content: tuple[str, ...]
+    people: frozenset[str]
+    kinds: tuple[intents.Intent, ...]
+    animal: bool
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Words a title may hold for the people concerned: "fever in children" for "my son"."""
+        return tuple(said for who in sorted(self.people) for said in _SAID.get(who, ()))
+
+
+class Reader:
+    """Reads questions with one lexicon and one library's spelling."""
+
+    def __init__(self, words: lexicon.Lexicon, repairer: repair.Repairer) -> None:
+        self._lexicon = words
+        self._repairer = repairer
+
+    def read(self, question: str) -> Question:
+        """The question, read; an empty one has no words."""
+        text = self._lexicon.normalise(question[:MAX_CHARACTERS])
+        text = self._lexicon.normalise(self._repairer.text(text))
+        words = tuple(lexicon.words(text))
+        return Question(
+            text=text,
+            words=words,
+            names=tuple(lexicon.singular(word) for word in words),
+            content=self._content(words),
+            people=self._people(text, words),
+            kinds=intents.find(text),
+            animal=bool(_ANIMAL.search(text)) and not _BY_ANIMAL.search(text),
+        )
+
+    def part(self, whole: Question, text: str) -> Question:
+        """A part of a question, which keeps the whole's people."""
+        words = tuple(lexicon.words(text))
+        return Question(
+            text=text,
+            words=words,
+            names=tuple(lexicon.singular(word) for word in words),
+            content=self._content(words),
+            people=whole.people,
+            kinds=intents.find(text),
+            animal=whole.animal,
+        )
+
+    def _content(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        known, people = self._lexicon, self._lexicon.people.values()
+        telling = [
+            word
+            for word in words
+            if word not in known.stop
+            and word not in known.frame
+            and not _DIGITS.fullmatch(word)
+            and len(word) > 1
+            and not any(word in said for said in people)
+        ]
+        return tuple(dict.fromkeys(lexicon.stems(telling)))
+
+    def _people(self, text: str, words: tuple[str, ...]) -> frozenset[str]:
+        found = {
+            who for who, said in self._lexicon.people.items() if not said.isdisjoint(words)
+        }
+        for age in _AGE.finditer(text):
+            years = int(age[1] or age[3]) if age[2] in ("year", None) else 0
+            if years < _GROWN:
+                found.add("child")
+            else:
+                found.discard("child")
+        return frozenset(found)
