@@ -12,6 +12,7 @@ create table public.conversations (
   title text not null default '' check (char_length(title) <= 200),
   pinned boolean not null default false,
   last_seq bigint not null default 0,
+  words tsvector generated always as (to_tsvector('english', title)) stored,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (id, owner_id),
@@ -25,7 +26,8 @@ create policy own_conversations on public.conversations for select to medbot_app
 create policy app_writes_own on public.conversations to medbot_app
   using (owner_id = (select auth.uid()) or medbot.is_service('conversation'))
   with check (owner_id = (select auth.uid()) or medbot.is_service('conversation'));
-grant select on public.conversations to authenticated;
+grant select (id, owner_id, user_id, title, pinned, created_at, updated_at)
+  on public.conversations to authenticated;
 grant select, insert, update, delete on public.conversations to medbot_app;
 
 -- A reply is a message from its first moment. While it runs its text lies in `medbot.reply_parts`
@@ -44,6 +46,8 @@ create table public.messages (
     check (status in ('complete', 'streaming', 'interrupted', 'failed')),
   reply_to uuid references public.messages (id) on delete cascade,
   latency jsonb,
+  usage jsonb not null default '[]',
+  words tsvector generated always as (to_tsvector('english', content)) stored,
   lease_until timestamptz,
   stop_requested boolean not null default false,
   created_at timestamptz not null default now(),
@@ -55,7 +59,7 @@ create table public.messages (
 );
 create unique index one_running_reply on public.messages (conversation_id)
   where status = 'streaming';
-create index running_replies on public.messages (lease_until) where status = 'streaming';
+create index messages_of_owner on public.messages (owner_id);
 create index messages_answered on public.messages (reply_to);
 alter table public.messages enable row level security;
 create policy own_messages on public.messages for select to medbot_app, authenticated

@@ -33,6 +33,15 @@ def bearer_token(request: Request) -> str:
     return token
 
 
+async def still_in(verifier: tokens.Verifier, actor: Actor) -> bool:
+    """Whether the token that somebody came with holds still; for streams that outlive it."""
+    try:
+        await verifier.verify(actor.token or "")
+    except InvalidToken:
+        return False
+    return True
+
+
 def require(role: Role | None = None) -> Callable[..., Awaitable[Actor]]:
     """A dependency that answers the person who calls, who has `role` if one is named."""
 

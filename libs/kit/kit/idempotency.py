@@ -68,3 +68,12 @@ async def claim(
         raise Mismatch
     earlier: dict[str, str] = row["made"]
     return earlier
+
+
+async def forget_old(tx: Tx) -> int:
+    """Deletes keys older than `KEPT`; for a service's own actor."""
+    done = await tx.execute(
+        "delete from medbot.idempotency_keys where created_at < clock_timestamp() - $1::interval",
+        KEPT,
+    )
+    return int(done.rpartition(" ")[2])

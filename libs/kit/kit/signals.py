@@ -6,7 +6,7 @@ waiters simply wait for their poll.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ class Signals:
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     @contextmanager
-    def on(self, *topics: str) -> Iterator[Callable[[], Any]]:
+    def on(self, *topics: str) -> Iterator[Callable[..., Awaitable[None]]]:
         """Yields an async function that returns at the next notification, or after `POLL`.
 
         A notification between two calls is not lost: the second returns at once.

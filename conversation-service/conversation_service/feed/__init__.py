@@ -1,0 +1,1 @@
+"""What a person's open screens should hear of."""

@@ -1,0 +1,1 @@
+"""The medical library, to be searched and read."""

@@ -1,0 +1,47 @@
+"""Messages as they are read."""
+
+from datetime import datetime
+from typing import Literal, NewType
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from assistant.safety import Fired, Level, Resource
+from assistant.turns import Citation
+
+MessageId = NewType("MessageId", UUID)
+
+Role = Literal["user", "assistant", "system"]
+Channel = Literal["chat", "voice", "websocket", "phone"]
+Status = Literal["complete", "streaming", "interrupted", "failed"]
+
+
+class Triage(BaseModel):
+    """The gate's verdict on a message; `rules` hold places in its text, never the words."""
+
+    level: Level
+    rules: list[Fired]
+    message: str | None = None
+    resources: list[Resource]
+
+
+class Latency(BaseModel):
+    """Milliseconds from the request: until the gate had spoken, the first text, the whole."""
+
+    gate_ms: float
+    first_text_ms: float | None = None
+    total_ms: float
+
+
+class Message(BaseModel):
+    """A message; a running reply has what it has said so far."""
+
+    id: UUID
+    role: Role
+    channel: Channel
+    content: str
+    citations: list[Citation]
+    triage: Triage | None
+    status: Status
+    created_at: datetime
+    latency: Latency | None

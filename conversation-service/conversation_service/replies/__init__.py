@@ -1,0 +1,1 @@
+"""Replies: begun, written part by part, streamed, resumed, stopped."""

@@ -1,0 +1,235 @@
+"""SQL of replies. A running reply grows by parts under a lease; its end folds them into the row."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from assistant.turns import Citation
+from contracts.events import MessageCreated
+from conversation_service.feed import store as feed
+from conversation_service.messages.store import CITED, SAID
+from conversation_service.replies.models import Ending, Part, Snapshot
+from kit import outbox
+from kit.database import Tx
+from kit.identity import Actor
+from kit.signals import CHANNEL
+
+SOURCE = "conversation-service"
+
+_citations = TypeAdapter(tuple[Citation, ...])
+
+
+def grown(message_id: UUID) -> str:
+    """The signal that a reply has said more, or has ended."""
+    return f"reply:{message_id}"
+
+
+def stopped(message_id: UUID) -> str:
+    """The signal that somebody wants a reply to stop."""
+    return f"stop:{message_id}"
+
+
+async def take_places(tx: Tx, conversation_id: UUID, count: int) -> int | None:
+    """Locks a conversation and takes the next `count` places in it; answers the first of them."""
+    last = await tx.fetchval(
+        "update public.conversations set last_seq = last_seq + $2, updated_at = clock_timestamp()"
+        " where id = $1 returning last_seq",
+        conversation_id,
+        count,
+    )
+    return None if last is None else int(last) - count + 1
+
+
+async def insert_question(
+    tx: Tx,
+    actor: Actor,
+    conversation_id: UUID,
+    message_id: UUID,
+    seq: int,
+    content: str,
+    triage: dict[str, Any],
+) -> None:
+    """Stores what a person wrote, tells the bus and the feed."""
+    await tx.execute(
+        "insert into public.messages (id, conversation_id, owner_id, seq, role, content, triage)"
+        " values ($1, $2, $3, $4, 'user', $5, $6)",
+        message_id,
+        conversation_id,
+        actor.id,
+        seq,
+        content,
+        triage,
+    )
+    await _tell(tx, actor.id, conversation_id, message_id, seq)
+
+
+async def insert_reply(
+    tx: Tx,
+    actor: Actor,
+    conversation_id: UUID,
+    message_id: UUID,
+    seq: int,
+    reply_to: UUID,
+    lease: float,
+) -> None:
+    """Stores an empty running reply; a second one in the conversation violates a constraint."""
+    await tx.execute(
+        "insert into public.messages (id, conversation_id, owner_id, seq, role, status, reply_to,"
+        "  lease_until) values ($1, $2, $3, $4, 'assistant', 'streaming', $5,"
+        "  clock_timestamp() + make_interval(secs => $6))",
+        message_id,
+        conversation_id,
+        actor.id,
+        seq,
+        reply_to,
+        lease,
+    )
+
+
+async def append(tx: Tx, message_id: UUID, part: Part | None, lease: float) -> bool | None:
+    """Adds a part, if there is one, and renews the lease.
+
+    Answers whether somebody wants the reply to stop; None when it does not run any more.
+    """
+    stop: bool | None = await tx.fetchval(
+        "update public.messages set lease_until = clock_timestamp() + make_interval(secs => $2)"
+        " where id = $1 and status = 'streaming' returning stop_requested",
+        message_id,
+        lease,
+    )
+    if stop is not None and part is not None:
+        await tx.execute(
+            "with p as (insert into medbot.reply_parts (message_id, seq, start, text, citations,"
+            "  tools) values ($1, $2, $3, $4, $5, $6) on conflict do nothing)"
+            " select pg_notify($7, $8)",
+            message_id,
+            part.seq,
+            part.start,
+            part.text,
+            part.citations,
+            part.tools,
+            CHANNEL,
+            grown(message_id),
+        )
+    return stop
+
+
+async def finish(
+    tx: Tx,
+    conversation_id: UUID,
+    message_id: UUID,
+    ending: Ending,
+    last: Part,
+    latency: dict[str, Any],
+    usage: Sequence[dict[str, Any]],
+) -> bool:
+    """Folds the parts and `last` into the message; False when it does not run any more."""
+    await tx.execute("select 1 from public.conversations where id = $1 for update", conversation_id)
+    row = await tx.fetchrow(
+        f"update public.messages m set status = $2, content = ({SAID}) || $3,"  # noqa: S608
+        f" citations = ({CITED}) || $4, latency = $5, usage = $6, lease_until = null"
+        " where m.id = $1 and m.status = 'streaming' returning m.owner_id, m.seq",
+        message_id,
+        ending,
+        last.text,
+        last.citations,
+        latency,
+        list(usage),
+    )
+    if row is None:
+        return False
+    await _end(tx, row["owner_id"], conversation_id, message_id, row["seq"])
+    return True
+
+
+async def fail_expired(tx: Tx, conversation_id: UUID | None = None) -> int:
+    """Marks replies whose lease ended `failed`, keeping what they had said; answers how many."""
+    expired = await tx.fetch(
+        "select m.id, m.conversation_id from public.messages m where m.status = 'streaming'"
+        " and m.lease_until < clock_timestamp()"
+        " and ($1::uuid is null or m.conversation_id = $1) limit 100",
+        conversation_id,
+    )
+    ended = 0
+    for row in expired:
+        await tx.execute(
+            "select 1 from public.conversations where id = $1 for update", row["conversation_id"]
+        )
+        done = await tx.fetchrow(
+            f"update public.messages m set status = 'failed', content = {SAID},"  # noqa: S608
+            f" citations = {CITED}, lease_until = null where m.id = $1"
+            " and m.status = 'streaming' and m.lease_until < clock_timestamp()"
+            " returning m.owner_id, m.seq",
+            row["id"],
+        )
+        if done is not None:
+            await _end(tx, done["owner_id"], row["conversation_id"], row["id"], done["seq"])
+            ended += 1
+    return ended
+
+
+async def request_stop(tx: Tx, conversation_id: UUID, message_id: UUID) -> None:
+    """Asks whoever writes the reply, on any instance, to end it; nothing if it has ended."""
+    await tx.execute(
+        "with wanted as (update public.messages set stop_requested = true where id = $1"
+        "  and conversation_id = $2 and status = 'streaming' returning id)"
+        " select pg_notify($3, $4) from wanted",
+        message_id,
+        conversation_id,
+        CHANNEL,
+        stopped(message_id),
+    )
+
+
+async def snapshot(
+    tx: Tx, conversation_id: UUID, message_id: UUID, after_part: int = -1
+) -> Snapshot | None:
+    """A reply as it stands, in one look."""
+    row = await tx.fetchrow(
+        "select m.reply_to, m.status, m.content, m.citations, u.triage,"
+        " (select coalesce(jsonb_agg(jsonb_build_object('seq', p.seq, 'start', p.start, 'text',"
+        "   p.text, 'citations', p.citations, 'tools', p.tools) order by p.seq), '[]')"
+        "  from medbot.reply_parts p where p.message_id = m.id and p.seq > $3) as parts"
+        " from public.messages m join public.messages u on u.id = m.reply_to"
+        " where m.id = $1 and m.conversation_id = $2",
+        message_id,
+        conversation_id,
+        after_part,
+    )
+    if row is None:
+        return None
+    return Snapshot(
+        reply_to=row["reply_to"],
+        status=row["status"],
+        triage=row["triage"],
+        content=row["content"],
+        citations=_citations.validate_python(row["citations"]),
+        parts=[Part(**part) for part in row["parts"]],
+    )
+
+
+def citation_rows(citations: Sequence[Citation]) -> list[dict[str, Any]]:
+    """Citations as they are stored."""
+    return [asdict(citation) for citation in citations]
+
+
+async def _end(tx: Tx, owner_id: UUID, conversation_id: UUID, message_id: UUID, seq: int) -> None:
+    await tx.execute("delete from medbot.reply_parts where message_id = $1", message_id)
+    await tx.execute("select pg_notify($1, $2)", CHANNEL, grown(message_id))
+    await _tell(tx, owner_id, conversation_id, message_id, seq)
+
+
+async def _tell(
+    tx: Tx, owner_id: UUID | None, conversation_id: UUID, message_id: UUID, seq: int
+) -> None:
+    event = MessageCreated(conversation_id=conversation_id, message_id=message_id, seq=seq)
+    await outbox.emit(tx, event, source=SOURCE)
+    await feed.append(
+        tx,
+        owner_id,
+        "message.created",
+        {"conversation_id": conversation_id, "message_id": message_id},
+    )

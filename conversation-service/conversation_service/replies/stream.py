@@ -1,0 +1,137 @@
+"""A reply as its readers get it: live or long finished, from any character, on any instance."""
+
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import UUID
+
+from conversation_service.context import Context
+from conversation_service.messages import store as messages
+from conversation_service.messages.models import Message, MessageId, Triage
+from conversation_service.replies import store
+from conversation_service.replies.models import BeyondEnd, ReplyFailed, Snapshot
+from kit import problems
+from kit.errors import NotFound
+from kit.identity import Actor
+from kit.sse import ServerEvent
+
+_STRETCH = re.compile(r".{1,240}?(?:(?<=[.!?:\]])\s+|\n+|$)|.{240}", re.DOTALL)
+"""How a long text is cut into deltas: after sentences and lines, wherever else it must."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What one reader has been sent. Offsets count code points."""
+
+    sent: int
+    known: int = 0
+    part: int = -1
+    cited: set[int] = field(default_factory=set)
+
+    def take(self, shot: Snapshot) -> Iterator[ServerEvent]:
+        """The events that a fresh snapshot adds."""
+        if shot.status == "streaming":
+            for part in shot.parts:
+                self.part = part.seq
+                for tool in part.tools:
+                    yield ServerEvent("tool", tool)
+                yield from self._cite(part.citations)
+                yield from self._say(part.start, part.text)
+            return
+        yield from self._cite([asdict(citation) for citation in shot.citations])
+        yield from self._say(self.known, shot.content[self.known :])
+
+    def _cite(self, citations: Sequence[dict[str, Any]]) -> Iterator[ServerEvent]:
+        for citation in citations:
+            if citation["marker"] not in self.cited:
+                self.cited.add(citation["marker"])
+                yield ServerEvent("citation", citation)
+
+    def _say(self, start: int, text: str) -> Iterator[ServerEvent]:
+        self.known = start + len(text)
+        skip = max(0, self.sent - start)
+        for stretch in _STRETCH.findall(text[skip:]):
+            yield ServerEvent("delta", {"text": stretch, "offset": self.sent})
+            self.sent += len(stretch)
+
+
+async def open_stream(
+    ctx: Context, actor: Actor, conversation_id: UUID, message_id: UUID, *, after: int = 0
+) -> AsyncGenerator[ServerEvent, None]:
+    """The stream of a reply from character `after` on.
+
+    Raises:
+        NotFound: the actor has no such reply.
+        BeyondEnd: the reply has ended before `after`.
+    """
+    async with ctx.db.transaction(actor) as tx:
+        shot = await store.snapshot(tx, conversation_id, message_id)
+    if shot is None:
+        raise NotFound
+    if shot.status != "streaming" and after > len(shot.content):
+        raise BeyondEnd
+    return _events(ctx, actor, conversation_id, message_id, shot, after)
+
+
+async def _events(
+    ctx: Context,
+    actor: Actor,
+    conversation_id: UUID,
+    message_id: UUID,
+    shot: Snapshot,
+    after: int,
+) -> AsyncGenerator[ServerEvent, None]:
+    ids = {"user_message_id": str(shot.reply_to), "assistant_message_id": str(message_id)}
+    yield ServerEvent("message", ids)
+    if shot.triage is not None and shot.triage["level"] != "none":
+        yield ServerEvent("triage", Triage(**shot.triage).model_dump(mode="json"))
+    reader = _Reader(sent=after)
+    with ctx.signals.on(store.grown(message_id)) as woken:
+        current: Snapshot | None = shot
+        while current is not None:
+            for event in reader.take(current):
+                yield event
+            if current.status != "streaming":
+                break
+            await woken()
+            async with ctx.db.transaction(actor) as tx:
+                current = await store.snapshot(tx, conversation_id, message_id, reader.part)
+    yield await _last(ctx, actor, MessageId(message_id))
+
+
+async def _last(ctx: Context, actor: Actor, message_id: MessageId) -> ServerEvent:
+    async with ctx.db.transaction(actor) as tx:
+        message = await messages.get(tx, message_id)
+    if message is None:  # deleted while it was read
+        return ServerEvent("error", problems.of_domain(NotFound()))
+    if message.status == "failed":
+        return ServerEvent("error", problems.of_domain(ReplyFailed()))
+    return ServerEvent("done", {"message": message.model_dump(mode="json")})
+
+
+async def whole(
+    ctx: Context, actor: Actor, conversation_id: UUID, message_id: UUID
+) -> tuple[Message, Message]:
+    """Waits for the end of a reply; answers the question and the reply.
+
+    Raises:
+        NotFound: there is no such reply, or it was deleted meanwhile.
+        ReplyFailed: it ended without being whole.
+    """
+    with ctx.signals.on(store.grown(message_id)) as woken:
+        while True:
+            async with ctx.db.transaction(actor) as tx:
+                shot = await store.snapshot(tx, conversation_id, message_id)
+                if shot is None:
+                    raise NotFound
+                if shot.status != "streaming":
+                    question = await messages.get(tx, MessageId(shot.reply_to))
+                    reply = await messages.get(tx, MessageId(message_id))
+                    break
+            await woken()
+    if question is None or reply is None:
+        raise NotFound
+    if reply.status == "failed":
+        raise ReplyFailed
+    return question, reply

@@ -1,0 +1,43 @@
+"""What the conversation service reads from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+
+from assistant.llm import providers
+from kit import settings
+
+
+class Settings(settings.Settings):
+    """Without a key or an address of a model, library mode answers."""
+
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = Field(default=None, pattern=r"^https?://")
+    grok_api_key: SecretStr | None = None
+    groq_api_key: SecretStr | None = None
+    llm_provider: providers.ProviderName | None = None
+    llm_model: str | None = Field(default=None, max_length=200)
+    llm_first_token_seconds: float = Field(default=4.0, gt=0, le=60)
+    system_prompt: str | None = Field(default=None, max_length=20_000)
+    reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
+    library_dir: Path = Field(default_factory=lambda: settings.home() / "library")
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _without_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
+    def models(self) -> tuple[providers.Provider, ...]:
+        """The models that may answer, in order."""
+        return providers.chain(
+            openai_key=_plain(self.openai_api_key),
+            openai_base_url=self.openai_base_url,
+            grok_key=_plain(self.grok_api_key),
+            groq_key=_plain(self.groq_api_key),
+            first=self.llm_provider,
+            model=self.llm_model,
+        )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None

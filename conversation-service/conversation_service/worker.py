@@ -1,0 +1,67 @@
+"""What the service does unasked: consume events, end orphaned replies, forget what is old."""
+
+from collections.abc import Awaitable, Callable
+
+from contracts.events import Envelope, UserRegistered
+from conversation_service.feed import store as feed
+from conversation_service.replies import store as replies
+from kit import background, idempotency, logs
+from kit.backbone import Backbone
+from kit.bus import first_time
+from kit.database import CONNECTION_ERRORS, Database
+from kit.errors import ServiceUnavailable
+from kit.identity import Actor
+
+QUEUE = "conversation"
+ITSELF = Actor.of_service("conversation")
+FORGET_EVERY = 3600.0
+
+_log = logs.get(__name__)
+
+
+def tasks(backbone: Backbone, *, lease: float) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Background tasks by name."""
+
+    async def consume() -> None:
+        await backbone.bus.consume(QUEUE, lambda envelope: handle(backbone.db, envelope))
+
+    async def sweep() -> None:
+        await background.every(lease / 5, lambda: end_orphans(backbone.db))
+
+    async def forget() -> None:
+        await background.every(FORGET_EVERY, lambda: forget_old(backbone.db))
+
+    return {"consume": consume, "sweep": sweep, "forget": forget}
+
+
+async def handle(db: Database, envelope: Envelope) -> None:
+    """The effect of an event, once."""
+    if envelope.type != UserRegistered.topic:
+        return
+    event = UserRegistered.model_validate(envelope.data)
+    async with db.transaction(ITSELF) as tx:
+        if await first_time(tx, QUEUE, envelope):
+            await feed.append(tx, event.user_id, "account.registered", {"user_id": event.user_id})
+
+
+async def end_orphans(db: Database) -> int:
+    """Marks replies whose lease ended `failed`, with what they had said; answers how many."""
+    try:
+        async with db.transaction(ITSELF) as tx:
+            ended = await replies.fail_expired(tx)
+    except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+        _log.warning("replies.sweep_waiting", **logs.failure(error))
+        return 0
+    if ended:
+        _log.warning("replies.orphaned", count=ended)
+    return ended
+
+
+async def forget_old(db: Database) -> None:
+    """Deletes feed entries and idempotency keys that are past their time."""
+    try:
+        async with db.transaction(ITSELF) as tx:
+            await feed.forget_old(tx)
+            await idempotency.forget_old(tx)
+    except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+        _log.warning("forget.waiting", **logs.failure(error))
