@@ -1,12 +1,13 @@
 """Making an index: cut, encode, write beside, rename into place."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from assistant.knowledge.encoder import Encoder, Vectors
 from assistant.knowledge.index import Manifest
 from assistant.knowledge.search import Passage, document_key
 from assistant.knowledge.settings import Indexing
+
+Content = tuple[Sequence[Card], Sequence[Document]]
 
 _BATCH = 1024
 _TEMPORARY = ".building-"
@@ -38,17 +41,39 @@ def build(
 ) -> Manifest:
     """See `index.build`."""
     digest = corpus.digest(sources)
-    folder = into / index.describe(digest, encoder, indexing).key
+    return _beside(into, index.describe(digest, encoder, indexing), lambda: _read(sources), encoder)
+
+
+def build_documents(
+    documents: Sequence[Document], into: Path, encoder: Encoder, indexing: Indexing
+) -> Manifest:
+    """Index documents that stand in no file, as `index.build` does those of files."""
+    facts = json.dumps([asdict(each) for each in documents], ensure_ascii=False)
+    digest = hashlib.sha256(facts.encode()).hexdigest()
+    return _beside(
+        into, index.describe(digest, encoder, indexing), lambda: ([], documents), encoder
+    )
+
+
+def _read(sources: Sequence[Path]) -> Content:
+    library = [card for path in sources if path.is_dir() for card in cards.load(path)]
+    documents = [corpus.from_card(card) for card in library]
+    documents += [each for path in sources if not path.is_dir() for each in corpus.read(path)]
+    return library, documents
+
+
+def _beside(
+    into: Path, wanted: Manifest, content: Callable[[], Content], encoder: Encoder
+) -> Manifest:
+    folder = into / wanted.key
     if _is_whole(folder):
         return index.read_manifest(folder)
     into.mkdir(parents=True, exist_ok=True)
     work = into / f"{_TEMPORARY}{secrets.token_hex(8)}"
     work.mkdir()
     try:
-        library = [card for path in sources if path.is_dir() for card in cards.load(path)]
-        documents = [corpus.from_card(card) for card in library]
-        documents += [each for path in sources if not path.is_dir() for each in corpus.read(path)]
-        manifest = write(documents, work, encoder, indexing, digest=digest, library=library)
+        library, documents = content()
+        manifest = write(documents, work, encoder, wanted, library)
         _publish(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -60,12 +85,11 @@ def write(
     documents: Sequence[Document],
     folder: Path,
     encoder: Encoder,
-    indexing: Indexing,
-    *,
-    digest: str,
-    library: Sequence[Card] = (),
+    wanted: Manifest,
+    library: Sequence[Card],
 ) -> Manifest:
     """Write the files of an index of `documents` into the empty `folder`."""
+    indexing = wanted.indexing
     keys = _keys(documents)
     splitter = chunking.SentenceSplitter(indexing.chunking, encoder.count_tokens)
     passages: list[Passage] = []
@@ -88,7 +112,7 @@ def write(
     np.save(folder / "firsts.npy", np.asarray(firsts, dtype=np.int64))
     np.save(folder / "keys.npy", keys)
     manifest = dataclasses.replace(
-        index.describe(digest, encoder, indexing),
+        wanted,
         documents=len(documents),
         passages=len(passages),
         files=tuple(_sizes(folder)),
