@@ -18,7 +18,7 @@ def normalise(address: str) -> str:
         raise ValueError("an e-mail address has at most 254 characters")
     try:
         checked = email_validator.validate_email(
-            address.strip(), check_deliverability=False, globally_deliverable=False
+            address.strip(), check_deliverability=False, test_environment=True
         )
     except email_validator.EmailNotValidError:
         raise ValueError("not an e-mail address") from None

@@ -1,0 +1,148 @@
+"""Row-level security on the tables of accounts, under the service login and a browser's role."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from auth_service.testing import Auth, Member
+from kit.database import Database
+from kit.identity import Actor, Role
+from kit.testing import Addresses
+
+PUBLIC = ["user_profiles", "user_roles"]
+PRIVATE = ["credentials", "refresh_tokens", "signing_keys", "ended_sessions"]
+
+
+@pytest.fixture
+def person(alice: Member) -> Actor:
+    return Actor.of_person(alice.id)
+
+
+async def test_a_person_sees_their_own_rows_alone(
+    database: Database, person: Actor, alice: Member, bob: Member
+) -> None:
+    async with database.transaction(person) as tx:
+        for table in [f"public.{name}" for name in PUBLIC] + ["medbot.sessions"]:
+            rows = await tx.fetch(f"select user_id from {table}")
+            assert [row["user_id"] for row in rows] == [alice.id], table
+        users = await tx.fetch("select id from auth.users")
+        assert [row["id"] for row in users] == [alice.id]
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        lambda alice: Actor.of_person(alice.id, roles=[Role.ADMIN]),
+        lambda alice: Actor(alice.id, "guest"),
+        lambda alice: Actor.of_service("conversation", acting_for=alice.id),
+    ],
+    ids=["admin", "guest", "other service"],
+)
+@pytest.mark.parametrize("table", PRIVATE)
+async def test_secrets_show_to_auth_alone(
+    auth: Auth, database: Database, alice: Member, actor: Any, table: str
+) -> None:
+    await auth.post("/logout", alice.access)
+    async with database.transaction(actor(alice)) as tx:
+        assert await tx.fetchval(f"select count(*) from medbot.{table}") == 0
+    async with database.transaction(Actor.of_service("auth")) as tx:
+        assert await tx.fetchval(f"select count(*) from medbot.{table}") > 0
+
+
+FORBIDDEN = [
+    "insert into public.user_roles (user_id, role) values ('{alice}', 'admin')",
+    "insert into public.user_profiles (user_id) values ('{bob}')",
+    "insert into medbot.credentials (user_id, password_hash) values ('{alice}', 'x')",
+    "insert into medbot.ended_sessions (session_id, ended_at) values ('{bob}', now())",
+    "insert into medbot.sessions (id, user_id, created_at, used_at)"
+    " values ('{alice}', '{alice}', now(), now())",
+    "update public.user_profiles set user_id = '{bob}'",
+]
+WITHOUT_EFFECT = [
+    "update public.user_profiles set full_name = 'x' where user_id = '{bob}'",
+    "update medbot.sessions set ended_at = null",
+    "update medbot.credentials set password_hash = 'x'",
+    "delete from public.user_roles",
+    "delete from medbot.refresh_tokens",
+    "delete from medbot.sessions",
+    "update auth.users set email = 'x'",
+    "delete from auth.users",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+async def test_a_person_cannot_write_what_is_not_theirs(
+    database: Database, person: Actor, alice: Member, bob: Member, statement: str
+) -> None:
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.UniqueViolationError)):
+        async with database.transaction(person) as tx:
+            await tx.execute(statement.format(alice=alice.id, bob=bob.id))
+
+
+@pytest.mark.parametrize("statement", WITHOUT_EFFECT)
+async def test_a_person_reaches_no_other_rows(
+    database: Database, person: Actor, bob: Member, statement: str
+) -> None:
+    async with database.transaction(person) as tx:
+        assert (await tx.execute(statement.format(bob=bob.id))).endswith(" 0")
+
+
+async def test_the_service_login_by_itself_sees_nothing(
+    addresses: Addresses, alice: Member
+) -> None:
+    connection = await asyncpg.connect(addresses.service)
+    try:
+        for table in ["auth.users", "public.user_profiles", "medbot.credentials"]:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"select * from {table}")
+        await connection.execute("begin")
+        await connection.execute("set local role medbot_app")
+        assert await connection.fetch("select * from public.user_profiles") == []
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def browser(owner: Any, alice: Member) -> AsyncIterator[Any]:
+    """The connection of a browser that has its own Supabase client."""
+    async with owner.transaction():
+        await owner.execute(
+            "select set_config('role', 'authenticated', true),"
+            " set_config('request.jwt.claims', $1, true)",
+            Actor.of_person(alice.id, roles=[Role.ADMIN]).claims(),
+        )
+        yield owner
+
+
+@pytest.mark.parametrize("table", PUBLIC)
+async def test_a_browser_reads_its_own_rows(
+    browser: Any, alice: Member, bob: Member, table: str
+) -> None:
+    rows = await browser.fetch(f"select user_id from public.{table}")
+    assert [row["user_id"] for row in rows] == [alice.id]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into public.user_roles (user_id, role) values ('{alice}', 'admin')",
+        "update public.user_profiles set full_name = 'x'",
+        "delete from public.user_roles",
+        "delete from public.user_profiles",
+        "select * from medbot.credentials",
+        "select * from medbot.sessions",
+        "select * from auth.users",
+    ],
+)
+async def test_a_browser_writes_nothing_and_sees_no_secret(
+    browser: Any, alice: Member, statement: str
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await browser.execute(statement.format(alice=alice.id))
+
+
+async def test_a_browser_cannot_become_the_application(owner: Any) -> None:
+    for role in ("anon", "authenticated", "service_role"):
+        assert not await owner.fetchval("select pg_has_role($1, 'medbot_app', 'member')", role)
