@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assistant.knowledge import encoder
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+
+from assistant.knowledge import encoder
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ class WordLlama:
         EncoderError: the wheel is not installed, or its files are not what they should be.
     """
 
-    name = "wordllama-l2-supercat-256"
+    name = "wordllama-l2-supercat-256-lower"
     max_tokens = 512  # a mean has no limit of its own; beyond this it says little
 
     def __init__(self) -> None:
@@ -101,7 +101,8 @@ class WordLlama:
                 raise EncoderError(f"a text of more than {MAX_CHARACTERS} characters")
             # One text at a time: `encode_batch` starts a thread pool that then waits in every
             # process, and shows in the slowest searches.
-            folded = " ".join(text.split())
+            # The table knows "Gout" and "gout" as strangers, and people write without capitals.
+            folded = " ".join(text.lower().split())
             yield self._tokenizer.encode(folded, add_special_tokens=False).ids if folded else []
 
 
