@@ -13,7 +13,8 @@ SAID = (
 )
 CITED = (
     "case when m.status = 'streaming' then coalesce((select"
-    " jsonb_agg(c.value order by p.seq, c.place) from medbot.reply_parts p, jsonb_array_elements(p.citations) with ordinality c(value, place)"
+    " jsonb_agg(c.value order by p.seq, c.place) from medbot.reply_parts p,"
+    " jsonb_array_elements(p.citations) with ordinality c(value, place)"
     " where p.message_id = m.id), '[]') else m.citations end"
 )
 COLUMNS = (

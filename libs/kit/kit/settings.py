@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     conversation_service_url: str = "http://127.0.0.1:8002"
     debug: bool = False
     log_format: Literal["json", "console"] = "json"
+    log_file: Path | None = None
 
     @property
     def embedded(self) -> bool:

@@ -21,9 +21,12 @@ from kit import embedded, migrations
 from kit.database import Database, open_database
 from kit.identity import Actor
 from kit.signals import Signals, open_signals
+from kit.testing.issuing import SERVICE_SECRET, Issuer, open_issuer
 from kit.testing.serving import Served, serve
 
-__all__ = ["Addresses", "FixedClock", "Served", "serve"]
+__all__ = ["SERVICE_SECRET", "Addresses", "FixedClock", "Issuer", "Served", "serve"]
+
+_KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY", "DATABASE_URL")
 
 Addresses = embedded.Addresses
 
@@ -40,6 +43,12 @@ class FixedClock:
     def advance(self, **by: float) -> None:
         """Moves on by `timedelta(**by)`."""
         self.now += timedelta(**by)
+
+
+def pytest_configure() -> None:
+    """No test reaches a real provider or somebody's database by what the shell happens to hold."""
+    for name in _KEYS:
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -99,6 +108,13 @@ async def signals(addresses: Addresses) -> AsyncIterator[Signals]:
     """Notifications of the test's database."""
     async with open_signals(addresses.service) as listening:
         yield listening
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    """Signs tokens that services started with its address accept."""
+    async with open_issuer() as issuer:
+        yield issuer
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -28,6 +28,12 @@ def free_port() -> int:
         return port
 
 
+async def _run(server: uvicorn.Server, bound: socket.socket) -> None:
+    """Serves; a failed start, which uvicorn ends by `SystemExit`, just ends."""
+    with suppress(SystemExit):
+        await server._serve([bound])
+
+
 @asynccontextmanager
 async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
     """Serves `app` with its lifespan; `port` 0 takes a free one."""
@@ -39,13 +45,12 @@ async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3
     )
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve([bound]))
+    task = asyncio.create_task(_run(server, bound))
     try:
         async with asyncio.timeout(START_WITHIN):
             while not server.started:
                 if task.done():
-                    task.result()
-                    raise RuntimeError("the service ended before it started")
+                    raise RuntimeError("the service ended before it started; its log says why")
                 await asyncio.sleep(0.005)
         yield Served(f"http://127.0.0.1:{port}", port)
     finally:

@@ -1,0 +1,139 @@
+"""Conversations are made, listed without gaps, searched, renamed and deleted whole."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from conversing import Person
+
+from kit.testing import Addresses
+
+ROOT = "/api/v1/conversations"
+
+
+async def test_a_new_conversation_is_read_back(alice: Person) -> None:
+    made = await alice.http.post(ROOT, json={"title": "  My knee "})
+    assert made.status_code == 201
+    assert made.json()["title"] == "My knee"
+    assert set(made.json()) == {"id", "title", "pinned", "created_at", "updated_at"}
+    read = await alice.http.get(f"{ROOT}/{made.json()['id']}")
+    assert read.json() == made.json()
+
+
+async def test_creating_again_with_the_same_key_answers_the_same(alice: Person) -> None:
+    headers = {"idempotency-key": "new-chat"}
+    answers = await asyncio.gather(
+        *(alice.http.post(ROOT, json={"title": "A"}, headers=headers) for _ in range(10))
+    )
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    other = await alice.http.post(ROOT, json={"title": "B"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency.mismatch")
+    assert len((await alice.http.get(ROOT)).json()["items"]) == 1
+
+
+async def test_renaming_and_pinning(alice: Person) -> None:
+    path = await alice.start("Old")
+    changed = await alice.http.patch(path, json={"title": "New", "pinned": True})
+    assert (changed.json()["title"], changed.json()["pinned"]) == ("New", True)
+    unpinned = await alice.http.patch(path, json={"pinned": False})
+    assert (unpinned.json()["title"], unpinned.json()["pinned"]) == ("New", False)
+    assert (await alice.http.patch(path, json={"owner_id": "x"})).status_code == 422
+
+
+async def test_a_list_misses_and_repeats_nothing_while_it_grows(alice: Person) -> None:
+    before = [await alice.start(str(n)) for n in range(9)]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        answer = await alice.http.get(ROOT, params={"limit": 2, **_cursor(cursor)})
+        page = answer.json()
+        seen += [f"{ROOT}/{item['id']}" for item in page["items"]]
+        await alice.start("later")
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == before[::-1]
+
+
+async def test_messages_are_listed_both_ways_with_a_cursor(alice: Person) -> None:
+    path = await alice.start()
+    for question in ("What is flu?", "What is a cold?"):
+        await alice.send(path, question)
+    forwards = await _all(alice, f"{path}/messages", "asc")
+    assert [m["role"] for m in forwards] == ["user", "assistant"] * 2
+    assert await _all(alice, f"{path}/messages", "desc") == forwards[::-1]
+
+
+async def test_search_finds_words_of_titles_and_messages(alice: Person, bob: Person) -> None:
+    knee = await alice.start("My left knee")
+    other = await alice.start("Other things")
+    await alice.send(other, "Could my headaches come from the new glasses?")
+    await bob.send(await bob.start(), "headache again")
+    found = (await alice.http.get(ROOT, params={"q": "HEADACHE"})).json()["items"]
+    assert [f"{ROOT}/{item['id']}" for item in found] == [other]
+    assert "**headaches**" in found[0]["matches"][0]["snippet"]
+    by_title = (await alice.http.get(ROOT, params={"q": "knees"})).json()["items"]
+    assert [f"{ROOT}/{item['id']}" for item in by_title] == [knee]
+    assert by_title[0]["matches"] == []
+    assert (await alice.http.get(ROOT, params={"q": "zebra"})).json()["items"] == []
+
+
+async def test_deleting_leaves_nothing_behind(alice: Person, addresses: Addresses) -> None:
+    path = await alice.start()
+    await alice.send(path, "What is flu?")
+    assert (await alice.http.delete(path)).status_code == 204
+    assert (await alice.http.get(path)).status_code == 404
+    assert (await alice.http.get(f"{path}/messages")).status_code == 404
+    assert (await alice.http.delete(path)).status_code == 404
+    connection = await asyncpg.connect(addresses.owner)
+    try:
+        for table in ("public.conversations", "public.messages", "medbot.reply_parts"):
+            assert await connection.fetchval(f"select count(*) from {table}") == 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("GET", f"{ROOT}?limit=0", None, "request.invalid"),
+        ("GET", f"{ROOT}?limit=101", None, "request.invalid"),
+        ("GET", f"{ROOT}?cursor=nonsense", None, "request.bad_cursor"),
+        ("GET", f"{ROOT}?q=", None, "request.invalid"),
+        ("GET", f"{ROOT}?q=a%00b", None, "request.invalid"),
+        ("GET", f"{ROOT}/not-an-id", None, "request.invalid"),
+        ("POST", ROOT, {"title": "x" * 201}, "request.invalid"),
+        ("POST", ROOT, {"title": "a\0"}, "request.invalid"),
+        ("POST", ROOT, ["x"], "request.invalid"),
+    ],
+)
+async def test_bad_input_is_named(
+    alice: Person, method: str, path: str, body: Any, code: str
+) -> None:
+    answer = await alice.http.request(method, path, json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_body_over_the_limit_is_refused(alice: Person) -> None:
+    answer = await alice.http.post(ROOT, json={"title": "x" * (1024 * 1024)})
+    assert (answer.status_code, answer.json()["code"]) == (413, "request.too_large")
+
+
+def _cursor(cursor: str | None) -> dict[str, str]:
+    return {"cursor": cursor} if cursor else {}
+
+
+async def _all(person: Person, path: str, order: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        params = {"limit": 3, "order": order, **_cursor(cursor)}
+        page = (await person.http.get(path, params=params)).json()
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
