@@ -1,4 +1,6 @@
-"""The auth service: who you are."""
+"""The auth service: `uvicorn auth_service.main:app --port 8001`."""
+
+from fastapi import FastAPI
 
 from auth_service.accounts import routes as accounts
 from auth_service.context import open_context
@@ -9,4 +11,10 @@ from kit.app import build_app
 
 ROUTERS = (accounts.router, profiles.router, sessions.router)
 
-app = build_app("auth", Settings, open_context, *ROUTERS)
+
+def build(settings: Settings | None = None) -> FastAPI:
+    """The application; without settings it reads the environment when it starts."""
+    return build_app("auth", Settings, open_context, *ROUTERS, given=settings)
+
+
+app = build()

@@ -73,6 +73,11 @@ create function medbot.is_service(name text default null) returns boolean
       and (name is null or auth.jwt() ->> 'service' = name)
   $$;
 
+-- A service may see how far its database has come.
+create policy services_look on public._pogo_migration for select to medbot_app
+  using (medbot.is_service());
+grant select on public._pogo_migration to medbot_app;
+
 -- Facts on their way out: written with what they tell of, taken by the relay in order.
 create table medbot.outbox (
   id bigint generated always as identity primary key,
