@@ -1,0 +1,60 @@
+"""The composition root: what the gateway opens, opened once and passed by hand."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+
+from api_gateway import pages, pool
+from api_gateway.cors import Cors
+from api_gateway.settings import Settings
+from kit import tokens
+from kit.app import Check
+from kit.database import Clock, utc_now
+from kit.verification import open_verifier
+
+NAME = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a request needs on its way."""
+
+    settings: Settings
+    pools: Mapping[str, pool.Pool]
+    verifier: tokens.Verifier
+    cors: Cors
+    pages: Mapping[str, pages.Page]
+    checks: Mapping[str, Check]
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Context]:
+    """Opens the pools, the verifier with its watch for ended sessions, and the documents."""
+    limits = pool.Limits(
+        connect=settings.connect_timeout,
+        first_byte=settings.first_byte_timeout,
+        whole=settings.whole_timeout,
+        idle=settings.idle_timeout,
+    )
+    async with (
+        httpx.AsyncClient(timeout=settings.connect_timeout, trust_env=False) as http,
+        open_verifier(settings, service=NAME, clock=clock) as verifier,
+        pool.open_pools(settings.services, limits) as pools,
+    ):
+        yield Context(
+            settings=settings,
+            pools=pools,
+            verifier=verifier,
+            cors=Cors(settings.cors_origins),
+            pages=pages.open_pages(),
+            checks={name: partial(_ask_ready, http, pools[name].url) for name in pools},
+        )
+
+
+async def _ask_ready(http: httpx.AsyncClient, url: str) -> None:
+    """Raises when the service at `url` is not ready."""
+    answer = await http.get(f"{url}/ready")
+    answer.raise_for_status()

@@ -1,0 +1,228 @@
+"""The steps of every request: read, judge, route, let in, pass on."""
+
+import json
+from collections.abc import Mapping
+from importlib import metadata
+
+from starlette.types import Receive, Scope, Send
+
+from api_gateway import cors, headers, refusals, relay, routes
+from api_gateway.context import Context
+from api_gateway.pool import Pool
+from kit import problems, trace
+from kit.app import readiness
+from kit.errors import DomainError, InvalidToken
+
+MAX_TARGET = 8 * 1024
+MAX_HEADER_COUNT = 100
+READ_ONLY = ("GET", "HEAD")
+
+
+async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers one HTTP request."""
+    own = _identify(context, scope)
+    try:
+        await _serve(context, scope, receive, send, own)
+    except refusals.Refusal as refused:
+        await _refuse(send, refused.problem(), own, list(refused.headers))
+    except DomainError as refused:
+        await _refuse(send, problems.of_domain(refused), own, _hints(refused))
+    except Exception as bug:  # the client gets a problem, the log the place
+        await _refuse(send, problems.of_unexpected(bug), own, [])
+
+
+def bearer(authorization: bytes | None) -> str:
+    """The token of an Authorization header.
+
+    Raises:
+        InvalidToken: there is none.
+    """
+    scheme, _, token = (authorization or b"").partition(b" ")
+    if scheme.lower() != b"bearer" or not token.isascii():
+        raise InvalidToken
+    return token.strip().decode("ascii")
+
+
+def find_route(scope: Scope) -> routes.Route:
+    """The route of a request or a socket.
+
+    Raises:
+        TargetTooLong, MalformedPath, UnknownPath
+    """
+    raw_path: bytes = scope["raw_path"]
+    if len(raw_path) + len(scope["query_string"]) > MAX_TARGET:
+        raise refusals.TargetTooLong
+    if not routes.canonical(raw_path):
+        raise refusals.MalformedPath
+    route = routes.TABLE.find(raw_path.decode("ascii"))
+    if route is None:
+        raise refusals.UnknownPath
+    return route
+
+
+def check_headers(context: Context, scope: Scope) -> dict[bytes, bytes]:
+    """The headers by name.
+
+    Raises:
+        HeadersTooLarge, RepeatedHeader
+    """
+    raw = scope["headers"]
+    if len(raw) > MAX_HEADER_COUNT or headers.size(raw) > context.settings.max_headers:
+        raise refusals.HeadersTooLarge
+    return headers.read(raw)
+
+
+def about_client(scope: Scope, fields: Mapping[bytes, bytes]) -> list[bytes]:
+    """The header lines in which the gateway says who asked, and under which id."""
+    client = scope.get("client")
+    lines = [
+        b"x-forwarded-proto: %b\r\n" % _web_scheme(scope),
+        b"x-request-id: %b\r\n" % trace.request_id.get().encode(),
+        b"traceparent: %b\r\n" % trace.traceparent.get().encode(),
+    ]
+    if client is not None:
+        lines.append(b"x-forwarded-for: %b\r\n" % client[0].encode())
+    if (host := fields.get(b"host")) is not None:
+        lines.append(b"x-forwarded-host: %b\r\n" % host)
+    return lines
+
+
+def _identify(context: Context, scope: Scope) -> headers.Pairs:
+    """Names the request; the headers that its answer carries whatever it says."""
+    fields = dict(scope["headers"])
+    request_id = trace.accept_request_id(_text(fields.get(b"x-request-id")))
+    trace.request_id.set(request_id)
+    trace.traceparent.set(trace.accept_traceparent(_text(fields.get(b"traceparent"))))
+    own = [(b"x-request-id", request_id.encode()), *headers.SECURITY]
+    if scope["scheme"] == "https":
+        own.append(headers.TRANSPORT_SECURITY)
+    if (origin := fields.get(b"origin")) is not None:
+        own += context.cors.on_answer(origin)
+    return own
+
+
+async def _serve(
+    context: Context, scope: Scope, receive: Receive, send: Send, own: headers.Pairs
+) -> None:
+    method: str = scope["method"]
+    if method not in routes.METHODS:
+        raise refusals.MethodNotAllowed(routes.METHODS)
+    fields = check_headers(context, scope)
+    if cors.is_preflight(method, fields):
+        allowed = context.cors.on_preflight(fields[b"origin"])
+        await _send(send, 204, [own[0], *headers.SECURITY, *allowed], b"")
+        return
+    if await _own_page(context, scope, receive, send, own) or await _redirect(scope, send, own):
+        return
+    route = find_route(scope)
+    if route.methods is not None and method not in route.methods:
+        raise refusals.MethodNotAllowed(route.methods)
+    if route.access is not routes.Access.PUBLIC:
+        token = bearer(fields.get(b"authorization"))
+        if context.verifier.cached(token) is None:
+            await context.verifier.verify(token)
+    pool = context.pools.get(route.service)
+    if pool is None:
+        raise refusals.Unavailable
+    await relay.relay(_request(context, scope, fields, pool), pool, own, receive, send)
+
+
+def _request(
+    context: Context, scope: Scope, fields: Mapping[bytes, bytes], pool: Pool
+) -> relay.Request:
+    lines = headers.upstream(scope["headers"], fields.get(b"connection"))
+    lines.append(b"host: %b\r\n" % pool.authority)
+    lines += about_client(scope, fields)
+    return relay.Request(
+        method=scope["method"],
+        target=target(scope["raw_path"], scope["query_string"]),
+        lines=lines,
+        length=_length(fields, context.settings.max_body),
+        max_body=context.settings.max_body,
+    )
+
+
+def target(raw_path: bytes, query: bytes) -> bytes:
+    """What stands in the request line."""
+    return b"%b?%b" % (raw_path, query) if query else raw_path
+
+
+def _length(fields: Mapping[bytes, bytes], limit: int) -> int | None:
+    """The stated size of the body: 0 without one, None when it comes in chunks."""
+    stated, chunked = fields.get(b"content-length"), b"transfer-encoding" in fields
+    if stated is None:
+        return None if chunked else 0
+    if chunked or not stated.isdigit():
+        raise refusals.RepeatedHeader
+    if int(stated) > limit:
+        raise refusals.BodyTooLarge
+    return int(stated)
+
+
+async def _own_page(
+    context: Context, scope: Scope, receive: Receive, send: Send, own: headers.Pairs
+) -> bool:
+    """Answers what the gateway serves itself."""
+    path = scope["path"]
+    page = context.pages.get(path)
+    if page is None and path not in ("/health", "/ready"):
+        return False
+    if scope["method"] not in READ_ONLY:
+        raise refusals.MethodNotAllowed(READ_ONLY)
+    if page is not None:
+        named = {name for name, _ in page.headers}
+        rest = [pair for pair in own if pair[0] not in named]
+        await _send(send, page.status, page.headers + rest, page.body)
+    elif path == "/health":
+        version = metadata.version("api-gateway")
+        health = {"status": "ok", "service": "api-gateway", "version": version}
+        await _send(
+            send, 200, [(b"content-type", b"application/json"), *own], json.dumps(health).encode()
+        )
+    else:
+        ready = await readiness(context.checks)
+        pairs = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *own]
+        await _send(send, ready.status_code, pairs, bytes(ready.body))
+    return True
+
+
+async def _redirect(scope: Scope, send: Send, own: headers.Pairs) -> bool:
+    """Sends a path with one trailing slash to the one without."""
+    raw_path: bytes = scope["raw_path"]
+    if not raw_path.endswith(b"/") or raw_path == b"/" or not routes.canonical(raw_path):
+        return False
+    location = target(raw_path[:-1], scope["query_string"])
+    await _send(send, 308, [(b"location", location), *own], b"")
+    return True
+
+
+async def _refuse(
+    send: Send, problem: Mapping[str, object], own: headers.Pairs, more: headers.Pairs
+) -> None:
+    kind = (b"content-type", problems.MEDIA_TYPE.encode())
+    pairs = [kind, (b"cache-control", b"no-store"), *more, *own]
+    status = problem["status"]
+    assert isinstance(status, int)
+    await _send(send, status, pairs, json.dumps(problem).encode())
+
+
+def _hints(refused: DomainError) -> headers.Pairs:
+    pairs = [(b"www-authenticate", b"Bearer")] if isinstance(refused, InvalidToken) else []
+    if refused.retry_after is not None:
+        pairs.append((b"retry-after", b"%d" % refused.retry_after))
+    return pairs
+
+
+async def _send(send: Send, status: int, pairs: headers.Pairs, body: bytes) -> None:
+    if status not in (204, 304) and not any(name == b"content-length" for name, _ in pairs):
+        pairs = [*pairs, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _web_scheme(scope: Scope) -> bytes:
+    return b"https" if scope["scheme"] in ("https", "wss") else b"http"
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value is not None else None

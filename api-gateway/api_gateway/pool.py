@@ -1,0 +1,152 @@
+"""The connections to one service, and the clock that watches over their exchanges."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from api_gateway import refusals
+from api_gateway.connection import Connection
+from kit import background
+from kit.errors import Misconfigured
+
+TICK = 0.1
+"""Seconds between two looks at the running exchanges; time limits are kept to this grain."""
+
+MAX_IDLE = 4.0
+"""Seconds that an idle connection is kept: less than the 5 s after which uvicorn closes one, so
+that a request seldom meets a closing connection."""
+
+MAX_BUSY = 4096
+"""Exchanges at once with one service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits in seconds; `whole` is not for streams, `idle` is between two parts of one."""
+
+    connect: float
+    first_byte: float
+    whole: float
+    idle: float
+
+
+class Pool:
+    """Connections to the service `name` at `url` (`http` or `https`, no path)."""
+
+    def __init__(self, name: str, url: str, limits: Limits) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+            raise Misconfigured(f"{name.upper()}_SERVICE_URL: not an http address without a path")
+        self.name = name
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self.authority = parts.netloc.rpartition("@")[2].encode()
+        self._host = parts.hostname
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._limits = limits
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
+
+    def waiting(self) -> Connection | None:
+        """A connection that is open and free, if there is one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                self._busy.add(connection)
+                return connection
+        return None
+
+    async def fresh(self) -> Connection:
+        """A new connection.
+
+        Raises:
+            Unavailable: the service refuses, or has too many exchanges already.
+            TimedOut: it does not take up the connection in time.
+        """
+        if len(self._busy) >= MAX_BUSY:
+            raise refusals.Unavailable
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._lost), self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError:
+            raise refusals.TimedOut from None
+        except OSError:
+            raise refusals.Unavailable from None
+        self._busy.add(connection)
+        return connection
+
+    def release(self, connection: Connection, *, reusable: bool) -> None:
+        """Ends an exchange; a connection that may not carry another is closed at once."""
+        self._busy.discard(connection)
+        if reusable and connection.reusable and not connection.closed:
+            connection.parked = 0.0
+            connection.watch = None
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def tick(self, now: float) -> None:
+        """Keeps the time limits; `now` in seconds of any steady clock."""
+        for connection in tuple(self._busy):
+            self._look_at(connection, now)
+        for connection in tuple(self._idle):
+            if not connection.parked:
+                connection.parked = now
+            elif now - connection.parked > MAX_IDLE:
+                self._idle.remove(connection)
+                connection.abort()
+
+    def close(self) -> None:
+        """Cuts every connection."""
+        for connection in (*self._idle, *self._busy):
+            connection.abort()
+        self._idle.clear()
+
+    def _look_at(self, connection: Connection, now: float) -> None:
+        if not connection.opened:
+            connection.opened = connection.heard = now
+            connection.fresh = False
+            return
+        if connection.fresh:
+            connection.heard = now
+            connection.fresh = False
+        if connection.watch is not None:
+            connection.watch()
+        if self._overdue(connection, now):
+            connection.fail(refusals.TimedOut())
+
+    def _overdue(self, connection: Connection, now: float) -> bool:
+        silent = now - connection.heard
+        if not connection.streaming and now - connection.opened > self._limits.whole:
+            return True
+        return silent > (self._limits.idle if connection.answered else self._limits.first_byte)
+
+    def _lost(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+
+@asynccontextmanager
+async def open_pools(
+    services: dict[str, str | None], limits: Limits
+) -> AsyncIterator[dict[str, Pool]]:
+    """A pool for each service that has an address."""
+    pools = {name: Pool(name, url, limits) for name, url in services.items() if url}
+    async with background.running(exchange_limits=lambda: _watch_over(tuple(pools.values()))):
+        yield pools
+    for pool in pools.values():
+        pool.close()
+
+
+async def _watch_over(pools: Sequence[Pool]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        for pool in pools:
+            pool.tick(loop.time())
+        await asyncio.sleep(TICK)

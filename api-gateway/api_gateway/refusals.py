@@ -1,0 +1,100 @@
+"""What the gateway itself may answer instead of a service.
+
+Refusal
+├── Unavailable, TimedOut, BadAnswer      a service is away, slow or broken
+├── BodyTooLarge, HeadersTooLarge, TargetTooLong
+├── MalformedPath, RepeatedHeader
+└── UnknownPath, MethodNotAllowed
+"""
+
+from collections.abc import Iterable
+
+from kit import problems
+
+
+class Refusal(Exception):
+    """The gateway refuses."""
+
+    status = 400
+    code = "gateway.refused"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def problem(self) -> dict[str, object]:
+        """The body of the answer; the docstring is its detail."""
+        doc = type(self).__doc__ or ""
+        return problems.body(self.status, self.code, doc.strip().splitlines()[0])
+
+
+class Unavailable(Refusal):
+    """The service behind this path is not available now."""
+
+    status = 503
+    code = "gateway.unavailable"
+    headers = ((b"retry-after", b"1"),)
+
+
+class BadAnswer(Unavailable):
+    """The service behind this path broke off before it answered."""
+
+    status = 502
+
+
+class TimedOut(Refusal):
+    """The service behind this path did not answer in time."""
+
+    status = 504
+    code = "gateway.timeout"
+
+
+class BodyTooLarge(Refusal):
+    """The body is larger than the limit."""
+
+    status = 413
+    code = "gateway.body_too_large"
+    headers = ((b"connection", b"close"),)
+
+
+class HeadersTooLarge(Refusal):
+    """The headers are larger or more than the limit."""
+
+    status = 431
+    code = "gateway.headers_too_large"
+    headers = ((b"connection", b"close"),)
+
+
+class TargetTooLong(Refusal):
+    """The address is longer than the limit."""
+
+    status = 414
+    code = "gateway.uri_too_long"
+
+
+class MalformedPath(Refusal):
+    """The path can be read in more than one way."""
+
+    code = "gateway.malformed_path"
+
+
+class RepeatedHeader(Refusal):
+    """A header that may stand once is there twice, or holds what no header may hold."""
+
+    code = "gateway.malformed_headers"
+    headers = ((b"connection", b"close"),)
+
+
+class UnknownPath(Refusal):
+    """There is nothing at this path."""
+
+    status = 404
+    code = "request.not_found"
+
+
+class MethodNotAllowed(Refusal):
+    """This path does not have that method."""
+
+    status = 405
+    code = "request.method_not_allowed"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__()
+        self.headers = ((b"allow", ", ".join(sorted(allowed)).encode()),)

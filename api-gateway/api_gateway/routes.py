@@ -1,0 +1,91 @@
+"""The table of routes to services: what is not in it cannot be reached."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Access(StrEnum):
+    """Who may use a route."""
+
+    GUARDED = "guarded"
+    PUBLIC = "public"
+    GUESTS = "guests"  # without a token where ALLOW_GUEST_VOICE is on
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Sends `path` to `service`; `/*` at its end takes in everything below as well.
+
+    `methods` are those that the route has; None leaves that to the service.
+    """
+
+    path: str
+    service: str
+    access: Access = Access.GUARDED
+    methods: frozenset[str] | None = None
+    sockets: bool = False
+
+
+_GET = frozenset({"GET", "HEAD", "OPTIONS"})
+_POST = frozenset({"POST", "OPTIONS"})
+
+ROUTES: tuple[Route, ...] = (
+    Route("/.well-known/jwks.json", "auth", Access.PUBLIC, _GET),
+    *(
+        Route(f"/api/v1/auth/{call}", "auth", Access.PUBLIC, _POST)
+        for call in ("register", "login", "refresh", "verify", "password/forgot", "password/reset")
+    ),
+    Route("/api/v1/auth/*", "auth"),
+    Route("/api/v1/profile/*", "auth"),
+    Route("/api/v1/conversations/*", "conversation"),
+    Route("/api/v1/events", "conversation"),
+    Route("/api/v1/library/*", "conversation"),
+    Route("/api/v1/voice/*", "voice", sockets=True),
+    Route("/ws/voice", "voice", Access.GUESTS, sockets=True),
+    Route("/ws/transcript/*", "voice", sockets=True),
+    Route("/token", "voice", methods=_GET),
+    Route("/session/*", "voice"),
+    *(
+        Route(f"{root}/{thing}/*", "clinic")
+        for root in ("/api", "/api/v1")
+        for thing in ("customers", "appointments", "staff", "businesses", "orders")
+    ),
+)
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# Segments are literal or percent-encoded, and no encoding hides a slash, a dot, a backslash, a
+# percent sign or a control character: so a path means the same here and in every service.
+_CANONICAL = re.compile(
+    rb"/|(?:/(?!\.{1,2}(?:/|\Z))"
+    rb"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%(?!2[EFef5]|5[Cc]|[01]|7[Ff])[0-9A-Fa-f]{2})+)+/?"
+)
+
+
+def canonical(raw_path: bytes) -> bool:
+    """Whether a path, as it came, has exactly one reading."""
+    return _CANONICAL.fullmatch(raw_path) is not None
+
+
+class Table:
+    """The routes, ready to be looked up."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._exact = {route.path.removesuffix("/*"): route for route in routes}
+        self._below = {
+            route.path.removesuffix("/*"): route for route in routes if route.path.endswith("/*")
+        }
+        longest_first = sorted(self._below, key=len, reverse=True)
+        self._prefix = re.compile(f"({'|'.join(map(re.escape, longest_first))})/")
+
+    def find(self, path: str) -> Route | None:
+        """The route of a canonical path without its query."""
+        if (route := self._exact.get(path)) is not None:
+            return route
+        found = self._prefix.match(path)
+        return self._below[found[1]] if found is not None else None
+
+
+TABLE = Table(ROUTES)

@@ -1,0 +1,42 @@
+"""What the gateway reads from the environment."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from kit import settings
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(settings.Settings):
+    """Where the services are, who may call from a browser, and the limits of the door.
+
+    A service without an address is not configured: its routes answer 503. Times are in seconds,
+    sizes in bytes.
+    """
+
+    voice_service_url: str | None = None
+    clinic_service_url: str | None = None
+    cors_origins: settings.CommaList = ("http://localhost:3000", "http://localhost:5173")
+    allow_guest_voice: bool = False
+
+    connect_timeout: Seconds = 2.0
+    first_byte_timeout: Seconds = 60.0
+    whole_timeout: Seconds = 120.0
+    idle_timeout: Seconds = 60.0
+    max_body: int = Field(default=1024 * 1024, gt=0)
+    max_headers: int = Field(default=32 * 1024, gt=0)
+    max_socket_message: int = Field(default=256 * 1024, gt=0)
+
+    _split = field_validator("cors_origins", mode="before")(settings.split_commas)
+
+    @property
+    def services(self) -> dict[str, str | None]:
+        """The address of each service by its name; None where there is none."""
+        return {
+            "auth": self.auth_service_url,
+            "conversation": self.conversation_service_url,
+            "voice": self.voice_service_url,
+            "clinic": self.clinic_service_url,
+        }

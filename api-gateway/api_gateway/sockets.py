@@ -1,0 +1,231 @@
+"""Carries a WebSocket both ways, message by message, with its close codes."""
+
+import asyncio
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from api_gateway import door, headers, refusals, routes
+from api_gateway.context import Context
+from api_gateway.pool import Pool
+from kit import logs, trace
+from kit.errors import DomainError, InvalidToken
+
+BEARER = "bearer"
+TOKEN = 4401
+GOING_AWAY, TOO_BIG, FAILED, TRY_LATER = 1001, 1009, 1011, 1013
+NO_CODE, ABNORMAL = 1005, 1006
+
+# What a service answers instead of opening a socket, as the code that browsers can see.
+_REFUSED = {401: TOKEN, 403: TOKEN, 404: 4404, 429: 4429, 503: TRY_LATER}
+
+_log = logs.get(__name__)
+
+
+class Closed(Exception):
+    """The socket closes with `code`; opened first, since browsers hide why one never opened."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+    """Carries one socket from its opening to its end."""
+    offered: list[str] = scope.get("subprotocols", [])
+    fields = dict(scope["headers"])
+    trace.request_id.set(trace.accept_request_id(_text(fields.get(b"x-request-id"))))
+    trace.traceparent.set(trace.accept_traceparent(_text(fields.get(b"traceparent"))))
+    await receive()
+    try:
+        fields = door.check_headers(context, scope)
+        route = door.find_route(scope)
+        if not route.sockets:
+            raise refusals.UnknownPath
+    except refusals.Refusal:
+        await send({"type": "websocket.close", "code": 1008})  # never opened: answered 403
+        return
+    chosen = BEARER if BEARER in offered else None
+    try:
+        token = await _let_in(context, route, scope, fields)
+        service = await _open(context, route, scope, fields, token)
+    except Closed as closed:
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        await send({"type": "websocket.close", "code": closed.code})
+        return
+    try:
+        await send({"type": "websocket.accept", "subprotocol": service.subprotocol or chosen})
+        code = await _carry(service, receive, send, context.settings.max_socket_message)
+        if code is not None:
+            await send({"type": "websocket.close", "code": code})
+    finally:
+        service.transport.abort()
+
+
+def tokens_offered(scope: Scope, fields: Mapping[bytes, bytes]) -> list[str]:
+    """Every token that a socket's opening carries: header, subprotocol pair, query."""
+    found: list[str] = []
+    if b"authorization" in fields:
+        found.append(door.bearer(fields[b"authorization"]))
+    offered: list[str] = scope.get("subprotocols", [])
+    if offered[:1] == [BEARER]:
+        found += offered[1:2]
+    query = parse_qsl(scope["query_string"].decode("latin-1"))
+    found += [value for name, value in query if name == "token"]
+    return found
+
+
+async def _let_in(
+    context: Context, route: routes.Route, scope: Scope, fields: Mapping[bytes, bytes]
+) -> str | None:
+    """The verified token; None for a guest where guests may come.
+
+    Raises:
+        Closed: none, a bad one, or several that differ.
+    """
+    try:
+        found = set(tokens_offered(scope, fields))
+        if (
+            not found
+            and route.access is routes.Access.GUESTS
+            and context.settings.allow_guest_voice
+        ):
+            return None
+        if len(found) != 1:
+            raise InvalidToken
+        (token,) = found
+        await context.verifier.verify(token)
+    except InvalidToken:
+        raise Closed(TOKEN) from None
+    except DomainError:
+        raise Closed(TRY_LATER) from None
+    return token
+
+
+async def _open(
+    context: Context,
+    route: routes.Route,
+    scope: Scope,
+    fields: Mapping[bytes, bytes],
+    token: str | None,
+) -> ClientConnection:
+    """The socket to the service; it gets the token in `Authorization` alone.
+
+    Raises:
+        Closed: the service refuses or cannot be reached.
+    """
+    pool = context.pools.get(route.service)
+    if pool is None:
+        raise Closed(TRY_LATER)
+    others = [name for name in scope.get("subprotocols", []) if name not in (BEARER, token)]
+    try:
+        return await connect(
+            _address(pool, scope),
+            additional_headers=_headers(scope, fields, token),
+            subprotocols=[Subprotocol(name) for name in others] or None,
+            compression=None,  # it would be paid for twice within one machine or network
+            max_size=context.settings.max_body,
+            open_timeout=context.settings.connect_timeout + context.settings.first_byte_timeout,
+            close_timeout=1,
+            user_agent_header=None,
+            proxy=None,
+        )
+    except InvalidStatus as refused:
+        raise Closed(_REFUSED.get(refused.response.status_code, FAILED)) from None
+    except (OSError, WebSocketException, TimeoutError):
+        raise Closed(TRY_LATER) from None
+
+
+def _address(pool: Pool, scope: Scope) -> str:
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    rest = urlencode(
+        [(name, value) for name, value in query if name != "token"], encoding="latin-1"
+    )
+    path = scope["raw_path"].decode("ascii")
+    return f"ws{pool.url.removeprefix('http')}{path}{'?' if rest else ''}{rest}"
+
+
+def _headers(
+    scope: Scope, fields: Mapping[bytes, bytes], token: str | None
+) -> list[tuple[str, str]]:
+    lines = door.about_client(scope, fields)
+    pairs = [line.strip().decode("latin-1").partition(": ")[::2] for line in lines]
+    for name, value in scope["headers"]:
+        own = name == b"authorization" or name.startswith(b"sec-websocket-")
+        if headers.goes_up(name) and not own:
+            pairs.append((name.decode("latin-1"), value.decode("latin-1")))
+    if token is not None:
+        pairs.append(("authorization", f"Bearer {token}"))
+    return pairs
+
+
+async def _carry(service: ClientConnection, receive: Receive, send: Send, limit: int) -> int | None:
+    """Carries messages until one side ends; the code to close the client with, None if it left."""
+    up = asyncio.create_task(_upwards(service, receive, limit))
+    down = asyncio.create_task(_downwards(service, send))
+    try:
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        ended = up if up.done() else down
+        return ended.result()
+    finally:
+        for task in (up, down):
+            task.cancel()
+        await asyncio.gather(up, down, return_exceptions=True)
+
+
+async def _upwards(service: ClientConnection, receive: Receive, limit: int) -> int | None:
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            await _close(service, message.get("code", NO_CODE), message.get("reason") or "")
+            return None
+        data = message.get("bytes")
+        if data is None:
+            data = message["text"]
+        if _length(data) > limit:
+            await _close(service, TOO_BIG, "")
+            return TOO_BIG
+        try:
+            await service.send(data)
+        except ConnectionClosed:
+            return _code_of(service)
+
+
+async def _downwards(service: ClientConnection, send: Send) -> int:
+    try:
+        while True:
+            data = await service.recv()
+            kind = "text" if isinstance(data, str) else "bytes"
+            await send({"type": "websocket.send", kind: data})
+    except ConnectionClosed:
+        return _code_of(service)
+
+
+async def _close(service: ClientConnection, code: int, reason: str) -> None:
+    """Tells the service why the client went."""
+    sendable = {NO_CODE: 1000, ABNORMAL: GOING_AWAY}.get(code, code)
+    await service.close(sendable, reason)
+
+
+def _code_of(service: ClientConnection) -> int:
+    """The service's closing code as one that may be sent on."""
+    code = service.close_code
+    if code is None or code == ABNORMAL:
+        _log.warning("socket.cut")
+        return FAILED
+    return 1000 if code == NO_CODE else code
+
+
+def _length(data: str | bytes) -> int:
+    """Bytes on the wire."""
+    if isinstance(data, bytes) or data.isascii():
+        return len(data)
+    return len(data.encode())
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value is not None else None
