@@ -10,12 +10,10 @@ _SIMILAR = 0.7
 _SIGNS = ("Signs", "Side effects")
 
 
-def pair(
-    question: Question, found: topic.Found
-) -> tuple[topic.Topic, topic.Topic] | None:
+def pair(question: Question, found: topic.Found) -> tuple[topic.Topic, topic.Topic] | None:
     """The two topics to compare, first the one named first; None when that is not the question."""
     full = [each for each in found.topics if each.full][:4]
-    if len(full) < 2 or not question.kinds or question.kinds[0].name != "difference":
+    if len(full) < 2 or not question.kinds or not _compares(question, full):
         return None
     pairs = [(a, b) for n, a in enumerate(full) for b in full[n + 1 :]]
     best = max(
@@ -28,6 +26,15 @@ def pair(
     )
     one, other = sorted(best, key=lambda each: _first(question, each))
     return one, other
+
+
+def _compares(question: Question, full: Sequence[topic.Topic]) -> bool:
+    """True for a comparison, and for "do i have this or that" between two illnesses."""
+    kind = question.kinds[0].name
+    if kind == "difference":
+        return True
+    illnesses = [each for each in full if not each.page.medicine]
+    return kind in ("signs", "yes-no") and " or " in question.text and len(illnesses) > 1
 
 
 def authored(one: pages.Page, other: pages.Page) -> list[tuple[pages.Page, pages.Unit]]:
@@ -50,7 +57,7 @@ def compose(
     for each in two:
         known = [quote.page.vectors[quote.unit.at] for quote in body]
         for unit in each.page.units:
-            if unit.heading not in _SIGNS:
+            if unit.heading not in _SIGNS or unit.people - each.page.people:
                 continue
             vector = each.page.vectors[unit.at]
             if all(float(vector @ other) <= _SIMILAR for other in known):

@@ -9,8 +9,10 @@ from assistant.extractive import (
     comparison,
     conversation,
     draft,
+    fitness,
     intents,
     lexicon,
+    naming,
     pages,
     parts,
     repair,
@@ -21,12 +23,15 @@ from assistant.extractive import (
 from assistant.extractive.question import Question, Reader
 
 LONGEST_WITH_BOTH = 120  # words: above this only the danger signs close an answer
+LONGEST_FRAGMENT = 170  # the same where no question was put, so that what matters is not known
 DECLINED = (
     "I have nothing in my library that answers this, so I would rather not guess; "
     "for anything about your health, a pharmacist, nurse or doctor can help."
 )
 NO_EXACT = "My library has a page on {title}, but nothing on that exact point."
 ASK = "A pharmacist or doctor can answer it for you."
+ASK_TAKE = "Ask a pharmacist, midwife or doctor before any medicine for {people}."
+PEOPLE = {"child": "a child", "pregnant": "pregnancy", "breastfeeding": "breastfeeding"}
 ASK_DOSE = {
     "child": "A pharmacist or doctor can tell you the right amount for this child.",
     "pregnant": "In pregnancy, ask a midwife, pharmacist or doctor before any dose.",
@@ -39,8 +44,12 @@ _DIAGNOSIS = re.compile(
     r"|\b(?:is|could|might|can) (?:it|this|that|these) (?:be )?(?!safe|ok|bad|normal|serious|"
     r"dangerous|contagious|true|better|worse|possible|too|catching|an emergency)"
 )
-_STOPPING = re.compile(r"\b(?:stop(?:ping)? (?:taking|my|his|her)|come off|coming off|quit)\b")
+_STOPPING = re.compile(
+    r"\b(?:(?:can|could|should|may|if) (?:i|he|she|we|they|my \w+) (?:just |suddenly )?"
+    r"(?:stop|come off|quit)|stop(?:ping)? taking|coming off)\b"
+)
 _URGENT = re.compile(r"\b(?:ambulance|hospital|emergency|999|911|casualty)\b")
+_TAKING = re.compile(r"\b(?:take|taking|give|giving|medicines?|tablets?|pills?|drugs?)\b")
 _HURRY = 2
 
 
@@ -109,7 +118,7 @@ class Composer:
             return found[0] if not full else full[0]
         return max(full, key=lambda each: self._worth(each, heard.question))
 
-    def _mentions(self, found: Sequence[topic.Topic], span: conversation.topic.naming.Span) -> bool:
+    def _mentions(self, found: Sequence[topic.Topic], span: naming.Span) -> bool:
         alike = self._shelf.lexicon.alike
         wanted = [alike(stem) for stem in lexicon.stems(span.name)]
         return any(
@@ -120,48 +129,66 @@ class Composer:
 
     def _worth(self, each: topic.Topic, question: Question) -> tuple[float, float]:
         ask = self._ask(each, question, intents.find(question.text) or question.kinds)
-        hit = max(self._chooser.shares(ask, each.page.units), default=0.0)
+        hit = self._chooser.reach(ask)
         medicine = each.page.medicine and ask.kind.name in ("safe", "dose", "effects")
-        return round(hit, 1) + (0.35 if medicine else 0.0), each.score
+        people = bool(each.page.people & question.people) - bool(each.page.people - question.people)
+        return round(hit, 1) + (0.35 if medicine else 0.0) + 0.5 * people, each.score
 
     def _ask(
         self,
         found: topic.Topic,
         question: Question,
         kinds: Sequence[intents.Intent],
-        budget: int = sentences.BUDGET,
-    ) -> sentences.Ask:
+        budget: int = fitness.BUDGET,
+    ) -> fitness.Ask:
         kind = kinds[0] if kinds else intents.named(intents.FALLBACK)
-        focus = tuple(stem for stem in question.content if stem not in found.own)
-        return sentences.Ask(
+        own, alike = found.own, self._shelf.lexicon.alike
+        focus = tuple(stem for stem in question.content if own.isdisjoint({stem, *alike(stem)}))
+        if _STOPPING.search(question.text):
+            focus = (*focus, "stop")
+        return fitness.Ask(
             page=found.page,
             question=question,
             kind=_settled(kind, focus, question, found.page),
             second=kinds[1] if len(kinds) > 1 else None,
             focus=focus,
+            musts=self._musts(found, question),
             vector=self._shelf.encoder.encode([question.text])[0],
             budget=budget,
+            fragment=not kinds,
+        )
+
+    def _musts(self, found: topic.Topic, question: Question) -> tuple[frozenset[str], ...]:
+        """The other medicines that the question names: an answer that leaves one out is wrong."""
+        return tuple(
+            self._chooser.alike(stem)
+            for span in self._finder.medicines(question)
+            if found.page.number not in span.owners
+            for stem in lexicon.stems(span.name)
+            if stem not in found.own
         )
 
     def _about(self, heard: conversation.Understood, chosen: topic.Topic) -> draft.Draft:
         asked = parts.split(self._reader, heard.question)
-        budget = sentences.BUDGET // len(asked) + (10 if len(asked) > 1 else 0)
+        budget = fitness.BUDGET // len(asked) + (10 if len(asked) > 1 else 0)
         body: list[tuple[draft.Quote, ...]] = []
         kinds: list[str] = []
+        said: set[int] = set()
         for part in asked:
             ask = self._ask(chosen, part, part.kinds, budget)
-            units = self._units(ask)
+            units = [unit for unit in self._units(ask) if unit.at not in said]
+            said.update(unit.at for unit in units)
             kinds.append(ask.kind.name)
             if units:
                 body.append(_quotes(chosen, units))
         if not body:
-            return self._nothing_exact(chosen)
+            return self._nothing_exact(chosen) if chosen.full else draft.Draft(lead=DECLINED)
         return self._closed(chosen, heard.question, body, kinds)
 
-    def _units(self, ask: sentences.Ask) -> list[pages.Unit]:
+    def _units(self, ask: fitness.Ask) -> list[pages.Unit]:
         if ask.kind.name == "when":
-            see, danger = (ask.page.under(heading) for heading in sentences.BLOCKS)
-            return [*danger, *see] if _URGENT.search(ask.question.text) else [*see, *danger]
+            urgent = bool(_URGENT.search(ask.question.text))
+            return self._chooser.blocks(ask, urgent=urgent)
         return self._chooser.choose(ask)
 
     def _nothing_exact(self, chosen: topic.Topic) -> draft.Draft:
@@ -185,10 +212,11 @@ class Composer:
         used = {quote.unit.at for part in body for quote in part}
         see, danger = (
             [unit for unit in page.under(heading) if unit.at not in used]
-            for heading in sentences.BLOCKS
+            for heading in fitness.BLOCKS
         )
         words = sum(quote.unit.size for part in body for quote in part)
-        both = words + sum(unit.size for unit in (*see, *danger)) <= LONGEST_WITH_BOTH
+        longest = LONGEST_WITH_BOTH if question.kinds else LONGEST_FRAGMENT
+        both = words + sum(unit.size for unit in (*see, *danger)) <= longest
         diagnosis = kinds[0] in ("signs", "yes-no", "care") and _DIAGNOSIS.search(question.text)
         return draft.Draft(
             lead=NO_DIAGNOSIS.format(title=title(page)) if diagnosis else "",
@@ -227,15 +255,18 @@ def _settled(
         return intents.named("what")
     if kind.name == "safe" and not focus and not question.people and not page.medicine:
         return intents.named("care")
-    if kind.name == "difference":
-        return intents.named("signs") if not focus else kind
+    if kind.name == "difference" and not focus and not page.under("Compared with"):
+        return intents.named("signs")
     return kind
 
 
 def _note(question: Question, kinds: Sequence[str], page: pages.Page) -> str:
-    if _STOPPING.search(question.text) and page.card.kind in ("medicine", "treatment", "condition"):
-        if page.medicine or re.search(r"\b(?:tablets?|medicines?|pills?)\b", question.text):
-            return NO_STOPPING
+    stops = _STOPPING.search(question.text) is not None
+    if stops and (page.medicine or _TAKING.search(question.text)):
+        return NO_STOPPING
+    people = sorted(question.people)
     if "dose" in kinds and page.medicine:
-        return next((ASK_DOSE[who] for who in sorted(question.people) if who in ASK_DOSE), "")
+        return next((ASK_DOSE[who] for who in people if who in ASK_DOSE), "")
+    if "care" in kinds and people and _TAKING.search(question.text):
+        return ASK_TAKE.format(people=" or ".join(PEOPLE[who] for who in people))
     return ""

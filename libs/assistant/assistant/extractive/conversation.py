@@ -47,8 +47,10 @@ class Listener:
             return Understood(question, found)
         named = bool(found.topics) and found.topics[0].full
         if named:
-            return Understood(_carry(question, before), found) if _leans(question) else (
-                Understood(question, found)
+            return (
+                Understood(_carry(question, before), found)
+                if _leans(question)
+                else (Understood(question, found))
             )
         if question.content and not _leans(question) and not self._fits(question, before):
             return Understood(question, found)
@@ -70,7 +72,8 @@ class Listener:
         return all(stem in held for stem in question.content)
 
     def _vector(self, question: Question) -> pages.Vectors:
-        return self._encoder.encode([question.text])[0]
+        row: pages.Vectors = self._encoder.encode([question.text])[0]
+        return row
 
 
 def _leans(question: Question) -> bool:

@@ -15,9 +15,11 @@ import Stemmer
 _WORD = re.compile(r"[a-z0-9]+(?:['/.-][a-z0-9]+)*")
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'"})
 _WORD_LIST = ("pyspellchecker", "spellchecker/resources/en.json.gz")
-_KEEP_S = frozenset(
-    ["diabetes", "rabies", "herpes", "measles", "mumps", "piles", "shingles", "hives", "scabies", "gas", "bus", "his", "its", "this", "is", "was", "has", "does", "lens", "always", "yes", "plus", "asbestos", "virus", "various", "serious", "us", "as", "less", "menopause", "pants"]
-)
+_NO_PLURAL = """
+    diabetes rabies herpes measles mumps piles shingles hives scabies gas bus his its this is was
+    has does lens always yes plus asbestos virus various serious us as less menopause pants
+"""
+_KEEP_S = frozenset(_NO_PLURAL.split())
 _STEMMER = Stemmer.Stemmer("english")
 
 Name = tuple[str, ...]
@@ -33,12 +35,13 @@ class Lexicon:
 
     stop: frozenset[str]
     frame: frozenset[str]
+    frame_stems: frozenset[str]
     variants: Mapping[str, str]
     openings: tuple[tuple[re.Pattern[str], Mapping[str, str]], ...]
     people: Mapping[str, frozenset[str]]
     synonyms: Mapping[str, frozenset[str]]  # stem to the stems that count as the same
     opposites: tuple[tuple[Name, Name], ...]
-    groups: Mapping[str, tuple[str, ...]]  # a medicine to the stems of what it belongs to
+    group_stems: Mapping[str, frozenset[str]]  # a medicine's stem to those of its group
     conditions: frozenset[Name]
     medicines: frozenset[Name]
     english: frozenset[str]
@@ -47,8 +50,14 @@ class Lexicon:
         """`text` in lower case with contractions opened and everyday variants made one."""
         text = " ".join(text.lower().translate(_APOSTROPHES).split())
         for pattern, table in self.openings:
-            text = pattern.sub(lambda found, table=table: table[found.group()], text)
+            text = _replace(text, pattern, table)
         return _WORD.sub(lambda found: self.variants.get(found.group(), found.group()), text)
+
+    def telling(self, word: str) -> bool:
+        """True for a word that says what a question is about, not how it is asked."""
+        if word in self.stop or word in self.frame or stem(word) in self.frame_stems:
+            return False
+        return len(word) > 1 and not any(word in said for said in self.people.values())
 
     def alike(self, stem_: str) -> frozenset[str]:
         """The stems that mean much the same as `stem_`, itself among them."""
@@ -101,16 +110,21 @@ def load() -> Lexicon:
     return Lexicon(
         stop=frozenset(tables["stop"].split()),
         frame=frozenset(tables["frame"].split()),
+        frame_stems=frozenset(stems(tables["frame"].split())),
         variants=variants,
         openings=(_opening(tables["contractions"]), _opening(tables["phrases"])),
         people={who: frozenset(said.split()) for who, said in tables["people"].items()},
         synonyms=_synonyms(tables["synonyms"]["groups"]),
         opposites=tuple((phrase(a), phrase(b)) for a, b in tables["opposites"]["pairs"]),
-        groups=_groups(tables["groups"]),
+        group_stems=_groups(tables["groups"]),
         conditions=conditions,
         medicines=medicines,
         english=_english(),
     )
+
+
+def _replace(text: str, pattern: re.Pattern[str], table: Mapping[str, str]) -> str:
+    return pattern.sub(lambda found: table[found.group()], text)
 
 
 def _read(name: str) -> str:
@@ -132,9 +146,9 @@ def _synonyms(groups: list[str]) -> dict[str, frozenset[str]]:
     return {member: frozenset(found) for member, found in alike.items()}
 
 
-def _groups(table: dict[str, str]) -> dict[str, tuple[str, ...]]:
+def _groups(table: dict[str, str]) -> dict[str, frozenset[str]]:
     return {
-        medicine: tuple(stems(words(group)))
+        stem(medicine): frozenset(stems(words(group)))
         for group, medicines in table.items()
         for medicine in medicines.split()
     }

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from assistant.extractive import lexicon, pages
 
-_EMPTY = frozenset("a an the of in on at and or my your his her i to is are for with from it".split())
+_NOT_TELLING = "a an the of in on at and or my your his her i to is are for with from it"
+_EMPTY = frozenset(_NOT_TELLING.split())
 
 
 @dataclass(frozen=True, slots=True)

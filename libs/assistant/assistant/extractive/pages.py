@@ -21,6 +21,7 @@ _K1, _B = 1.2, 0.75
 _HIDDEN = frozenset({"Sources"})
 _PEOPLE_HEADINGS = {"Children": "child", "Pregnancy": "pregnant"}
 _DANGLES = re.compile(r"(?:It|They|This|These|Those|Some|He|She|That|Such)\b")
+_CONDITION = re.compile(r"\b(?:[Uu]ntil|[Uu]nless|[Bb]ecause|[Ww]hile|[Ww]hen|[Ii]f)\b")
 _FOLLOWS = re.compile(r"(?:But|Otherwise|However|With most others)\b")
 
 
@@ -45,6 +46,7 @@ class Unit:
     text: str
     item: str | None  # its list marker, None in running text
     stems: Mapping[str, int]
+    main: frozenset[str]  # the stems before "until", "if", "because" and the like
     people: frozenset[str]
     size: int  # in words
 
@@ -174,15 +176,18 @@ def _unit(at: int, heading: str, text: str, item: str | None, known: lexicon.Lex
     if heading in _PEOPLE_HEADINGS and not people:
         people.add(_PEOPLE_HEADINGS[heading])
     stems = Counter(lexicon.stems(said))
-    return Unit(at, heading, text, item, stems, frozenset(people), prose.words(text))
+    clause = _CONDITION.split(text, maxsplit=1)[0]
+    main = frozenset(lexicon.stems(lexicon.words(known.normalise(clause))))
+    size = prose.words(text)
+    return Unit(at, heading, text, item, stems, main or frozenset(stems), frozenset(people), size)
 
 
 def _passages(
     ordered: list[cards.Card], encoder: Encoder, words: lexicon.Lexicon
-) -> tuple[
-    Vectors, NDArray[np.intp], dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]
-]:
-    texts, titles, starts = [], [], []
+) -> tuple[Vectors, NDArray[np.intp], dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]]:
+    texts: list[str] = []
+    titles: list[str] = []
+    starts: list[int] = []
     for card in ordered:
         starts.append(len(texts))
         for section in card.sections:
@@ -213,8 +218,8 @@ def _bm25(
     weights = {}
     for stem, found in places.items():
         rows = np.asarray([at for at, _ in found], dtype=np.intp)
-        times = np.asarray([n for _, n in found], dtype=np.float32)
+        often = np.asarray([n for _, n in found], dtype=np.float32)
         idf = math.log(1 + (len(bags) - len(found) + 0.5) / (len(found) + 0.5))
-        spread = times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * sizes[rows] / mean))
+        spread = often * (_K1 + 1) / (often + _K1 * (1 - _B + _B * sizes[rows] / mean))
         weights[stem] = (rows, (idf * spread).astype(np.float32))
     return weights

@@ -4,9 +4,7 @@ import re
 
 from assistant.extractive.question import Question, Reader
 
-_ASKS = (
-    r"(?:how|when|can|could|what|should|do|does|is|are|why|where|will|would|which|who|am|may)\b"
-)
+_ASKS = r"(?:how|when|can|could|what|should|do|does|is|are|why|where|will|would|which|who|am|may)\b"
 _JOINT = re.compile(rf"(?:,? (?:and|also|plus|or)(?: also| then)?|[?!.;]+|,) (?={_ASKS})")
 
 

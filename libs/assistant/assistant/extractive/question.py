@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from assistant.extractive import intents, lexicon, repair
 
 MAX_CHARACTERS = 2_000  # of a question; what follows is not read
-_AGE = re.compile(r"\b(?:aged? )?(\d{1,3})[ -]?(year|month|week|day)s?[ -]?olds?\b|\baged? (\d{1,2})\b")
+_AGE = re.compile(
+    r"\b(?:aged? )?(\d{1,3})[ -]?(year|month|week|day)s?[ -]?olds?\b|\baged? (\d{1,2})\b"
+)
 _GROWN = 16
 _ANIMALS = (
     "dog|dogs|cat|cats|puppy|puppies|kitten|kittens|hamster|rabbit|horse|pony|parrot|budgie|"
@@ -17,8 +19,11 @@ _ANIMAL = re.compile(
     r"(?! (?:bit|bite|bites|bitten|scratch|scratched|scratches|hair|fur|allergy|allergies))"
 )
 _BY_ANIMAL = re.compile(
-    rf"\b(?:bitten|bite|bit|scratched|scratch|allergic|allergy|stung|from|by|to|near|poem)"
+    rf"\b(?:bitten|bite|bit|scratched|scratch|allergic|allergy|stung|catch|caught|licked)"
     rf"(?: \w+){{0,3}} (?:{_ANIMALS})\b"
+)
+_INFANT = re.compile(
+    r"\b(?:bab(?:y|ies)|newborns?|infants?|\d+[ -](?:week|month|day)s?[ -]olds?)\b"
 )
 _DIGITS = re.compile(r"[\d.,/]+")
 _SAID = {"pregnant": ("pregnancy", "pregnant"), "child": ("child",)}
@@ -35,6 +40,11 @@ class Question:
     people: frozenset[str]
     kinds: tuple[intents.Intent, ...]
     animal: bool
+
+    @property
+    def infant(self) -> bool:
+        """True when a baby is concerned."""
+        return bool(_INFANT.search(self.text))
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -78,22 +88,12 @@ class Reader:
         )
 
     def _content(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        known, people = self._lexicon, self._lexicon.people.values()
-        telling = [
-            word
-            for word in words
-            if word not in known.stop
-            and word not in known.frame
-            and not _DIGITS.fullmatch(word)
-            and len(word) > 1
-            and not any(word in said for said in people)
-        ]
+        known = self._lexicon
+        telling = [word for word in words if known.telling(word) and not _DIGITS.fullmatch(word)]
         return tuple(dict.fromkeys(lexicon.stems(telling)))
 
     def _people(self, text: str, words: tuple[str, ...]) -> frozenset[str]:
-        found = {
-            who for who, said in self._lexicon.people.items() if not said.isdisjoint(words)
-        }
+        found = {who for who, said in self._lexicon.people.items() if not said.isdisjoint(words)}
         for age in _AGE.finditer(text):
             years = int(age[1] or age[3]) if age[2] in ("year", None) else 0
             if years < _GROWN:

@@ -1,50 +1,31 @@
 """Chooses the sentences of one card that answer one question."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from assistant.extractive import fitness, lexicon, pages
+from assistant.extractive.fitness import BLOCKS, Ask
 
-from assistant.extractive import intents, lexicon, pages
-from assistant.extractive.question import Question
-
-BUDGET = 60  # words of a direct answer
-STRICT = frozenset({"safe", "yes-no"})
-BLOCKS = ("When to see someone", "Danger signs")
 _EXACT = frozenset({"safe", "yes-no", "long", "when", "serious"})
-_SIMILAR, _PRIOR_PEOPLE, _CUE = 0.8, 1.0, 0.35
+_SIMILAR, _CUE, _SUBJECT = 0.8, 0.35, 0.2
 _COSINE, _LEXICAL = 0.6, 0.4
 _FOCUS_EXACT, _FOCUS = 0.9, 0.6
-_KEEP, _KEEP_FOCUS, _KEEP_STRICT = 0.62, 0.75, 0.8
+_KEEP, _KEEP_STRICT = 0.75, 0.8
 _ALIKE = 0.86
 _HIT = 0.3  # least share of the focus that counts as a hit where only hits may answer
-_NEVER_FOR_OTHERS = re.compile(
-    r"\b\d[\d,.]* ?(?:mg|ml|micrograms?|mcg|g)\b|\b(?:tablets?|capsules?|ibuprofen|aspirin|codeine|"
-    r"naproxen|loperamide|decongestants?|antihistamines?|antacids?|laxatives?|retinoids?|"
-    r"alcohol-free|painkillers?)\b",
-    re.IGNORECASE,
+_HIT_WHEN, _LEAD, _KNOWN = 0.6, 0.5, 0.5
+_IN_CONDITION = 0.6
+_ONE_THING = re.compile(
+    r"^(?:what is the |what are the )?best\b|^(?:which|what (?:kind|type|sort))\b"
 )
-_PEOPLE_HEADINGS = {"child": "Children", "pregnant": "Pregnancy", "breastfeeding": "Pregnancy"}
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked of one page."""
-
-    page: pages.Page
-    question: Question
-    kind: intents.Intent
-    second: intents.Intent | None
-    focus: tuple[str, ...]  # stems beyond topic and frame
-    vector: NDArray[np.float32]
-    budget: int = BUDGET
-
-    @property
-    def people(self) -> frozenset[str]:
-        """Whom it concerns, where the page itself is not about them."""
-        return self.question.people - self.page.people
+_TURNS = (
+    "work heal better recov clear away pass end over normal goe subsid finish kick wear cure"
+    " resolv disappear"
+)
+_SOFT = frozenset(_TURNS.split())  # stems that only turn "how long" round, and exclude no sentence
+_LEADS = frozenset({"Treatment", "Common questions", "How to take it", "Children", "Pregnancy"})
+_LEADS_FRAGMENT = _LEADS | {"Signs", "Causes", "How long it lasts", "Side effects"}
 
 
 class Chooser:
@@ -55,68 +36,83 @@ class Chooser:
 
     def choose(self, ask: Ask) -> list[pages.Unit]:
         """The sentences that answer, in the order to be said; none when the page has no answer."""
-        pool = self._pool(ask)
-        if ask.kind.name in STRICT:
+        pool = fitness.pool(ask)
+        if ask.kind.name in fitness.STRICT:
             return self._strict(ask, pool)
         if ask.people and ask.kind.name == "dose":
-            return _within([unit for unit in pool if _about(unit, ask)], ask.budget)
+            return _within([unit for unit in pool if fitness.about(unit, ask)], ask.budget)
+        if ask.kind.name in ("long", "dose"):
+            return self._measured(ask, pool)
+        shares = self.shares(ask, pool)
+        if max(shares, default=0.0) < _HIT:
+            return self._in_order(ask, pool)
+        if ask.kind.name == "care":
+            return self._care(ask, pool, shares)
+        return self._best(ask, pool, shares, _KEEP)
+
+    def blocks(self, ask: Ask, *, urgent: bool) -> list[pages.Unit]:
+        """When to see someone and the danger signs, and before them what is said on the focus."""
+        see, danger = (ask.page.under(heading) for heading in BLOCKS)
+        baby = any(fitness.for_baby(unit, ask) for unit in see)
+        ordered = [*danger, *see] if urgent and not baby else [*see, *danger]
+        if max(self.shares(ask, ordered), default=0.0) >= _HIT_WHEN:
+            return ordered
+        pool = [unit for unit in fitness.pool(ask) if unit.heading not in BLOCKS]
+        shares = self.shares(ask, pool)
+        kept = [n for n, share in enumerate(shares) if share >= _HIT_WHEN]
+        hits = self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
+        return [*_within(hits[:2], ask.budget // 2), *ordered]
+
+    def reach(self, ask: Ask) -> float:
+        """The most of the focus that any sentence holds which could answer, 0 to 1."""
+        pool = fitness.pool(ask)
         if ask.kind.name in ("long", "dose"):
             pool = [unit for unit in pool if ask.kind.cue.search(unit.text)]
-        shares = self.shares(ask, pool)
-        if max(shares, default=0.0) >= _HIT:
-            return self._focused(ask, pool, shares)
-        if ask.kind.name in ("long", "dose") and ask.focus and not ask.people:
-            known = self.shares(ask, ask.page.units)
-            if max(known, default=0.0) >= 0.5:
-                return []
-        return self._in_order(ask, pool)
+        return max(self.shares(ask, pool), default=0.0)
 
     def shares(self, ask: Ask, units: Sequence[pages.Unit]) -> list[float]:
         """How much of the focus each sentence holds, by weight, 0 to 1."""
-        wanted = [(self._alike(stem), self._shelf.weight(stem)) for stem in ask.focus]
+        wanted = [(self.alike(stem), self._shelf.weight(stem)) for stem in ask.focus]
         total = sum(weight for _, weight in wanted)
         if not total:
             return [0.0] * len(units)
-        return [
-            sum(weight for alike, weight in wanted if not alike.isdisjoint(unit.stems)) / total
-            for unit in units
-        ]
+        return [sum(_worth(unit, alike) * each for alike, each in wanted) / total for unit in units]
 
-    def _alike(self, stem: str) -> frozenset[str]:
+    def alike(self, stem: str) -> frozenset[str]:
+        """Stems that mean the same, and for a medicine those of its group."""
         known = self._shelf.lexicon
-        group = next((to for word, to in known.groups.items() if lexicon.stem(word) == stem), ())
-        return known.alike(stem) | frozenset(group)
+        return known.alike(stem) | known.group_stems.get(stem, frozenset())
 
-    def _pool(self, ask: Ask) -> list[pages.Unit]:
-        """The sentences that may be said to these people about this."""
-        sections = ask.kind.sections
-        units = [
-            unit
-            for unit in ask.page.units
-            if unit.heading in sections or unit.heading not in BLOCKS
-        ]
-        if not ask.question.people:
-            return [unit for unit in units if not _for_others(unit, ask)]
-        return [unit for unit in units if _may_be_said(unit, ask)]
+    def _measured(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
+        """How long, how much: only sentences with a time or an amount."""
+        pool = [unit for unit in pool if ask.kind.cue.search(unit.text)]
+        if ask.kind.name == "long":
+            firm = tuple(stem for stem in ask.focus if stem not in _SOFT)
+            ask = dataclasses.replace(ask, focus=firm)
+        shares = self.shares(ask, pool)
+        kept = [n for n, share in enumerate(shares) if share >= _HIT]
+        if kept:
+            return self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
+        if max(self.shares(ask, ask.page.units), default=0.0) >= _KNOWN:
+            return []
+        return self._in_order(ask, pool)
 
     def _strict(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """Only sentences that hit the focus, and the people when there are any."""
-        if ask.people:
-            pool = [unit for unit in pool if _about(unit, ask)]
-            if not pool:
-                return []
+        pool = [unit for unit in pool if fitness.holds(unit, ask)]
         shares = self.shares(ask, pool)
+        if ask.people:
+            pool = [
+                unit
+                for unit, share in zip(pool, shares, strict=True)
+                if fitness.about(unit, ask) or (share >= _HIT_WHEN and fitness.harmless(unit, ask))
+            ]
+            shares = self.shares(ask, pool)
         best = max(shares, default=0.0)
         if not ask.focus or (ask.people and best < _HIT and not self._knows(ask)):
             return self._plain(ask, pool)
-        hits = [
-            (unit, share)
-            for unit, share in zip(pool, shares, strict=True)
-            if share >= max(_HIT, 0.6 * best)
-        ]
-        if not hits:
-            return []
-        return self._best(ask, [unit for unit, _ in hits], [s for _, s in hits], _KEEP_STRICT)
+        kept = [n for n, share in enumerate(shares) if share >= max(_HIT, 0.6 * best)]
+        return self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP_STRICT)
 
     def _knows(self, ask: Ask) -> bool:
         return max(self.shares(ask, ask.page.units), default=0.0) >= _HIT
@@ -124,7 +120,14 @@ class Chooser:
     def _plain(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """Safe or not, with nothing more said than for whom."""
         if ask.people:
-            ordered = sorted(pool, key=lambda unit: (-_prior(unit, ask), unit.at))
+            ordered = sorted(
+                (unit for unit in pool if fitness.about(unit, ask)),
+                key=lambda unit: (
+                    -fitness.prior(unit, ask),
+                    -fitness.for_baby(unit, ask),
+                    unit.at,
+                ),
+            )
             own = [unit for unit in ordered if unit.heading == ordered[0].heading]
             return _within(own, ask.budget)
         if ask.kind.name == "safe":
@@ -133,42 +136,48 @@ class Chooser:
                     return _within(own, ask.budget)
         return []
 
-    def _focused(
-        self, ask: Ask, pool: list[pages.Unit], shares: list[float]
-    ) -> list[pages.Unit]:
-        keep = _KEEP_FOCUS
-        best = max(shares)
-        kept = [n for n, share in enumerate(shares) if share >= min(_HIT, best)]
-        chosen = self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], keep)
-        if ask.kind.name != "care":
-            return chosen
-        budget = ask.budget // 2
-        hit = _within([unit for unit in chosen if unit.heading != "What to do"][:2], budget)
-        return [*hit, *(u for u in self._in_order(ask, pool) if u not in hit)]
+    def _care(self, ask: Ask, pool: list[pages.Unit], shares: list[float]) -> list[pages.Unit]:
+        """A sentence or two on the very thing, then what to do."""
+        listed = [s for u, s in zip(pool, shares, strict=True) if u.heading == "What to do"]
+        least = _LEAD if ask.fragment else max(_LEAD, max(listed, default=0.0) + 0.01)
+        headings = _LEADS_FRAGMENT if ask.fragment else _LEADS
+        kept = [
+            n
+            for n, unit in enumerate(pool)
+            if unit.heading in headings
+            and shares[n] >= least
+            and (ask.fragment or ask.kind.cue.search(unit.text))
+        ]
+        lead = self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
+        lead = _within(lead[:2], ask.budget // 2)
+        if lead and _ONE_THING.search(ask.question.text):
+            return lead
+        return [*lead, *(unit for unit in self._in_order(ask, pool) if unit not in lead)]
 
     def _best(
         self, ask: Ask, pool: list[pages.Unit], shares: list[float], keep: float
     ) -> list[pages.Unit]:
         """The best by score, none alike to another, best first and the rest as written."""
+        if not pool:
+            return []
         scores = self._scores(ask, pool, shares)
         order = sorted(range(len(pool)), key=lambda n: (-scores[n], pool[n].at))
-        top = scores[order[0]]
         chosen: list[pages.Unit] = []
         size = 0
+        vectors = ask.page.vectors
         for n in order:
             unit = pool[n]
-            if chosen and (scores[n] < keep * top or size + unit.size > ask.budget):
+            if chosen and (scores[n] < keep * scores[order[0]] or size + unit.size > ask.budget):
                 continue
-            vectors = ask.page.vectors
-            if any(float(vectors[unit.at] @ vectors[other.at]) > _ALIKE for other in chosen):
-                continue
-            chosen.append(unit)
-            size += unit.size
-        return [chosen[0], *sorted(chosen[1:], key=lambda unit: unit.at)]
+            if all(float(vectors[unit.at] @ vectors[other.at]) <= _ALIKE for other in chosen):
+                chosen.append(unit)
+                size += unit.size
+        first, rest = chosen[0], sorted(chosen[1:], key=lambda unit: unit.at)
+        if first.item is None:
+            return [first, *rest]
+        return sorted(chosen, key=lambda unit: (unit.heading != first.heading, unit.at))
 
-    def _scores(
-        self, ask: Ask, pool: list[pages.Unit], shares: list[float]
-    ) -> list[float]:
+    def _scores(self, ask: Ask, pool: list[pages.Unit], shares: list[float]) -> list[float]:
         cosine = _spread([float(ask.page.vectors[unit.at] @ ask.vector) for unit in pool])
         asked = {stem: self._shelf.weight(stem) for stem in ask.question.content}
         lexical = _spread(
@@ -177,22 +186,32 @@ class Chooser:
         by_focus = _FOCUS_EXACT if ask.kind.name in _EXACT else _FOCUS
         return [
             _SIMILAR * (_COSINE * cosine[n] + _LEXICAL * lexical[n])
-            + _prior(unit, ask)
+            + fitness.prior(unit, ask)
             + (_CUE if ask.kind.cue.search(unit.text) else 0.0)
+            + (_SUBJECT if self._subject(unit, ask) else 0.0)
             + by_focus * shares[n]
+            + fitness.for_baby(unit, ask)
             for n, unit in enumerate(pool)
         ]
 
+    def _subject(self, unit: pages.Unit, ask: Ask) -> bool:
+        """True when a strict answer opens with the topic: "Impetigo is …"."""
+        if ask.kind.name not in fitness.STRICT:
+            return False
+        opening = lexicon.words(self._shelf.lexicon.normalise(unit.text[:40]))[:2]
+        named = {word for name in ask.page.names for word in name}
+        return any(lexicon.singular(word) in named for word in opening)
+
     def _in_order(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """The section that answers, as its author wrote it."""
-        about = [unit for unit in pool if ask.people and _about(unit, ask)]
-        lead = _within(about, ask.budget // 2) if ask.kind.name != "what" else []
-        rest = [unit for unit in pool if unit not in about]
-        ranked = sorted(ask.kind.sections.items(), key=lambda entry: -entry[1])
-        for heading, _ in ranked:
+        people = [unit for unit in pool if fitness.leads(unit, ask)]
+        lead = _within(people, ask.budget // 2) if people and ask.kind.name != "what" else []
+        rest = [unit for unit in pool if unit not in people]
+        for heading, _ in sorted(ask.kind.sections.items(), key=lambda entry: -entry[1]):
             own = [unit for unit in rest if unit.heading == heading]
-            if own and (ask.kind.name != "serious" or _cued(own, ask)):
-                own = _cued(own, ask) if ask.kind.name == "serious" else own
+            if ask.kind.name == "serious":
+                own = [unit for unit in own if ask.kind.cue.search(unit.text)]
+            if own:
                 return [*lead, *_within(own, ask.budget), *self._more(ask, rest, heading)]
         return lead
 
@@ -207,59 +226,24 @@ class Chooser:
         return []
 
 
-def _prior(unit: pages.Unit, ask: Ask) -> float:
-    prior = ask.kind.sections.get(unit.heading, 0.0)
-    if ask.second is not None:
-        prior = max(prior, 0.5 * ask.second.sections.get(unit.heading, 0.0))
-    own = {_PEOPLE_HEADINGS[who] for who in ask.question.people}
-    return _PRIOR_PEOPLE if unit.heading in own else prior
+def _worth(unit: pages.Unit, alike: frozenset[str]) -> float:
+    """1 for a word in what is stated, less for one in a condition, 0 for none."""
+    if alike.isdisjoint(unit.stems):
+        return 0.0
+    return _IN_CONDITION if alike.isdisjoint(unit.main) else 1.0
 
 
-def _about(unit: pages.Unit, ask: Ask) -> bool:
-    """True when the sentence is about all the people concerned."""
-    if not ask.people <= unit.people:
-        return False
-    return unit.heading != "How to take it" and not (
-        ask.kind.name == "dose" and unit.heading not in _PEOPLE_HEADINGS.values()
-    )
-
-
-def _for_others(unit: pages.Unit, ask: Ask) -> bool:
-    """True for a sentence about a child or a pregnancy that nobody has mentioned."""
-    if unit.heading in _PEOPLE_HEADINGS.values():
-        return not unit.people <= ask.page.people
-    return ask.kind.name == "dose" and bool(unit.people - ask.page.people)
-
-
-def _may_be_said(unit: pages.Unit, ask: Ask) -> bool:
-    """No sentence for other people, and no medicine that is not said to be for these."""
-    if unit.heading in _PEOPLE_HEADINGS.values():
-        return not unit.people.isdisjoint(ask.question.people)
-    if ask.people <= unit.people:
-        return True
-    return unit.heading not in ("How to take it", "Treatment", "What to do") or not (
-        _NEVER_FOR_OTHERS.search(unit.text)
-    )
-
-
-def _cued(units: list[pages.Unit], ask: Ask) -> list[pages.Unit]:
-    return [unit for unit in units if ask.kind.cue.search(unit.text)]
-
-
-def _within(
-    units: list[pages.Unit], budget: int, *, strictly: bool = False
-) -> list[pages.Unit]:
+def _within(units: list[pages.Unit], budget: int, *, strictly: bool = False) -> list[pages.Unit]:
     """The first of `units` up to `budget` words, at least one unless `strictly`; lists whole."""
     chosen: list[pages.Unit] = []
     size = 0
     for unit in units:
         listed = unit.item is not None and bool(chosen) and chosen[-1].item is not None
         room = size + unit.size <= budget or (listed and not strictly)
-        if room or (not chosen and not strictly):
-            chosen.append(unit)
-            size += unit.size
-        else:
+        if not room and (chosen or strictly):
             break
+        chosen.append(unit)
+        size += unit.size
     return chosen
 
 

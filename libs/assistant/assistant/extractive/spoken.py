@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from assistant import turns
-from assistant.extractive import draft, sentences
+from assistant.extractive import draft, fitness
 
 LONGEST = 50  # words aimed at, the offer included
 _ITEMS = 3
@@ -56,7 +56,7 @@ def _sentences(quotes: Sequence[draft.Quote]) -> list[str]:
 
 
 def _danger(quote: draft.Quote) -> bool:
-    return quote.unit.heading == sentences.BLOCKS[1]
+    return quote.unit.heading == fitness.BLOCKS[1]
 
 
 def _has_danger(quotes: Sequence[draft.Quote]) -> bool:

@@ -92,9 +92,14 @@ class Finder:
         )
         return 1 / (1 + math.exp(-value))
 
-    def named(self, question: Question) -> bool:
-        """True when a whole name of some card stands in the question."""
-        return any(span.owners for span in self._names.find(question.names))
+    def medicines(self, question: Question) -> list[naming.Span]:
+        """The medicines named in the question."""
+        pages_ = self._shelf.pages
+        return [
+            span
+            for span in self._names.find(question.names)
+            if span.medicine or any(pages_[number].medicine for number in span.owners)
+        ]
 
     def _rank(
         self, question: Question, vector: NDArray[np.float32], spans: list[naming.Span]
@@ -162,11 +167,9 @@ class Finder:
         left = (word for at, word in enumerate(question.names) if at not in taken)
         return frozenset((*left, *question.hints))
 
-    def _title(
-        self, page: pages.Page, free: frozenset[str]
-    ) -> tuple[float, float, frozenset[str]]:
+    def _title(self, page: pages.Page, free: frozenset[str]) -> tuple[float, float, frozenset[str]]:
         """Share and weight of the best name found, and the stems that all names claim."""
-        best, own = (0.0, 0.0), set[str]()
+        best, own, medicines = (0.0, 0.0), set[str](), self._shelf.lexicon.medicines
         for name in page.names:
             words = naming.telling(name)
             weights = {word: self._shelf.weight(lexicon.stem(word)) for word in words}
@@ -176,7 +179,7 @@ class Finder:
             weight = sum(weights[word] for word in found)
             share = weight / sum(weights.values())
             best = max(best, (round(share, 4), weight))
-            if share >= 0.6:
+            if share >= 0.6 and (page.medicine or name not in medicines):
                 own.update(lexicon.stems(found))
         if best[0] < 0.6:
             own.update(lexicon.stems(w for name in page.names for w in name if w in free))
@@ -230,4 +233,5 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = float(top.min()), float(top.max())
     if high - low < 1e-9:
         return np.zeros_like(values)
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    scaled: NDArray[np.float32] = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return scaled
