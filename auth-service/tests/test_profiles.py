@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from auth_service.testing import Auth, Member
 
 PATH = "/api/v1/profile"
@@ -43,58 +41,41 @@ async def test_fields_that_are_not_sent_stay_and_null_clears(auth: Auth, alice: 
     assert withdrawn.json()["full_name"] is None
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("phone", "020 7123 4567"),
-        ("phone", "+0123456789"),
-        ("phone", "+12345"),
-        ("phone", "+1234567890123456"),
-        ("phone", "+44207123456٣"),
-        ("phone", "+442071234567\n"),
-        ("date_of_birth", "1899-12-31"),
-        ("date_of_birth", "2023-02-29"),
-        ("date_of_birth", "29/02/1984"),
-        ("locale", "english"),
-        ("locale", "en-GB-oed-x"),
-        ("locale", "en-GB\n"),
-        ("full_name", "x" * 201),
-        ("full_name", "a\nb"),
-        ("full_name", "a\u0000b"),
-        ("consents", {"voice_recording": "yes"}),
-        ("consents", {"voice_recording": 1}),
-        ("consents", {"Voice Recording": True}),
-        ("consents", {f"c{n}": True for n in range(51)}),
-        ("consents", ["voice_recording"]),
-        ("roles", ["admin"]),
-        ("user_id", "7f1d2c9a-3f39-4c1c-9a55-2d1d0a5f6a01"),
-    ],
-)
-async def test_a_wrong_field_is_named_and_nothing_changes(
-    auth: Auth, alice: Member, field: str, value: Any
-) -> None:
+WRONG: list[tuple[str, Any]] = [
+    ("phone", "020 7123 4567"), ("phone", "+0123456789"), ("phone", "+12345"),
+    ("phone", "+1234567890123456"), ("phone", "+44207123456٣"), ("phone", "+442071234567\n"),
+    ("date_of_birth", "1899-12-31"), ("date_of_birth", "2023-02-29"),
+    ("date_of_birth", "29/02/1984"), ("locale", "english"), ("locale", "en-GB-oed-x"),
+    ("locale", "en-GB\n"), ("full_name", "x" * 201), ("full_name", "a\nb"),
+    ("full_name", "a\u0000b"), ("consents", {"voice_recording": "yes"}),
+    ("consents", {"voice_recording": 1}), ("consents", {"Voice Recording": True}),
+    ("consents", {f"c{n}": True for n in range(51)}), ("consents", ["voice_recording"]),
+    ("roles", ["admin"]), ("user_id", "7f1d2c9a-3f39-4c1c-9a55-2d1d0a5f6a01"),
+]  # fmt: skip
+
+
+async def test_a_wrong_field_is_named_and_nothing_changes(auth: Auth, alice: Member) -> None:
     await auth.put(PATH, alice.access, WHOLE)
-    answer = await auth.put(PATH, alice.access, {"time_zone": "Asia/Tokyo", field: value})
-    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
-    assert answer.json()["errors"][0]["field"].startswith(field)
-    assert (await auth.get(PATH, alice.access)).json() | {"updated_at": ""} == {
-        **WHOLE, "updated_at": "",
-    }  # fmt: skip
+    for field, value in WRONG:
+        answer = await auth.put(PATH, alice.access, {"time_zone": "Asia/Tokyo", field: value})
+        case = (field, value)
+        assert (*case, answer.status_code, answer.json()["code"]) == (*case, 422, "request.invalid")
+        assert answer.json()["errors"][0]["field"].startswith(field)
+    after = (await auth.get(PATH, alice.access)).json()
+    assert after == {**WHOLE, "updated_at": "2030-01-01T12:00:00Z"}
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "code"),
-    [
-        ("date_of_birth", "2030-01-03", "profile.birth_in_future"),
-        ("time_zone", "Europe/Atlantis", "profile.unknown_time_zone"),
-        ("time_zone", "../../etc/passwd", "profile.unknown_time_zone"),
-    ],
-)
-async def test_what_cannot_be_so_is_refused(
-    auth: Auth, alice: Member, field: str, value: str, code: str
-) -> None:
-    answer = await auth.put(PATH, alice.access, {field: value})
-    assert (answer.status_code, answer.json()["code"]) == (422, code)
+IMPOSSIBLE = [
+    ("date_of_birth", "2030-01-03", "profile.birth_in_future"),
+    ("time_zone", "Europe/Atlantis", "profile.unknown_time_zone"),
+    ("time_zone", "../../etc/passwd", "profile.unknown_time_zone"),
+]
+
+
+async def test_what_cannot_be_so_is_refused(auth: Auth, alice: Member) -> None:
+    for field, value, code in IMPOSSIBLE:
+        answer = await auth.put(PATH, alice.access, {field: value})
+        assert (value, answer.status_code, answer.json()["code"]) == (value, 422, code)
 
 
 async def test_people_write_their_own_profile_alone(auth: Auth, alice: Member, bob: Member) -> None:

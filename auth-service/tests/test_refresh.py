@@ -114,12 +114,10 @@ async def test_refresh_tokens_are_kept_as_digests_alone(
     assert len(alice.refresh) == 43
 
 
-@pytest.mark.parametrize(
-    "token", ["", "x", "x" * 43, "'; drop table medbot.sessions; --", "\u0000", "é" * 5000]
-)
-async def test_an_unknown_refresh_token_is_refused(auth: Auth, token: str) -> None:
-    refused = await auth.refresh(token)
-    assert (refused.status_code, refused.json()["code"]) == (401, "auth.invalid_token")
+async def test_an_unknown_refresh_token_is_refused(auth: Auth) -> None:
+    for token in ("", "x", "x" * 43, "'; drop table medbot.sessions; --", "\u0000", "é" * 5000):
+        refused = await auth.refresh(token)
+        assert (refused.status_code, refused.json()["code"]) == (401, "auth.invalid_token")
 
 
 async def test_an_access_token_is_no_refresh_token(auth: Auth, alice: Member) -> None:

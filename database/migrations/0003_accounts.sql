@@ -3,6 +3,16 @@
 
 -- migrate: apply
 
+-- Accounts are auth's: no other service reads or writes those of others. Supabase keeps its own.
+do $$
+begin
+  if exists (select from pg_policies where schemaname = 'auth' and tablename = 'users'
+      and policyname = 'service_writes') then
+    alter policy service_writes on auth.users
+      using (medbot.is_service('auth')) with check (medbot.is_service('auth'));
+  end if;
+end $$;
+
 create table public.user_profiles (
   user_id uuid primary key references auth.users (id) on delete cascade,
   full_name text check (char_length(full_name) between 1 and 200),

@@ -38,6 +38,10 @@ class Provider(Protocol):
         """Replaces roles; also answers the sessions that this ended. Raises NotFound."""
         ...
 
+    async def find(self, email: str) -> User | None:
+        """The account with this e-mail address, for who administers the installation."""
+        ...
+
     def jwks(self) -> Mapping[str, Any]:
         """The public keys of the access tokens."""
         ...

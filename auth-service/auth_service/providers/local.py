@@ -88,7 +88,8 @@ class LocalProvider:
         renewed = await self.passwords.hash(password) if outdated else None
         now = self.clock()
         async with self.db.transaction(ACTOR) as tx:
-            if await store.lock_credentials(tx, known.user_id) != known:
+            await store.lock_account(tx, known.user_id)
+            if await store.get_credentials(tx, _lenient(email)) != known:
                 raise BadCredentials  # the password changed meanwhile
             if renewed is not None:
                 await store.set_password_hash(tx, known.user_id, renewed, now=now)
@@ -132,6 +133,11 @@ class LocalProvider:
             lost = await store.replace_roles(tx, user_id, roles, now=now) - roles
             ended = await self._end(tx, user_id, None, now) if lost & POWERS else []
             return await _existing(tx, user_id), ended
+
+    async def find(self, email: str) -> User | None:
+        async with self.db.transaction(ACTOR) as tx:
+            known = await store.get_credentials(tx, _lenient(email))
+            return await store.get_user(tx, known.user_id) if known is not None else None
 
     def jwks(self) -> Mapping[str, Any]:
         return self.signer.jwks

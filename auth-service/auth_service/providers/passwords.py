@@ -19,10 +19,11 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """Hashes and compares; at most `THREADS` at once, beyond `MOST_WAITING` it declines."""
+    """Hashes and compares; at most `THREADS` at once, beyond `most_waiting` it declines."""
 
-    def __init__(self, pool: ThreadPoolExecutor, nobody: str) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, nobody: str, *, most_waiting: int) -> None:
         self._pool = pool
+        self._most_waiting = most_waiting
         self._nobody = nobody
         self._waiting = 0
 
@@ -36,7 +37,7 @@ class Passwords:
         return matches and kept is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= self._most_waiting:
             raise ServiceUnavailable("Too many people are signing in right now.")
         self._waiting += 1
         try:
@@ -46,12 +47,12 @@ class Passwords:
 
 
 @asynccontextmanager
-async def open_passwords() -> AsyncIterator[Passwords]:
+async def open_passwords(*, most_waiting: int = MOST_WAITING) -> AsyncIterator[Passwords]:
     """Opens the threads."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as pool:
         invented = secrets.token_urlsafe(24)
         nobody = await asyncio.get_running_loop().run_in_executor(pool, HASHER.hash, invented)
-        yield Passwords(pool, nobody)
+        yield Passwords(pool, nobody, most_waiting=most_waiting)
 
 
 def is_outdated(kept: str) -> bool:

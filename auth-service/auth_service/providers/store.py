@@ -81,15 +81,6 @@ async def get_credentials(tx: Tx, email: str) -> Credentials | None:
     return Credentials(**row) if row else None
 
 
-async def lock_credentials(tx: Tx, user_id: UUID) -> Credentials | None:
-    """The credentials as they are now, held until the transaction ends."""
-    row = await tx.fetchrow(
-        "select user_id, password_hash from medbot.credentials where user_id = $1 for update",
-        user_id,
-    )
-    return Credentials(**row) if row else None
-
-
 async def set_password_hash(tx: Tx, user_id: UUID, password_hash: str, *, now: datetime) -> None:
     """Replaces the hash."""
     await tx.execute(
@@ -101,8 +92,8 @@ async def set_password_hash(tx: Tx, user_id: UUID, password_hash: str, *, now: d
 
 
 async def lock_account(tx: Tx, user_id: UUID) -> bool:
-    """Holds the account until the transaction ends; False when there is none."""
-    found = await tx.fetchval("select 1 from auth.users where id = $1 for update", user_id)
+    """Sign-ins and changes of one account wait for each other here; False when there is none."""
+    found = await tx.fetchval("select 1 from auth.users where id = $1 for no key update", user_id)
     return found is not None
 
 
@@ -136,7 +127,10 @@ async def insert_session(tx: Tx, session_id: UUID, user_id: UUID, *, now: dateti
 async def delete_sessions_before(tx: Tx, user_id: UUID, before: datetime) -> None:
     """Forgets sessions of a person that nobody has used since."""
     await tx.execute(
-        "delete from medbot.sessions where user_id = $1 and used_at < $2", user_id, before
+        "delete from medbot.sessions where id in (select id from medbot.sessions"
+        " where user_id = $1 and used_at < $2 order by id for update skip locked)",
+        user_id,
+        before,
     )
 
 

@@ -112,18 +112,20 @@ class Verifier:
     async def follow_ended(self, fetch: FetchEnded, *, every: float = 2.0) -> None:
         """Asks `fetch` every `every` seconds which sessions ended, until cancelled.
 
-        Any failure is logged and the next round asks again from the same cursor.
+        Whatever fails, the next round asks again from the same cursor; an outage is logged once.
         """
-        cursor = 0
+        cursor, away = 0, False
         while True:
             more = False
             try:
                 page = await fetch(cursor)
             except Exception as failed:  # whatever it is, the watch must not end
-                _log.warning("sessions.poll_failed", **logs.failure(failed))
+                if not away:
+                    _log.warning("sessions.watch_lost", **logs.failure(failed))
+                away = True
             else:
                 self.ended(page.session_ids)
-                cursor, more = page.cursor, page.more
+                cursor, more, away = page.cursor, page.more, False
             if not more:
                 await asyncio.sleep(every)
 
