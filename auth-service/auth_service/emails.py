@@ -20,7 +20,7 @@ def normalise(address: str) -> str:
         checked = email_validator.validate_email(
             address.strip(), check_deliverability=False, test_environment=True
         )
-    except email_validator.EmailNotValidError:
+    except (email_validator.EmailNotValidError, UnicodeError):
         raise ValueError("not an e-mail address") from None
     return checked.normalized.lower()
 

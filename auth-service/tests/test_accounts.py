@@ -95,6 +95,29 @@ MALFORMED: list[Any] = [
 ]
 
 
+HALF = "\\ud83d"
+"""Half of a surrogate pair, as JSON can write it and a client's library would not."""
+
+
+async def test_text_that_no_encoding_can_write_is_refused(auth: Auth, alice: Member) -> None:
+    bodies = {
+        "/register": f'{{"email": "x{HALF}@example.org", "password": "{PASSWORD}"}}',
+        "/register?": f'{{"email": "x@example.org", "password": "{PASSWORD}{HALF}"}}',
+        "/register?name": f'{{"email": "x@example.org", "password": "{PASSWORD}",'
+        f' "full_name": "{HALF}"}}',
+        "/login": f'{{"email": "{alice.email}", "password": "{HALF}"}}',
+        "/login?": f'{{"email": "{HALF}", "password": "{PASSWORD}"}}',
+        "/refresh": f'{{"refresh_token": "{HALF}"}}',
+    }
+    for path, body in bodies.items():
+        answer = await auth.http.post(f"/api/v1/auth{path}", content=body.encode())
+        assert (path, answer.status_code) == (path, 422)
+    headers = {"authorization": f"Bearer {alice.access}"}
+    for profile in (f'{{"time_zone": "{HALF}"}}', f'{{"consents": {{"{HALF}": true}}}}'):
+        answer = await auth.http.put("/api/v1/profile", content=profile.encode(), headers=headers)
+        assert answer.status_code == 422
+
+
 async def test_a_malformed_registration_names_its_fields(auth: Auth) -> None:
     for body in MALFORMED:
         answer = await auth.http.post("/api/v1/auth/register", json=body)

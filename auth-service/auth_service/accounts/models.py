@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from auth_service.emails import Email
 from auth_service.profiles.models import FullName
@@ -14,11 +14,23 @@ from kit.identity import Role
 Scope = Literal["local", "global"]
 
 
+def _encodable(secret: SecretStr) -> SecretStr:
+    """JSON can write half a surrogate pair, which no encoding of text can."""
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("not well-formed Unicode text") from None
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_encodable)]
+
+
 class Register(BaseModel):
     """A new account that is wanted."""
 
     email: Email
-    password: SecretStr
+    password: Secret
     full_name: FullName = None
 
 
@@ -26,13 +38,13 @@ class Login(BaseModel):
     """An account that somebody says is theirs; a malformed e-mail is merely an unknown one."""
 
     email: Annotated[str, Field(max_length=1000)]
-    password: SecretStr
+    password: Secret
 
 
 class Refresh(BaseModel):
     """A refresh token to exchange."""
 
-    refresh_token: SecretStr
+    refresh_token: Secret
 
 
 class SetRoles(BaseModel):

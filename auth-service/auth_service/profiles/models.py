@@ -17,7 +17,7 @@ def _named(name: str | None) -> str | None:
     """Without outer space; a blank name is none."""
     if name is None or not (stripped := name.strip()):
         return None
-    if len(stripped) > 200 or any(unicodedata.category(sign) == "Cc" for sign in stripped):
+    if len(stripped) > 200 or any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in stripped):
         raise ValueError("a name has at most 200 characters, none of them a control character")
     return stripped
 
