@@ -124,6 +124,10 @@ WRONG: dict[str, str] = {
         base64.urlsafe_b64decode(EC.jwk["x"] + "=="), {"alg": "HS256", "kid": "ec-1"}, right()
     ),
     "other family's algorithm": RSA.token(headers={"kid": "ec-1"}),
+    "algorithm is a list": raw({"alg": ["ES256"], "kid": "ec-1"}, right(), b"x" * 64),
+    "header no object": raw([], right(), b"x" * 64),  # type: ignore[arg-type]
+    "header nested without end": "W1tb" * 2000 + ".e30.eA",
+    "header with signs between": EC.token().replace(".", "\n.", 1),
     "algorithm not admitted": jwt.encode(
         right(), RSA.private, algorithm="PS256", headers={"kid": "rsa-1"}
     ),

@@ -1,0 +1,59 @@
+"""How the other services see this one: its keys, its tokens, its word on who signed out."""
+
+import asyncio
+
+import pytest
+
+from auth_service.testing import SERVICE_SECRET, Auth, Member
+from kit.errors import InvalidToken
+from kit.identity import Role
+from kit.settings import Settings
+from kit.testing import FixedClock
+from kit.verification import open_verifier
+
+
+def settings_for(auth: Auth) -> Settings:
+    return Settings.model_validate(
+        {"auth_service_url": str(auth.http.base_url), "service_token_secret": SERVICE_SECRET}
+    )
+
+
+async def test_another_service_knows_our_people(
+    auth: Auth, alice: Member, clock: FixedClock
+) -> None:
+    async with open_verifier(settings_for(auth), service="clinic", clock=clock) as verifier:
+        actor = await verifier.verify(alice.access)
+        assert (actor.id, actor.email, actor.roles) == (alice.id, alice.email, {Role.PATIENT})
+        assert verifier.cached(alice.access) is actor
+        clock.advance(hours=1)
+        with pytest.raises(InvalidToken):
+            await verifier.verify(alice.access)
+
+
+async def test_signing_out_reaches_another_service_within_five_seconds(
+    auth: Auth, alice: Member, bob: Member, clock: FixedClock
+) -> None:
+    async with open_verifier(settings_for(auth), service="clinic", clock=clock) as verifier:
+        for member in (alice, bob):
+            await verifier.verify(member.access)
+        await auth.post("/logout", alice.access)
+        async with asyncio.timeout(5):
+            while verifier.cached(alice.access) is not None:
+                await asyncio.sleep(0.05)
+        with pytest.raises(InvalidToken):
+            await verifier.verify(alice.access)
+        assert verifier.cached(bob.access) is not None
+
+
+async def test_a_service_that_starts_later_hears_of_earlier_sign_outs(
+    auth: Auth, alice: Member, clock: FixedClock
+) -> None:
+    await auth.post("/logout", alice.access)
+    async with open_verifier(settings_for(auth), service="clinic", clock=clock) as verifier:
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    await verifier.verify(alice.access)
+                except InvalidToken:
+                    break
+                await asyncio.sleep(0.05)
