@@ -1,0 +1,209 @@
+"""The gate: reads a message, finds what endangers somebody, and says so before anything else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from assistant.safety import measures, replies, rulebook, tokens
+from assistant.safety.context import Context, Cues, Doubt
+from assistant.safety.occurrences import Finder, Occurrence, Reader, Word
+from assistant.safety.patterns import Compiler
+from assistant.safety.rulebook import Case, Rule, Rulebook
+from assistant.safety.slips import Slips
+from assistant.safety.stems import Stems
+from assistant.safety.verdict import Assessment, Fired, Level, Span
+from assistant.turns import Turn
+
+_TURNS_BACK = 6
+_CHARACTERS_BACK = 2000
+_CALM = Assessment(Level.NONE, (), None, ())
+
+Found = Mapping[str, Sequence[Occurrence]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A message as the gate sees it."""
+
+    tokens: Sequence[tokens.Token]
+    found: Found
+
+    def present(self, despite: int) -> frozenset[str]:
+        return frozenset(
+            name
+            for name, occurrences in self.found.items()
+            if any(not one.flags & ~despite for one in occurrences)
+        )
+
+
+class Gate:
+    """The rules, compiled. Holds no message; safe to share."""
+
+    def __init__(self, book: Rulebook, says: replies.Replies) -> None:
+        unspoken = {rule.reply for rule in book.rules} - says.says.keys()
+        if unspoken:
+            raise rulebook.RulebookError(f"no reply called {', '.join(sorted(unspoken))}")
+        self._rules = tuple(sorted(book.rules, key=lambda rule: rule.level.rank))
+        self._symptoms = book.symptoms
+        self._says = says
+        stems = Stems(book.forms)
+        concepts = {**book.concepts, **dict.fromkeys(measures.NAMES, ())}
+        wanted = sorted({name for rule in book.rules for case in rule.cases for name in case.names})
+        compiled = Compiler(concepts, key=stems.key, fillers=book.fillers).compile(
+            [*wanted, *sorted(book.symptoms)]
+        )
+        keys = frozenset(map(stems.key, compiled.words))
+        slips = Slips(_with_forms(compiled.words | book.forms.keys()), book.ordinary)
+        parts = slips.words | book.fillers
+        self._negators = frozenset(
+            word for kind in ("negator", "list_negator") for word in book.cues[kind]
+        )
+
+        def repair(word: str) -> Sequence[Sequence[str]]:
+            readings = slips.readings(word)
+            if readings:
+                return [(reading,) for reading in readings]
+            split = slips.split(word, parts)
+            return [split] if split else []
+
+        self._reader = Reader(
+            key=stems.key, keys=keys, fillers=book.fillers, repair=repair, sounds=book.sounds
+        )
+        self._finder = Finder(compiled)
+        self._context = Context(Cues(book.cues))
+        self._yes = frozenset(book.cues["yes"])
+
+    def assess(self, text: str, history: Sequence[Turn] = (), locale: str = "en-GB") -> Assessment:
+        """Returns the verdict on `text`, said after `history`; see `assistant.safety.assess`."""
+        reading = self._read(text)
+        earlier = [
+            self._read(turn.content[-_CHARACTERS_BACK:])
+            for turn in history[-2 * _TURNS_BACK :]
+            if turn.role == "user"
+        ][-_TURNS_BACK:]
+        agreed = self._agreed(reading, history)
+        fired: list[tuple[Rule, Fired]] = []
+        present: dict[int, tuple[frozenset[str], frozenset[str]]] = {}
+        for rule in self._rules:
+            despite = int(rule.despite)
+            if despite not in present:
+                here = reading.present(despite)
+                if agreed is not None:
+                    here |= agreed.present(despite | Doubt.ASKED)
+                present[despite] = here, here.union(*(one.present(despite) for one in earlier))
+            case = _first_case(rule, *present[despite])
+            if case is not None:
+                fired.append((rule, Fired(rule.id, _spans(reading, case, despite))))
+        return self._verdict(fired, reading, locale)
+
+    def _verdict(
+        self, fired: Sequence[tuple[Rule, Fired]], reading: _Reading, locale: str
+    ) -> Assessment:
+        if not fired:
+            calm = reading.present(0).isdisjoint(self._symptoms)
+            return _CALM if calm else replace(_CALM, level=Level.ROUTINE)
+        level = fired[0][0].level
+        rules = [rule for rule, _ in fired]
+        if level is Level.ROUTINE:
+            return Assessment(level, tuple(one for _, one in fired), None, ())
+        return Assessment(
+            level,
+            tuple(one for _, one in fired),
+            self._says.message(level, rules, locale),
+            self._says.resources(level, rules, locale),
+        )
+
+    def _read(self, text: str) -> _Reading:
+        cut = tokens.cut(text)
+        words = self._reader.read(cut)
+        leaves = self._finder.phrases(words)
+        consumed = {
+            token
+            for leaf in leaves
+            if leaf.last > leaf.first
+            for token in leaf.tokens
+            if cut[token].word in self._negators
+        }
+        doubts = self._context.doubts(cut, consumed)
+        leaves.extend(_measured(cut, words))
+        marked = [_doubted(leaf, doubts) for leaf in leaves]
+        return _Reading(cut, self._finder.compose(marked, words))
+
+    def _agreed(self, reading: _Reading, history: Sequence[Turn]) -> _Reading | None:
+        """What the assistant has just asked, when the message begins by saying yes to it."""
+        if not history or history[-1].role != "assistant" or not reading.tokens:
+            return None
+        if reading.tokens[0].word not in self._yes:
+            return None
+        question = history[-1].content[-_CHARACTERS_BACK:].rstrip()
+        if not question.endswith("?"):
+            return None
+        start = max(question.rfind(mark, 0, -1) for mark in ".!?\n") + 1
+        return self._read(question[start:])
+
+
+@cache
+def open_gate() -> Gate:
+    """Compiles the packaged rules, once. Raises RulebookError or PatternError."""
+    return Gate(rulebook.load(), replies.load())
+
+
+def _with_forms(words: frozenset[str]) -> set[str]:
+    """The words and their regular forms, so that slips in those are read too."""
+    forms = set(words)
+    for word in words:
+        if len(word) > 3 and word.isalpha():
+            stem = word[:-1] if word.endswith("e") else word
+            forms |= {f"{word}s", f"{stem}ing", f"{stem}ed"}
+    return forms
+
+
+def _measured(cut: Sequence[tokens.Token], words: Sequence[Word]) -> list[Occurrence]:
+    places: dict[int, int] = {}
+    for place, word in enumerate(words):
+        places.setdefault(word.token, place)
+    return [
+        Occurrence(one.name, places[one.first], places.get(one.last, places[one.first]),
+                   tuple(range(one.first, one.last + 1)))
+        for one in measures.find(cut)
+        if one.first in places
+    ]  # fmt: skip
+
+
+def _doubted(leaf: Occurrence, doubts: Sequence[int]) -> Occurrence:
+    flags = 0
+    for token in leaf.tokens:
+        flags |= doubts[token]
+    return replace(leaf, flags=flags) if flags else leaf
+
+
+def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case | None:
+    for case in rule.cases:
+        if (
+            all(not group.isdisjoint(ever) for group in case.all_of)
+            and len(case.of & ever) >= case.at_least
+            and case.unless.isdisjoint(ever)
+            and not here.isdisjoint(case.of.union(*case.all_of))
+        ):
+            return case
+    return None
+
+
+def _spans(reading: _Reading, case: Case, despite: int) -> tuple[Span, ...]:
+    spans: set[Span] = set()
+    for name in case.of.union(*case.all_of):
+        for one in reading.found.get(name, ()):
+            if not one.flags & ~despite:
+                spans.update(_runs(reading.tokens, one.tokens))
+    return tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+
+
+def _runs(cut: Sequence[tokens.Token], indices: Sequence[int]) -> list[Span]:
+    runs: list[Span] = []
+    previous = -2
+    for index in indices:
+        token = cut[index]
+        start = runs.pop().start if index == previous + 1 else token.start
+        runs.append(Span(start, token.end))
+        previous = index
+    return runs

@@ -1,0 +1,71 @@
+"""Cuts a message into tokens that remember where they stood in the original text."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+# Every branch starts with a character no other branch starts with, or is bounded, so matching
+# is linear in the length of the text.
+_TOKEN = re.compile(
+    r"(?:c/o|s/p|w/o|h/o|y/o|n/v|r/o|d/t)(?![a-z])"
+    r"|\d+(?:[.,]\d+)*"
+    r"|[a-z]+(?:'[a-z]+)*(?:\d(?![\d.]))?"
+    r"|[.!?;\n]"
+    r"|[,:()\u2013\u2014]|(?<=\s)-(?=\s)"
+    r"|[°%/+><~]"
+)
+_APOSTROPHES = "\u2018\u2019\u02bc\u0060\u00b4"
+_INVISIBLE = {"\u200b", "\u200c", "\u200d", "\ufeff", "\u00ad"}
+
+
+class Kind(IntEnum):
+    """What a token is."""
+
+    WORD = 0
+    NUMBER = 1
+    STOP = 2
+    COMMA = 3
+    SIGN = 4
+
+
+class Token(NamedTuple):
+    """A piece of text: lower case, without accents or apostrophes; offsets in code points."""
+
+    word: str
+    start: int
+    end: int
+    kind: Kind
+
+
+def cut(text: str) -> Sequence[Token]:
+    """Returns the tokens of `text` in order. Characters of no token are skipped."""
+    folded = text.lower() if text.isascii() else "".join(map(_fold, text))
+    return [
+        Token(match[0].replace("'", ""), match.start(), match.end(), _kind(match[0]))
+        for match in _TOKEN.finditer(folded)
+    ]
+
+
+def _kind(piece: str) -> Kind:
+    first = piece[0]
+    if first.isalpha():
+        return Kind.WORD
+    if first.isdigit():
+        return Kind.NUMBER
+    if first in ".!?;\n":
+        return Kind.STOP
+    return Kind.SIGN if first in "°%/+><~" else Kind.COMMA
+
+
+def _fold(character: str) -> str:
+    """One character in, one out, so that offsets stay those of the original."""
+    if character in _APOSTROPHES:
+        return "'"
+    if character == "\u2026":
+        return "."
+    if character in _INVISIBLE:
+        return "'"
+    plain = unicodedata.normalize("NFKD", character.lower())[:1]
+    return plain or " "
