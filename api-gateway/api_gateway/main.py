@@ -36,7 +36,11 @@ class Gateway:
         async with AsyncExitStack() as stack:
             try:
                 chosen = self._given if self._given is not None else settings.load(Settings)
-                logs.configure(json_lines=chosen.log_format == "json", keep_pii=chosen.debug)
+                logs.configure(
+                    json_lines=chosen.log_format == "json",
+                    keep_pii=chosen.debug,
+                    file=chosen.log_file,
+                )
                 self._context = await stack.enter_async_context(open_context(chosen))
             except Misconfigured as wrong:
                 failed = {"type": "lifespan.startup.failed", "message": f"cannot start: {wrong}"}

@@ -6,6 +6,7 @@ drops the lock of a killed process, so nobody counts the dead.
 """
 
 import asyncio
+import atexit
 import fcntl
 import importlib
 import os
@@ -88,6 +89,7 @@ def running_server(data_dir: Path) -> Iterator[Path]:
         finally:
             if _is_last(users.fileno()):
                 server.stop()
+            atexit.unregister(server._cleanup)  # the wheel's own count, which is not ours
             wheel.PostgresServer._instances.pop(folder, None)
 
 

@@ -1,0 +1,105 @@
+"""Runs an ASGI application in this loop: its lifespan, then a server on a socket of its own."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message
+
+from kit.errors import Misconfigured
+from medbot.terminal import Failed
+
+STOP_WITHIN = 2
+"""Seconds that open answers have when their server stops."""
+
+
+class PortTaken(Exception):
+    """Another program listens there."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket for `serving`; nobody can connect before it serves.
+
+    Raises:
+        PortTaken: another program listens there.
+        Failed: the address cannot be used at all.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken from error
+        raise Failed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return bound
+
+
+@asynccontextmanager
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """Starts the application and, on leaving, ends it; raises what its start raised."""
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+    async def send(message: Message) -> None:
+        if not started.done():
+            started.set_result(message)
+
+    scope: dict[str, Any] = {
+        "type": "lifespan",
+        "asgi": {"version": "3.0", "spec_version": "2.0"},
+        "state": {},
+    }
+    task = asyncio.ensure_future(app(scope, inbox.get, send))
+    try:
+        await inbox.put({"type": "lifespan.startup"})
+        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done() or started.result()["type"] == "lifespan.startup.failed":
+            await task
+            reason = str(started.result().get("message", "it ended at its start"))
+            raise Misconfigured(reason.removeprefix("cannot start: "))
+        yield
+        await inbox.put({"type": "lifespan.shutdown"})
+        await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to whoever runs several servers in one process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
+    """Serves until the block is left; then takes nothing new and ends what is open."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=STOP_WITHIN,
+        )
+    )
+    task = asyncio.create_task(server.serve([bound]))
+    try:
+        while not server.started and not task.done():
+            await asyncio.sleep(0.005)
+        yield
+    finally:
+        server.should_exit = True
+        with contextlib.closing(bound):
+            await task

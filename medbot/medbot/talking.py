@@ -1,0 +1,56 @@
+"""A question asked in the terminal, answered in this process as the conversation service would."""
+
+import anyio.to_thread
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text as Words
+
+from assistant import reply, safety
+from assistant.turns import Citation, Text
+from conversation_service.context import open_assistant
+from conversation_service.settings import Settings
+from medbot.terminal import Failed
+
+COLOURS = {"emergency": "bold red", "crisis": "bold red", "urgent": "yellow", "routine": "cyan"}
+
+
+async def ask(settings: Settings, question: str, console: Console) -> None:
+    """Prints what the gate says first, then the answer as it comes, then its sources.
+
+    Raises:
+        Failed: a model broke off in the middle of its answer.
+    """
+    async with open_assistant(settings) as assistant:
+        assessed = await anyio.to_thread.run_sync(safety.assess, question)
+        if assessed.level is not safety.Level.NONE:
+            _print_triage(assessed, console)
+        cited: list[Citation] = []
+        try:
+            async for piece in assistant.reply(question, (), level=assessed.level):
+                if isinstance(piece, Citation):
+                    cited.append(piece)
+                elif isinstance(piece, Text):
+                    console.print(piece.text, end="", soft_wrap=True)
+        except reply.ReplyFailed as failed:
+            console.print()
+            raise Failed("the model broke off; `medbot doctor --probe` looks why") from failed
+    console.print()
+    _print_sources(cited, console)
+
+
+def _print_triage(assessed: safety.Assessment, console: Console) -> None:
+    lines = [assessed.message] if assessed.message else []
+    lines += [f"{one.name}: {one.number}" for one in assessed.resources]
+    colour = COLOURS[assessed.level]
+    console.print(
+        Panel(Words("\n".join(lines) or assessed.level), title=assessed.level, style=colour)
+    )
+
+
+def _print_sources(cited: list[Citation], console: Console) -> None:
+    for citation in cited:
+        console.print(
+            f"[{citation.marker}] {citation.title}: {citation.source}. {citation.url}",
+            style="dim",
+            soft_wrap=True,
+        )
