@@ -191,19 +191,24 @@ def test_fusion_of_short_equal_or_missing_lists() -> None:
 
 
 @pytest.mark.parametrize("graph", [False, True])
-def test_a_graph_and_an_exact_index_filter_alike(tmp_path: Path, graph: bool) -> None:
+@pytest.mark.parametrize("width", [30, 32, 256])
+def test_a_graph_and_an_exact_index_find_and_filter_alike(
+    tmp_path: Path, graph: bool, width: int
+) -> None:
     rng = np.random.default_rng(5)
-    rows = encoder.normalise(rng.standard_normal((2000, 32)).astype(np.float32))
-    vectors.build(iter([rows]), 32, tmp_path / "v", graph=graph)
+    rows = encoder.normalise(rng.standard_normal((2000, width)).astype(np.float32))
+    vectors.build(iter(np.split(rows, 4)), width, tmp_path / "v", graph=graph)
     opened = vectors.VectorIndex(tmp_path / "v")
-    for share in (0.01, 0.5, 1.0):
-        mask = rng.random(2000) < share
-        allowed = np.flatnonzero(mask)
-        best = set(allowed[np.argsort(-(rows[allowed] @ rows[9]))[:10]].tolist())
-        ids, products = opened.search(rows[9], 10, mask)
-        assert len(best & set(ids.tolist())) >= 8
-        assert mask[ids].all()
-        assert opened.product(rows[9], int(ids[0])) == pytest.approx(float(products[0]), abs=0.02)
+    query = encoder.normalise(rows[9:10] + rows[700:701])[0]
+    for share in (0.01, 0.5, None):
+        mask = None if share is None else rng.random(2000) < share
+        allowed = np.arange(2000) if mask is None else np.flatnonzero(mask)
+        best = allowed[np.argsort(-(rows[allowed] @ query))[:10]]
+        ids, products = opened.search(query, 10, mask)
+        assert np.isin(ids, allowed).all()
+        assert len(np.intersect1d(best, ids)) >= 8
+        assert products == pytest.approx(rows[ids] @ query, abs=0.01)
+        assert opened.product(query, int(ids[0])) == pytest.approx(float(products[0]), abs=0.01)
 
 
 def test_an_index_of_cards_and_answers_finds_both(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ NONE: Ranked = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 def best(scores: Scores, pool: int) -> Ranked:
     """The ids of the `pool` highest scores above 0, and these scores; in no order."""
-    if len(scores) > pool:
-        ids = np.argpartition(scores, len(scores) - pool)[-pool:]
-        ids = ids[scores[ids] > 0]
-    else:
-        ids = np.flatnonzero(scores > 0)
-    return ids.astype(np.int64), scores[ids]
+    ids = np.flatnonzero(scores > 0)
+    found = scores[ids]
+    if len(ids) > pool:
+        top = np.argpartition(found, len(found) - pool)[-pool:]
+        ids, found = ids[top], found[top]
+    return ids, found
 
 
 def stretch(scores: Scores, *, complete: bool) -> Scores:

@@ -12,7 +12,7 @@ from assistant.knowledge import corpus, encoder, search
 from assistant.knowledge.encoder import Encoder
 from assistant.knowledge.settings import Chunking, Indexing, Lexical
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _ATTEMPTS = 5
 

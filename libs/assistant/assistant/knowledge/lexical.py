@@ -62,4 +62,4 @@ class WordIndex:
             return np.zeros(self._size, dtype=np.float32)
         found = np.asarray(self._model.get_scores_from_ids(known), dtype=np.float32)
         assert found.shape == (self._size,)
-        return np.nan_to_num(found, copy=False)
+        return found if np.isfinite(found).all() else np.nan_to_num(found)

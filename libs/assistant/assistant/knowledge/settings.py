@@ -16,7 +16,7 @@ class Chunking:
 class Lexical:
     """BM25's numbers; `title_repeats` is how often a title counts beside its passage."""
 
-    k1: float = 0.6
+    k1: float = 0.4
     b: float = 0.4
     title_repeats: int = 2
     method: str = "words-1"
@@ -39,5 +39,5 @@ class Indexing:
 class Ranking:
     """How two lists of scores become one; a change needs no new index."""
 
-    dense_weight: float = 0.7
+    dense_weight: float = 0.75
     pool: int = 100  # the best of each list that are fused
