@@ -1,7 +1,5 @@
 """What the conversation service reads from the environment."""
 
-from pathlib import Path
-
 from pydantic import Field, SecretStr, field_validator
 
 from assistant.llm import providers
@@ -20,7 +18,7 @@ class Settings(settings.Settings):
     llm_first_token_seconds: float = Field(default=4.0, gt=0, le=60)
     system_prompt: str | None = Field(default=None, max_length=20_000)
     reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
-    library_dir: Path = Field(default_factory=lambda: settings.home() / "library")
+    library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")
 
     @field_validator("openai_base_url")
     @classmethod

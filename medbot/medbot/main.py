@@ -63,7 +63,7 @@ def schema(check: Check = False) -> None:
     from medbot import schema as schema_file
 
     with terminal.one_line_errors():
-        made = {schema_file.path(): terminal.run(schema_file.generate())}
+        made = {schema_file.path(): schema_file.generate()}
         generated.check(made, "medbot schema") if check else generated.write(made)
 
 

@@ -57,9 +57,10 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
         "state": {},
     }
     task = asyncio.ensure_future(app(scope, inbox.get, send))
+    first: list[asyncio.Future[Any]] = [task, started]
     try:
         await inbox.put({"type": "lifespan.startup"})
-        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if task.done() or started.result()["type"] == "lifespan.startup.failed":
             await task
             reason = str(started.result().get("message", "it ended at its start"))
@@ -75,6 +76,16 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
 
 class _Server(uvicorn.Server):
     """Leaves the signals to whoever runs several servers in one process."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.listens.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -96,8 +107,7 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
     )
     task = asyncio.create_task(server.serve([bound]))
     try:
-        while not server.started and not task.done():
-            await asyncio.sleep(0.005)
+        await server.listens.wait()
         yield
     finally:
         server.should_exit = True

@@ -26,19 +26,21 @@ def path() -> Path:
     return settings.home() / "database" / "schema.sql"
 
 
-async def generate() -> str:
+def generate() -> str:
     """The schema of a fresh database on a server of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="medbot-schema-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the server has a user of its own when this is root
         with embedded.running_server(folder) as sockets:
-            owner = embedded.address(sockets, "postgres", _DATABASE)
-            await embedded.create_database(
-                embedded.address(sockets, "postgres", "postgres"), _DATABASE
-            )
-            await migrations.apply(owner)
-            dumped = await asyncio.to_thread(_dump, owner)
+            dumped = _dump(asyncio.run(_prepare(sockets)))
     return _HEADER + normalise(dumped)
+
+
+async def _prepare(sockets: Path) -> str:
+    owner = embedded.address(sockets, "postgres", _DATABASE)
+    await embedded.create_database(embedded.address(sockets, "postgres", "postgres"), _DATABASE)
+    await migrations.apply(owner)
+    return owner
 
 
 def normalise(dumped: str) -> str:

@@ -48,9 +48,9 @@ def _print_triage(assessed: safety.Assessment, console: Console) -> None:
 
 
 def _print_sources(cited: list[Citation], console: Console) -> None:
+    named: dict[str, str] = {}
     for citation in cited:
-        console.print(
-            f"[{citation.marker}] {citation.title}: {citation.source}. {citation.url}",
-            style="dim",
-            soft_wrap=True,
-        )
+        source = f"{citation.title}: {citation.source}. {citation.url}"
+        named[source] = f"{named.get(source, '')}[{citation.marker}]"
+    for source, markers in named.items():
+        console.print(f"{markers} {source}", style="dim", soft_wrap=True)

@@ -24,7 +24,6 @@ from medbot import demo, lock, running, terminal
 from medbot.settings import Settings
 from medbot.terminal import Failed, step
 
-
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -127,7 +126,9 @@ async def check_migrated(service_url: str) -> None:
         ):
             missing = await migrations.missing(tx)
     except (OSError, asyncpg.CannotConnectNowError) as error:
-        raise Misconfigured(f"DATABASE_URL: nothing answers there ({type(error).__name__})") from error
+        raise Misconfigured(
+            f"DATABASE_URL: nothing answers there ({type(error).__name__})"
+        ) from error
     except asyncpg.PostgresError as error:
         raise Misconfigured(f"DATABASE_URL: the database is not prepared; {remedy}") from error
     if missing:

@@ -78,8 +78,8 @@ async def create_database(owner_url: str, name: str) -> None:
 def running_server(data_dir: Path) -> Iterator[Path]:
     """Yields the folder of the server's socket."""
     wheel = _wheel()
+    check_place(data_dir)
     folder = data_dir.resolve() / "postgres"
-    _refuse_private_parent(folder, Path(str(wheel.__file__)).parent)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "postgres.users").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
@@ -113,11 +113,16 @@ def _is_last(users: int) -> bool:
     return True
 
 
-def _refuse_private_parent(folder: Path, wheel: Path) -> None:
-    """As root the wheel would open every parent folder to all users; never do that unasked."""
+def check_place(data_dir: Path) -> None:
+    """As root the wheel would open every parent folder to all users; never do that unasked.
+
+    Raises:
+        Misconfigured: a parent of the data or of the wheel is private.
+    """
     if os.geteuid() != 0:
         return
-    for parent in {*folder.parents, *wheel.resolve().parents}:
+    wheel = Path(str(_wheel().__file__)).resolve()
+    for parent in {data_dir.resolve(), *data_dir.resolve().parents, *wheel.parents}:
         if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
             raise Misconfigured(
                 f"{parent} is private, and as root the embedded PostgreSQL would open it to every "

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kit.errors import Misconfigured
@@ -30,6 +30,10 @@ def _env_files() -> tuple[Path, ...]:
     return (home() / ".env.local", Path.cwd() / ".env.local")
 
 
+RootedPath = Annotated[Path, AfterValidator(lambda path: home() / path)]
+"""A path that, when it is relative, starts at the root, whatever the working directory is."""
+
+
 class Settings(BaseSettings):
     """What every service reads. Field names in lower case are the environment's names."""
 
@@ -39,13 +43,13 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     database_direct_url: SecretStr | None = None
-    data_dir: Path = Field(default_factory=lambda: home() / ".medbot")
+    data_dir: RootedPath = Field(default_factory=lambda: home() / ".medbot")
     service_token_secret: SecretStr | None = Field(default=None, min_length=32)
     auth_service_url: str = "http://127.0.0.1:8001"
     conversation_service_url: str = "http://127.0.0.1:8002"
     debug: bool = False
     log_format: Literal["json", "console"] = "json"
-    log_file: Path | None = None
+    log_file: RootedPath | None = None
 
     @property
     def embedded(self) -> bool:

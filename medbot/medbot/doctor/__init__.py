@@ -1,0 +1,1 @@
+"""What may keep Medbot from running here, and what to do about it."""

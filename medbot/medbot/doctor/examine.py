@@ -1,0 +1,45 @@
+"""Goes through every check and prints a line each."""
+
+from collections.abc import AsyncIterator
+
+import conversation_service.settings
+from kit import settings
+from kit.errors import Misconfigured
+from medbot.doctor import answers, configuration, database, machine
+from medbot.doctor.findings import Finding, Mark
+from medbot.settings import Settings
+from medbot.terminal import out
+
+COLOURS = {Mark.GOOD: "green", Mark.NOTE: "yellow", Mark.BAD: "bold red"}
+
+
+async def report(*, probe: bool) -> bool:
+    """Prints what is found; True when nothing must be mended."""
+    healthy = True
+    async for finding in findings(probe=probe):
+        healthy = healthy and finding.mark is not Mark.BAD
+        out.print(f"{finding.mark} ", style=COLOURS[finding.mark], end="")
+        remedy = f"  → {finding.remedy}" if finding.remedy else ""
+        out.print(f"{finding.name:<15}{finding.said}{remedy}", soft_wrap=True)
+    return healthy
+
+
+async def findings(*, probe: bool) -> AsyncIterator[Finding]:
+    """Every check in order; those that hang on settings that cannot be read are left out."""
+    yield machine.python()
+    for finding in (*configuration.values(), *configuration.names()):
+        yield finding
+    try:
+        chosen = settings.load(Settings)
+        conversation = settings.load(conversation_service.settings.Settings)
+    except Misconfigured:
+        return
+    for finding in machine.data_folder(chosen):
+        yield finding
+    async for finding in database.examine(chosen):
+        yield finding
+    yield configuration.service_secret(chosen)
+    for finding in (*machine.ports(chosen), *answers.library(conversation)):
+        yield finding
+    async for finding in answers.models(conversation, probe=probe):
+        yield finding
