@@ -105,17 +105,31 @@ def _own_paths() -> dict[str, Any]:
 
 def _with_own_names(known: Document, service: str, document: Document) -> Document:
     """The document with every component renamed that is known with another content."""
-    text = json.dumps(document)
-    for kind, parts in document.get("components", {}).items():
-        for name, part in parts.items():
-            if known.get(kind, {}).get(name, part) != part:
-                own = f"{service.capitalize()}{name}"
-                text = text.replace(
-                    json.dumps(f"#/components/{kind}/{name}"),
-                    json.dumps(f"#/components/{kind}/{own}"),
-                ).replace(f"{json.dumps(name)}: {json.dumps(part)}", f'"{own}": {json.dumps(part)}')
-    renamed: Document = json.loads(text)
+    renamed = copy.deepcopy(document)
+    references: dict[str, str] = {}
+    for kind, parts in renamed.get("components", {}).items():
+        for name in [name for name, part in parts.items() if _differs(known, kind, name, part)]:
+            own = f"{service.capitalize()}{name}"
+            parts[own] = parts.pop(name)
+            references[f"#/components/{kind}/{name}"] = f"#/components/{kind}/{own}"
+    _redirect(renamed, references)
     return renamed
+
+
+def _differs(known: Document, kind: str, name: str, part: Any) -> bool:
+    return bool(known.get(kind, {}).get(name, part) != part)
+
+
+def _redirect(node: Any, references: Mapping[str, str]) -> None:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(value, str):
+                node[key] = references.get(value, value)
+            else:
+                _redirect(value, references)
+    elif isinstance(node, list):
+        for item in node:
+            _redirect(item, references)
 
 
 def _add_components(known: Document, more: Document) -> None:

@@ -51,7 +51,6 @@ class BodyTooLarge(Refusal):
 
     status = 413
     code = "gateway.body_too_large"
-    headers = ((b"connection", b"close"),)
 
 
 class HeadersTooLarge(Refusal):

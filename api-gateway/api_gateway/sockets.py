@@ -171,6 +171,8 @@ async def _carry(service: ClientConnection, receive: Receive, send: Send, limit:
         await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         ended = up if up.done() else down
         return ended.result()
+    except OSError:  # the client went while something was being sent to it
+        return None
     finally:
         for task in (up, down):
             task.cancel()

@@ -6,6 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import httpx
+
+from kit.testing.serving import Served
+
 
 @dataclass(slots=True)
 class Asked:
@@ -102,3 +106,25 @@ async def exchange(port: int, request: bytes, *, seconds: float = 5.0) -> bytes:
             return await reader.read()
     finally:
         writer.close()
+
+
+@dataclass
+class Door:
+    """The gateway, the service behind it, and a client with a token."""
+
+    served: Served
+    service: WireService
+    client: httpx.AsyncClient
+    token: str
+
+    @property
+    def port(self) -> int:
+        return self.served.port
+
+    @property
+    def authorization(self) -> bytes:
+        return f"Authorization: Bearer {self.token}\r\n".encode()
+
+
+OpenDoor = Callable[..., Awaitable[Door]]
+"""Opens a gateway with the settings given by name."""

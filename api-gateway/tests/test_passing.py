@@ -1,11 +1,12 @@
 """What passes through the gateway passes as it comes, both ways."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from api_gateway.testing import Asked, exchange, hello
+from api_gateway.testing import Asked, Door, exchange, hello
 
 PATH = "/api/v1/conversations"
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -15,19 +16,13 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def test_an_answer_passes_whole(door) -> None:
+async def test_an_answer_passes_whole(door: Door) -> None:
     answer = await door.client.get(f"{PATH}?q=a%20b&limit=2")
     assert (answer.status_code, answer.json()) == (200, {"hello": 42})
     assert door.service.asked[0].line == f"GET {PATH}?q=a%20b&limit=2 HTTP/1.1"
 
 
-async def test_a_body_passes_whole(door) -> None:
+async def test_a_body_passes_whole(door: Door) -> None:
     bodies: list[bytes] = []
 
     async def answer(asked: Asked) -> None:
@@ -40,7 +35,7 @@ async def test_a_body_passes_whole(door) -> None:
     assert bodies == [sent]
 
 
-async def test_each_event_passes_at_once(door) -> None:
+async def test_each_event_passes_at_once(door: Door) -> None:
     go_on = asyncio.Event()
 
     async def answer(asked: Asked) -> None:
@@ -58,7 +53,7 @@ async def test_each_event_passes_at_once(door) -> None:
     assert "accept-encoding" not in door.service.asked[0].headers
 
 
-async def test_a_body_in_chunks_passes_before_it_ends(door) -> None:
+async def test_a_body_in_chunks_passes_before_it_ends(door: Door) -> None:
     first_came = asyncio.Event()
 
     async def answer(asked: Asked) -> None:
@@ -69,7 +64,7 @@ async def test_a_body_in_chunks_passes_before_it_ends(door) -> None:
 
     door.service.answer = answer
 
-    async def body():
+    async def body() -> AsyncIterator[bytes]:
         yield b"first-"
         await asyncio.wait_for(first_came.wait(), 5)
         yield b"second"
@@ -78,7 +73,7 @@ async def test_a_body_in_chunks_passes_before_it_ends(door) -> None:
     assert answered.text == "ok"
 
 
-async def test_a_client_that_leaves_a_stream_ends_it_upstream(door) -> None:
+async def test_a_client_that_leaves_a_stream_ends_it_upstream(door: Door) -> None:
     left = asyncio.Event()
 
     async def answer(asked: Asked) -> None:
@@ -92,7 +87,7 @@ async def test_a_client_that_leaves_a_stream_ends_it_upstream(door) -> None:
     await asyncio.wait_for(left.wait(), 2)
 
 
-async def test_a_client_that_leaves_before_the_answer_ends_it_upstream(door) -> None:
+async def test_a_client_that_leaves_before_the_answer_ends_it_upstream(door: Door) -> None:
     left = asyncio.Event()
 
     async def answer(asked: Asked) -> None:
@@ -106,7 +101,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_it_upstream(door) -> 
     await asyncio.wait_for(left.wait(), 2)
 
 
-async def test_a_slow_reader_makes_the_service_wait(door) -> None:
+async def test_a_slow_reader_makes_the_service_wait(door: Door) -> None:
     """Neither the gateway nor the sockets hold more than a bounded part of a large answer."""
     size, said = 64 * 1024 * 1024, 0
 
@@ -134,7 +129,7 @@ async def test_a_slow_reader_makes_the_service_wait(door) -> None:
 @pytest.mark.parametrize(
     "framing", [b"content-length: 100\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n5\r\n"]
 )
-async def test_a_truncated_answer_never_looks_whole(door, framing: bytes) -> None:
+async def test_a_truncated_answer_never_looks_whole(door: Door, framing: bytes) -> None:
     async def answer(asked: Asked) -> None:
         await asked.say(b"HTTP/1.1 200 OK\r\n" + framing + b"hello\r\n")
         asked.writer.close()
@@ -144,7 +139,7 @@ async def test_a_truncated_answer_never_looks_whole(door, framing: bytes) -> Non
         await door.client.get(PATH)
 
 
-async def test_an_answer_that_ends_with_its_connection_is_whole(door) -> None:
+async def test_an_answer_that_ends_with_its_connection_is_whole(door: Door) -> None:
     async def answer(asked: Asked) -> None:
         await asked.say(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end")
         asked.writer.close()
@@ -153,7 +148,7 @@ async def test_an_answer_that_ends_with_its_connection_is_whole(door) -> None:
     assert (await door.client.get(PATH)).text == "to the end"
 
 
-async def test_head_and_empty_answers_pass_and_the_next_one_is_right(door) -> None:
+async def test_head_and_empty_answers_pass_and_the_next_one_is_right(door: Door) -> None:
     async def answer(asked: Asked) -> None:
         if asked.line.startswith("DELETE"):
             await asked.say(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -171,7 +166,7 @@ async def test_head_and_empty_answers_pass_and_the_next_one_is_right(door) -> No
         assert (await door.client.get(PATH)).json() == {"hello": 42}
 
 
-async def test_informational_answers_are_not_the_answer(door) -> None:
+async def test_informational_answers_are_not_the_answer(door: Door) -> None:
     async def answer(asked: Asked) -> None:
         await asked.say(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
         await hello(asked)
@@ -181,7 +176,7 @@ async def test_informational_answers_are_not_the_answer(door) -> None:
     assert (answered.json(), answered.headers.get("link")) == ({"hello": 42}, None)
 
 
-async def test_connections_to_a_service_are_kept_and_a_closed_one_is_not_used(door) -> None:
+async def test_connections_to_a_service_are_kept_and_a_closed_one_is_not_used(door: Door) -> None:
     for _ in range(3):
         await door.client.get(PATH)
     writers = {id(asked.writer) for asked in door.service.asked}
@@ -191,7 +186,7 @@ async def test_connections_to_a_service_are_kept_and_a_closed_one_is_not_used(do
     assert (await door.client.get(PATH)).status_code == 200
 
 
-async def test_a_kept_connection_that_dies_under_a_get_is_replaced(door) -> None:
+async def test_a_kept_connection_that_dies_under_a_get_is_replaced(door: Door) -> None:
     await door.client.get(PATH)
 
     async def die_once(asked: Asked) -> None:
@@ -203,7 +198,7 @@ async def test_a_kept_connection_that_dies_under_a_get_is_replaced(door) -> None
     assert len(door.service.asked) == 3
 
 
-async def test_a_post_is_never_sent_twice(door) -> None:
+async def test_a_post_is_never_sent_twice(door: Door) -> None:
     await door.client.get(PATH)
 
     async def die(asked: Asked) -> None:
@@ -216,7 +211,7 @@ async def test_a_post_is_never_sent_twice(door) -> None:
     assert len(door.service.asked) == 2
 
 
-async def test_bytes_that_nobody_asked_for_do_not_become_the_next_answer(door) -> None:
+async def test_bytes_that_nobody_asked_for_do_not_become_the_next_answer(door: Door) -> None:
     async def twice(asked: Asked) -> None:
         await hello(asked)
         await asked.say(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged")
@@ -228,7 +223,7 @@ async def test_bytes_that_nobody_asked_for_do_not_become_the_next_answer(door) -
     assert (await door.client.get(PATH)).json() == {"hello": 42}
 
 
-async def test_many_at_once_each_get_their_own(door) -> None:
+async def test_many_at_once_each_get_their_own(door: Door) -> None:
     async def echo(asked: Asked) -> None:
         name = asked.line.split()[1].rpartition("/")[2].encode()
         await asyncio.sleep(0.01)
@@ -239,7 +234,7 @@ async def test_many_at_once_each_get_their_own(door) -> None:
     assert [answer.text for answer in answers] == [str(n) for n in range(60)]
 
 
-async def test_pipelined_requests_are_answered_in_order(door) -> None:
+async def test_pipelined_requests_are_answered_in_order(door: Door) -> None:
     one = f"GET {PATH}/1 HTTP/1.1\r\nHost: x\r\n".encode() + door.authorization + b"\r\n"
     two = one.replace(b"/1 ", b"/2 ").replace(b"Host: x", b"Host: x\r\nConnection: close")
     answer = await exchange(door.port, one + two)
