@@ -116,6 +116,8 @@ async def open_database(
         raise Misconfigured(f"DATABASE_URL: {no.sqlstate}, the database refused the login") from no
     except ValueError as error:
         raise Misconfigured("DATABASE_URL is not a PostgreSQL address") from error
+    except CONNECTION_ERRORS as error:
+        raise Misconfigured(f"DATABASE_URL: no answer ({type(error).__name__})") from error
     try:
         yield Database(pool, url)
     finally:
