@@ -79,6 +79,23 @@ def test_langchain_embeddings_serve_as_an_encoder() -> None:
     assert theirs.count_tokens(["four"]) == [2]
 
 
+class Remote(DeterministicFakeEmbedding):
+    """A service that must not be asked before there is something to embed."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        assert "probe" not in texts
+        return super().embed_documents(texts)
+
+
+def test_a_known_dimension_needs_no_probe() -> None:
+    theirs = encoder.from_langchain(Remote(size=16), name="remote-1", dimension=16)
+    assert theirs.encode(["cough"]).shape == (1, 16)
+    wrong = encoder.from_langchain(Remote(size=16), name="remote-1", dimension=8)
+    assert wrong.fingerprint != theirs.fingerprint
+    with pytest.raises(encoder.EncoderError, match="shape"):
+        wrong.encode(["cough"])
+
+
 class Uneven(Embeddings):
     """Returns one vector, however many texts it is given."""
 

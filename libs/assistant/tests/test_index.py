@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant.knowledge import building, cards, encoder, index
+from assistant.knowledge import building, cards, encoder, index, manifest
 from assistant.knowledge.settings import Chunking, Indexing
 
 CARD = """---
@@ -100,14 +100,15 @@ def test_every_setting_makes_another_index(
 
 
 def test_the_manifest_names_what_the_index_depends_on(library: Path, tmp_path: Path) -> None:
-    manifest = index.build(library, tmp_path / "index", Letters())
-    assert index.read_manifest(tmp_path / "index" / manifest.key) == manifest
-    written = json.loads((tmp_path / "index" / manifest.key / index.MANIFEST).read_text())
+    built = index.build(library, tmp_path / "index", Letters())
+    folder = tmp_path / "index" / built.key
+    assert manifest.read(folder) == built
+    written = json.loads((folder / manifest.MANIFEST).read_text())
     assert (written["encoder"], written["weights"], written["dimension"]) == (
         "letters", "letters-1", 26,
     )  # fmt: skip
     assert written["indexing"]["chunking"] == {"words": 120, "tokens": 200, "method": "sentences-1"}
-    assert (manifest.documents, manifest.passages) == (2, 4)
+    assert (built.documents, built.passages) == (2, 4)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +117,11 @@ def test_the_manifest_names_what_the_index_depends_on(library: Path, tmp_path: P
 def test_another_encoder_is_refused(
     library: Path, tmp_path: Path, field: str, value: object
 ) -> None:
-    manifest = index.build(library, tmp_path / "index", Letters())
+    built = index.build(library, tmp_path / "index", Letters())
     other = Letters()
     setattr(other, field, value)
-    with pytest.raises(index.IndexMismatch, match="build it anew"):
-        index.open_index(tmp_path / "index" / manifest.key, other)
+    with pytest.raises(manifest.IndexMismatch, match="build it anew"):
+        index.open_index(tmp_path / "index" / built.key, other)
 
 
 def test_a_damaged_index_is_refused_and_made_anew(library: Path, tmp_path: Path) -> None:
@@ -128,11 +129,11 @@ def test_a_damaged_index_is_refused_and_made_anew(library: Path, tmp_path: Path)
     folder = into / index.build(library, into, Letters()).key
     whole = (folder / "vectors.faiss").read_bytes()
     (folder / "vectors.faiss").write_bytes(whole[:-1])
-    with pytest.raises(index.IndexBroken, match="another size"):
+    with pytest.raises(manifest.IndexBroken, match="another size"):
         index.open_index(folder, Letters())
     assert index.open_or_build(library, into, Letters()).search("gout", 1)
     assert (folder / "vectors.faiss").read_bytes() == whole
-    (folder / index.MANIFEST).write_text("{}", encoding="utf-8")
+    (folder / manifest.MANIFEST).write_text("{}", encoding="utf-8")
     assert index.open_or_build(library, into, Letters()).search("gout", 1)
 
 

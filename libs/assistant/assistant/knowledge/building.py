@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.knowledge import cards, chunking, corpus, encoder, index, lexical, records, vectors
+from assistant.knowledge import cards, chunking, corpus, encoder, lexical, records, vectors
+from assistant.knowledge import manifest as manifests
 from assistant.knowledge.cards import Card
 from assistant.knowledge.corpus import Document
 from assistant.knowledge.encoder import Encoder, Vectors
-from assistant.knowledge.index import Manifest
+from assistant.knowledge.manifest import Manifest
 from assistant.knowledge.search import Passage, document_key
 from assistant.knowledge.settings import Indexing
 
@@ -41,7 +42,9 @@ def build(
 ) -> Manifest:
     """See `index.build`."""
     digest = corpus.digest(sources)
-    return _beside(into, index.describe(digest, encoder, indexing), lambda: _read(sources), encoder)
+    return _beside(
+        into, manifests.describe(digest, encoder, indexing), lambda: _read(sources), encoder
+    )
 
 
 def build_documents(
@@ -51,7 +54,7 @@ def build_documents(
     facts = json.dumps([asdict(each) for each in documents], ensure_ascii=False)
     digest = hashlib.sha256(facts.encode()).hexdigest()
     return _beside(
-        into, index.describe(digest, encoder, indexing), lambda: ([], documents), encoder
+        into, manifests.describe(digest, encoder, indexing), lambda: ([], documents), encoder
     )
 
 
@@ -67,7 +70,7 @@ def _beside(
 ) -> Manifest:
     folder = into / wanted.key
     if _is_whole(folder):
-        return index.read_manifest(folder)
+        return manifests.read(folder)
     into.mkdir(parents=True, exist_ok=True)
     work = into / f"{_TEMPORARY}{secrets.token_hex(8)}"
     work.mkdir()
@@ -118,7 +121,7 @@ def write(
         files=tuple(_sizes(folder)),
     )
     text = json.dumps(asdict(manifest), indent=1)
-    (folder / index.MANIFEST).write_text(text, encoding="utf-8")
+    (folder / manifests.MANIFEST).write_text(text, encoding="utf-8")
     return manifest
 
 
@@ -177,8 +180,8 @@ def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        index.check_whole(folder, index.read_manifest(folder))
-    except index.IndexBroken:
+        manifests.check_whole(folder, manifests.read(folder))
+    except manifests.IndexBroken:
         return False
     return True
 
@@ -214,7 +217,7 @@ def _prune(into: Path, *, keep: Path) -> None:
     others = sorted(
         (at, path)
         for at, path in entries
-        if path != keep and (path / index.MANIFEST).is_file() and (at, path) not in left
+        if path != keep and (path / manifests.MANIFEST).is_file() and (at, path) not in left
     )
     doomed = [path for at, path in left if now - at > _STALE]
     doomed += [path for _, path in others[: max(0, len(others) - _KEPT + 1)]]

@@ -113,13 +113,22 @@ class FromLangChain:
         EncoderError: it returns another number or width of vectors than it should.
     """
 
-    def __init__(self, embeddings: "Embeddings", *, name: str, max_tokens: int = 512) -> None:
+    def __init__(
+        self,
+        embeddings: "Embeddings",
+        *,
+        name: str,
+        max_tokens: int = 512,
+        dimension: int | None = None,
+    ) -> None:
         self._embeddings = embeddings
         self.name = name
         self.max_tokens = max_tokens
-        probe = self._checked(embeddings.embed_documents(["probe"]), 1)
-        self.dimension = int(probe.shape[1])
-        self.fingerprint = hashlib.sha256(probe.tobytes()).hexdigest()
+        if dimension is None:
+            dimension = int(self._checked(embeddings.embed_documents(["probe"]), 1).shape[1])
+        self.dimension = dimension
+        # Remote models show no weights, and give the same text slightly different vectors.
+        self.fingerprint = hashlib.sha256(f"{name}\0{dimension}".encode()).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder`."""
@@ -144,9 +153,15 @@ class FromLangChain:
         return rows
 
 
-def from_langchain(embeddings: "Embeddings", *, name: str, max_tokens: int = 512) -> Encoder:
-    """An `Encoder` over LangChain `embeddings`; `name` goes into the manifest of an index."""
-    return FromLangChain(embeddings, name=name, max_tokens=max_tokens)
+def from_langchain(
+    embeddings: "Embeddings", *, name: str, max_tokens: int = 512, dimension: int | None = None
+) -> Encoder:
+    """An `Encoder` over LangChain `embeddings`, asked for one vector when no `dimension` is given.
+
+    `name` must name the model and its version: it stands for the weights in the manifest of an
+    index, so another model under the same name would be mixed with the first.
+    """
+    return FromLangChain(embeddings, name=name, max_tokens=max_tokens, dimension=dimension)
 
 
 def _installed(wanted: str) -> Path:

@@ -1,97 +1,20 @@
-"""The files of an index and what they depend on: nothing is ever mixed or half written."""
+"""Opening an index, and making it first when it is stale: nothing is ever mixed."""
 
-import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from assistant.knowledge import corpus, encoder, search
+from assistant.knowledge import corpus, encoder, manifest, search
 from assistant.knowledge.encoder import Encoder
-from assistant.knowledge.settings import Chunking, Indexing, Lexical
+from assistant.knowledge.manifest import Manifest
+from assistant.knowledge.settings import Indexing
 
-FORMAT = 2
-MANIFEST = "manifest.json"
 _ATTEMPTS = 5
+_DEPENDS_ON = (
+    "format", "encoder", "weights", "dimension", "max_tokens", "indexing", "documents_digest",
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
-
-
-class IndexMismatch(RuntimeError):
-    """An index was built with another encoder, other settings or other documents."""
-
-
-class IndexBroken(RuntimeError):
-    """Files of an index are missing or have another size than when they were written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """Everything that an index depends on, how much is in it, and the size of each file."""
-
-    format: int
-    encoder: str
-    weights: str
-    dimension: int
-    max_tokens: int
-    indexing: Indexing
-    documents_digest: str
-    documents: int = 0
-    passages: int = 0
-    files: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def key(self) -> str:
-        """The name of the folder that only this combination is written to."""
-        facts = asdict(dataclasses.replace(self, documents=0, passages=0, files=()))
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def describe(
-    digest: str, encoder: Encoder, indexing: Indexing, *, documents: int = 0, passages: int = 0
-) -> Manifest:
-    """The manifest of an index of documents with this digest."""
-    return Manifest(
-        format=FORMAT,
-        encoder=encoder.name,
-        weights=encoder.fingerprint,
-        dimension=encoder.dimension,
-        max_tokens=encoder.max_tokens,
-        indexing=indexing,
-        documents_digest=digest,
-        documents=documents,
-        passages=passages,
-    )
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest in `folder`.
-
-    Raises:
-        IndexBroken: there is none, or it is not one that this version wrote.
-    """
-    try:
-        fields = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        found = fields["indexing"]
-        fields["indexing"] = Indexing(
-            chunking=Chunking(**found.pop("chunking")),
-            lexical=Lexical(**found.pop("lexical")),
-            **found,
-        )
-        fields["files"] = tuple((name, size) for name, size in fields["files"])
-        return Manifest(**fields)
-    except (OSError, ValueError, TypeError, KeyError) as broken:
-        raise IndexBroken(f"{folder.name} has no readable manifest") from broken
-
-
-def check_whole(folder: Path, manifest: Manifest) -> None:
-    """Raise IndexBroken unless every file has the size that the manifest names."""
-    for name, size in manifest.files:
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise IndexBroken(f"{folder.name}/{name} is missing or has another size")
 
 
 def open_index(
@@ -103,20 +26,21 @@ def open_index(
     """The index in `folder`, for searching with `encoder`.
 
     Raises:
-        IndexMismatch: it was made with another encoder, or is not the `expected` one.
-        IndexBroken: its files are not whole.
+        manifest.IndexMismatch: it was made with another encoder, or is not the `expected` one.
+        manifest.IndexBroken: its files are not whole.
     """
-    manifest = read_manifest(folder)
-    own = describe(manifest.documents_digest, encoder, manifest.indexing)
+    found = manifest.read(folder)
+    own = manifest.describe(found.documents_digest, encoder, found.indexing)
     wanted = expected or own
-    for name in ("format", "encoder", "weights", "dimension", "max_tokens", "indexing",
-                 "documents_digest"):  # fmt: skip
-        if getattr(manifest, name) != getattr(wanted, name) or getattr(own, name) != getattr(
-            wanted, name
-        ):
-            raise IndexMismatch(f"{folder.name} differs in {name!r}; build it anew")
-    check_whole(folder, manifest)
-    return search.Library(folder, encoder)
+    for name in _DEPENDS_ON:
+        values = [getattr(each, name) for each in (found, own, wanted)]
+        if any(each != values[0] for each in values):
+            raise manifest.IndexMismatch(f"{folder.name} differs in {name!r}; build it anew")
+    manifest.check_whole(folder, found)
+    try:
+        return search.Library(folder, encoder)
+    except (OSError, RuntimeError, ValueError) as broken:  # FAISS raises no narrower one
+        raise manifest.IndexBroken(f"{folder.name} cannot be opened") from broken
 
 
 def build(
@@ -152,22 +76,22 @@ def open_or_build(
     """The index of the cards in `library_dir` and of `corpora`, built first when it is stale.
 
     Raises:
-        As `build`, and IndexBroken when the folder keeps being taken away.
+        As `build`, and manifest.IndexBroken when the folder keeps being taken away.
     """
     used, how = encoder or _bundled(), indexing or Indexing()
     sources = [library_dir, *corpora]
-    wanted = describe(corpus.digest(sources), used, how)
+    wanted = manifest.describe(corpus.digest(sources), used, how)
     for _ in range(_ATTEMPTS):
         try:
             folder = index_dir / wanted.key
             if folder.is_dir():
                 return open_index(folder, used, expected=wanted)
-        except (IndexBroken, FileNotFoundError):
+        except manifest.IndexBroken:
             log.warning("index.broken")
         from assistant.knowledge import building  # see `build`
 
         building.build(sources, index_dir, used, how)
-    raise IndexBroken(f"{wanted.key} is taken away or damaged each time that it is built")
+    raise manifest.IndexBroken(f"{wanted.key} is taken away or damaged each time that it is built")
 
 
 def _bundled() -> Encoder:
