@@ -1,15 +1,19 @@
 """What stands around a word: is it denied, over long ago, only asked about, or only a story?"""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
 from assistant.safety.tokens import Kind, Token
 
-_YEARS = range(1920, 2100)
+_YEARS = tuple(map(str, range(1920, 2100)))
 _LAY_SCOPE = 9
 _LIST_SCOPE = 30
 _LIST_ITEM = 5
+_OR = ("or", "nor")
+_JOINING = ("or", "nor", "and")
+_SPANS_OF_TIME = ("day", "days", "week", "weeks", "hour", "hours", "month", "months", "year", "d", "h")
 _CLAUSE = 60  # longest reach of a cue, so that long sentences stay cheap
 
 
@@ -26,27 +30,50 @@ class Cues:
     """Kinds of cue phrases; each phrase is a run of plain words."""
 
     def __init__(self, phrases: Mapping[str, Collection[str]]) -> None:
-        self._by_kind: dict[str, dict[str, list[tuple[str, ...]]]] = {}
+        phrases = {**phrases, "year": _YEARS}
+        self._kinds = tuple(phrases)
+        self._single: dict[str, list[str]] = {}
+        self._longer: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = {}
         for kind, entries in phrases.items():
-            by_first = self._by_kind.setdefault(kind, {})
             for entry in entries:
                 words = tuple(entry.split())
-                by_first.setdefault(words[0], []).append(words)
+                if len(words) == 1:
+                    self._single.setdefault(words[0], []).append(kind)
+                else:
+                    self._longer.setdefault((words[0], words[1]), []).append((kind, words))
 
-    def length(self, kind: str, words: Sequence[str], at: int) -> int:
+    def find(self, words: Sequence[str]) -> "FoundCues":
+        """Finds the cue phrases of all kinds in `words`."""
+        found: dict[str, dict[int, int]] = {kind: {} for kind in self._kinds}
+        for at, pair in enumerate(zip(words, [*words[1:], ""], strict=False)):
+            for kind in self._single.get(pair[0], ()):
+                found[kind][at] = 1
+            for kind, phrase in self._longer.get(pair, ()):
+                if tuple(words[at : at + len(phrase)]) == phrase:
+                    found[kind][at] = max(len(phrase), found[kind].get(at, 0))
+        return FoundCues(found)
+
+
+class FoundCues:
+    """Where cues of each kind begin in one message, and how many words they take."""
+
+    def __init__(self, found: Mapping[str, Mapping[int, int]]) -> None:
+        self._found = found
+        self._starts = {kind: list(lengths) for kind, lengths in found.items()}
+
+    def length(self, kind: str, at: int) -> int:
         """Returns the number of words of the longest phrase of `kind` at `at`, 0 for none."""
-        phrases = self._by_kind[kind].get(words[at])
-        if phrases is None:
-            return 0
-        return max((len(one) for one in phrases if _stands(one, words, at)), default=0)
+        return self._found[kind].get(at, 0)
 
-    def find(self, kind: str, words: Sequence[str], start: int, end: int) -> Iterator[int]:
-        """Yields where phrases of `kind` begin in `words[start:end]`."""
-        return (at for at in range(start, end) if self.length(kind, words, at))
+    def starts(self, *kinds: str) -> list[int]:
+        """Returns where phrases of any of `kinds` begin, in order."""
+        return sorted({at for kind in kinds for at in self._starts[kind]})
 
-
-def _stands(phrase: tuple[str, ...], words: Sequence[str], at: int) -> bool:
-    return len(phrase) == 1 or tuple(words[at : at + len(phrase)]) == phrase
+    def first(self, kind: str, start: int, end: int) -> int | None:
+        """Returns where the first phrase of `kind` in `start` to `end` begins."""
+        starts = self._starts[kind]
+        at = bisect_left(starts, start)
+        return starts[at] if at < len(starts) and starts[at] < end else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,149 +90,194 @@ class Context:
 
     def doubts(self, tokens: Sequence[Token], consumed: Collection[int]) -> list[int]:
         """Returns a `Doubt` for each token; `consumed` negations belong to a phrase."""
-        words = [token.word for token in tokens]
-        kinds = [token.kind for token in tokens]
-        marks = [0] * len(tokens)
-        sentences = list(_sentences(kinds))
-        for sentence in sentences:
-            self._deny(words, kinds, sentence, consumed, marks)
-            self._put_in_the_past(words, kinds, sentence, marks)
-            self._ask(words, sentence, marks)
-        self._tell(words, sentences, marks)
-        return marks
+        return _Marker(tokens, self._cues, consumed).mark()
 
-    def _deny(
+
+class _Marker:
+    """One message under its doubts."""
+
+    def __init__(self, tokens: Sequence[Token], cues: Cues, consumed: Collection[int]) -> None:
+        self._words = [token.word for token in tokens]
+        self._kinds = [token.kind for token in tokens]
+        self._cues = cues.find(self._words)
+        self._consumed = consumed
+        self._marks = [0] * len(tokens)
+
+    def mark(self) -> list[int]:
+        sentences = list(_sentences(self._kinds))
+        self._in_sentences(sentences, ("negator", "list_negator", "denied_after"), self._deny)
+        self._in_sentences(sentences, ("past", "history", "year"), self._put_in_the_past)
+        self._in_sentences(sentences, ("question", "topic", "if", "maybe_question", "asking"), self._ask)
+        self._tell(sentences)
+        return self._marks
+
+    def _in_sentences(
         self,
-        words: Sequence[str],
-        kinds: Sequence[Kind],
-        sentence: _Sentence,
-        consumed: Collection[int],
-        marks: list[int],
+        sentences: Sequence[_Sentence],
+        kinds: Sequence[str],
+        read: Callable[[int, _Sentence], int],
     ) -> None:
-        at = sentence.start
-        while at < sentence.end:
-            skipped = self._cues.length("never_mind", words, at)
-            if skipped or at in consumed:
-                at += skipped or 1
-                continue
-            if self._cues.length("denied_after", words, at) and _ends_item(kinds, at, sentence):
-                _mark(marks, _item_start(kinds, at, sentence), at, Doubt.DENIED)
-            lists = self._cues.length("list_negator", words, at)
-            if length := lists or self._cues.length("negator", words, at):
-                end = self._scope(words, kinds, at + length, sentence, is_list=lists > 0)
-                _mark(marks, at + length, end, Doubt.DENIED)
-                at += length - 1
-            at += 1
+        """Calls `read` at every cue of `kinds`, except where it says that it has read further."""
+        number = free = 0
+        for at in self._cues.starts(*kinds):
+            while at >= sentences[number].end:
+                number += 1
+            if at >= free:
+                free = read(at, sentences[number])
 
-    def _scope(
-        self,
-        words: Sequence[str],
-        kinds: Sequence[Kind],
-        start: int,
-        sentence: _Sentence,
-        *,
-        is_list: bool,
-    ) -> int:
-        limit = min(sentence.end, start + (_LIST_SCOPE if is_list else _LAY_SCOPE))
-        is_list = is_list or _has_or(words, start, min(sentence.end, start + _LIST_SCOPE))
-        if is_list:
-            limit = min(sentence.end, start + _LIST_SCOPE)
+    def _set(self, start: int, end: int, doubt: Doubt) -> None:
+        flag = int(doubt)
+        for at in range(start, end):
+            self._marks[at] |= flag
+
+    def _deny(self, at: int, sentence: _Sentence) -> int:
+        if at in self._consumed or self._never_mind(at, sentence):
+            return at + 1
+        if self._cues.length("denied_after", at) and self._ends_item(at, sentence):
+            self._set(self._item_start(at, sentence), at, Doubt.DENIED)
+        lists = self._cues.length("list_negator", at)
+        length = lists or self._cues.length("negator", at)
+        if not length:
+            return at + 1
+        end = self._scope(at + length, sentence, is_list=lists > 0)
+        self._set(at + length, end, Doubt.DENIED)
+        return at + length
+
+    def _never_mind(self, at: int, sentence: _Sentence) -> bool:
+        """Whether the cue is part of a phrase that denies nothing, such as "not sure"."""
+        return any(
+            self._cues.length("never_mind", start) > at - start
+            for start in range(max(sentence.start, at - 3), at + 1)
+        )
+
+    def _scope(self, start: int, sentence: _Sentence, *, is_list: bool) -> int:
+        reach = min(sentence.end, start + _LIST_SCOPE)
+        is_list = is_list or any(self._words[at] in _OR for at in range(start, reach))
+        limit = reach if is_list else min(sentence.end, start + _LAY_SCOPE)
         for at in range(start, limit):
-            if kinds[at] is Kind.COMMA and not (is_list and self._is_item(words, kinds, at + 1)):
-                return at
-            if at > start and self._turns(words, at, is_first=at - start < 2):
-                return at
-            if words[at] == "and" and not (is_list and self._is_item(words, kinds, at + 1)):
+            if self._kinds[at] is Kind.COMMA or self._words[at] == "and":
+                if not (is_list and self._is_item(at + 1)):
+                    return at
+            elif at > start and self._turns(at, is_first=at - start < 2):
                 return at
         return limit
 
-    def _turns(self, words: Sequence[str], at: int, *, is_first: bool) -> bool:
-        if self._cues.length("turn", words, at):
+    def _turns(self, at: int, *, is_first: bool) -> bool:
+        if self._cues.length("turn", at):
             return True
-        if is_first or not self._cues.length("subject", words, at):
+        if is_first or not self._cues.length("subject", at):
             return False
-        return not self._cues.length("joins", words, at - 1)
+        return not self._cues.length("joins", at - 1)
 
-    def _is_item(self, words: Sequence[str], kinds: Sequence[Kind], start: int) -> bool:
+    def _is_item(self, start: int) -> bool:
         """A further item of a list is short and brings no subject or verb of its own."""
-        for at in range(start, min(len(words), start + _LIST_ITEM)):
-            if kinds[at] in (Kind.STOP, Kind.COMMA) or words[at] in ("or", "and", "nor"):
-                return at > start or words[at] in ("or", "and", "nor")
-            if self._cues.length("subject", words, at) or self._cues.length("turn", words, at):
+        for at in range(start, min(len(self._words), start + _LIST_ITEM)):
+            if self._words[at] in _JOINING:
+                return True
+            if self._kinds[at] in (Kind.STOP, Kind.COMMA):
+                return at > start
+            if self._cues.length("subject", at) or self._cues.length("turn", at):
                 return False
         return True
 
-    def _put_in_the_past(
-        self, words: Sequence[str], kinds: Sequence[Kind], sentence: _Sentence, marks: list[int]
-    ) -> None:
-        for at in range(sentence.start, sentence.end):
-            if self._is_past(words, kinds, at, sentence):
-                start, end = self._clause(words, kinds, at, sentence)
-                _mark(marks, start, end, Doubt.PAST)
-            elif length := self._cues.length("history", words, at):
-                end = self._until_now(words, at + length, sentence)
-                _mark(marks, at + length, end, Doubt.PAST)
+    def _ends_item(self, at: int, sentence: _Sentence) -> bool:
+        return at + 1 >= sentence.end or self._kinds[at + 1] is Kind.COMMA
 
-    def _is_past(
-        self, words: Sequence[str], kinds: Sequence[Kind], at: int, sentence: _Sentence
-    ) -> bool:
-        if self._cues.length("past", words, at):
+    def _item_start(self, at: int, sentence: _Sentence) -> int:
+        start = at
+        earliest = max(sentence.start, at - _LIST_ITEM)
+        while start > earliest and self._kinds[start - 1] is not Kind.COMMA:
+            start -= 1
+        return start
+
+    def _put_in_the_past(self, at: int, sentence: _Sentence) -> int:
+        if self._is_past(at, sentence):
+            start, end = self._clause(at, sentence)
+            self._set(start, end, Doubt.PAST)
+            return end
+        length = self._cues.length("history", at)
+        # "A three day history of fever" is now.
+        if not length or (at > sentence.start and self._words[at - 1] in _SPANS_OF_TIME):
+            return at + 1
+        end = self._until_now(at + length, sentence)
+        self._set(at + length, end, Doubt.PAST)
+        return end
+
+    def _is_past(self, at: int, sentence: _Sentence) -> bool:
+        if self._cues.length("past", at):
             return True
-        is_year = kinds[at] is Kind.NUMBER and words[at].isdigit() and int(words[at]) in _YEARS
-        return is_year and at > sentence.start and words[at - 1] in ("in", "back", "during", "from")
+        is_dated = at > sentence.start and self._words[at - 1] in ("in", "back", "during", "from")
+        return is_dated and self._cues.length("year", at) > 0
 
-    def _clause(
-        self, words: Sequence[str], kinds: Sequence[Kind], at: int, sentence: _Sentence
-    ) -> tuple[int, int]:
+    def _clause(self, at: int, sentence: _Sentence) -> tuple[int, int]:
         start = at
         earliest = max(sentence.start, at - _CLAUSE)
-        while start > earliest and not self._cues.length("present", words, start - 1):
+        while start > earliest and not self._cues.length("present", start - 1):
             start -= 1
-        return start, self._until_now(words, at + 1, sentence)
+        return start, self._until_now(at + 1, sentence)
 
-    def _until_now(self, words: Sequence[str], start: int, sentence: _Sentence) -> int:
+    def _until_now(self, start: int, sentence: _Sentence) -> int:
         end = min(sentence.end, start + _CLAUSE)
-        return next(self._cues.find("present", words, start, end), end)
+        found = self._cues.first("present", start, end)
+        return end if found is None else found
 
-    def _ask(self, words: Sequence[str], sentence: _Sentence, marks: list[int]) -> None:
-        at = sentence.start
-        while at < sentence.end:
-            end = at
-            if self._cues.length("question", words, at):
-                end = self._until_real(words, at, sentence)
-            elif self._cues.length("if", words, at) and self._is_supposed(words, at, sentence):
-                end = self._until_real(words, at + 4, sentence)
-            _mark(marks, at, end, Doubt.ASKED)
-            at = max(end, at + 1)
+    def _ask(self, at: int, sentence: _Sentence) -> int:
+        end = at + 1
+        if self._cues.length("question", at) or self._is_topic(at, sentence):
+            end = self._until_real(at, sentence)
+        elif at == sentence.start and self._is_plain_question(sentence):
+            end = sentence.end
+        elif at == sentence.start and self._is_general(sentence):
+            end = self._until_now(at, sentence)
+        elif self._cues.length("if", at) and self._is_supposed(at, sentence):
+            end = self._until_real(at + 4, sentence)
+        else:
+            return end
+        self._set(at, end, Doubt.ASKED)
+        return end
 
-    def _until_real(self, words: Sequence[str], at: int, sentence: _Sentence) -> int:
+    def _is_topic(self, at: int, sentence: _Sentence) -> bool:
+        return at < sentence.start + 4 and self._cues.length("topic", at) > 0
+
+    def _is_general(self, sentence: _Sentence) -> bool:
+        """Whether it is "Can stress cause chest pain?" or the like."""
+        if not self._cues.length("maybe_question", sentence.start):
+            return False
+        end = min(sentence.end, sentence.start + _CLAUSE)
+        return self._cues.first("general", sentence.start, end) is not None
+
+    def _is_plain_question(self, sentence: _Sentence) -> bool:
+        """Whether it is "When is a fever too high?": nobody is spoken of."""
+        if sentence.end >= len(self._words) or self._words[sentence.end] != "?":
+            return False
+        if not self._cues.length("asking", sentence.start):
+            return False
+        return self._cues.first("person", sentence.start, sentence.end) is None
+
+    def _until_real(self, at: int, sentence: _Sentence) -> int:
         """A general question ends where the person or somebody of theirs comes in."""
         end = min(sentence.end, at + _CLAUSE)
-        ends = "real"
-        if next(self._cues.find("general", words, at, end), None) is not None:
-            ends = "present"
-        return next(self._cues.find(ends, words, at, end), end)
+        is_general = self._cues.first("general", at, end) is not None
+        found = self._cues.first("present" if is_general else "real", at, end)
+        return end if found is None else found
 
-    def _is_supposed(self, words: Sequence[str], at: int, sentence: _Sentence) -> bool:
-        if at > sentence.start and self._cues.length("unsure", words, at - 1):
+    def _is_supposed(self, at: int, sentence: _Sentence) -> bool:
+        if at > sentence.start and self._cues.length("unsure", at - 1):
             return False
-        near = min(sentence.end, at + 6)
-        return next(self._cues.find("supposed", words, at + 1, near), None) is not None
+        return self._cues.first("supposed", at + 1, min(sentence.end, at + 6)) is not None
 
-    def _tell(self, words: Sequence[str], sentences: Sequence[_Sentence], marks: list[int]) -> None:
+    def _tell(self, sentences: Sequence[_Sentence]) -> None:
         """A story or a lesson goes on until somebody real is in danger."""
         telling = False
         for sentence in sentences:
-            frame = next(self._cues.find("told", words, sentence.start, sentence.end), None)
-            real = next(self._cues.find("real", words, sentence.start, sentence.end), None)
+            frame = self._cues.first("told", sentence.start, sentence.end)
             if frame is not None:
                 telling = True
-                present = self._until_now(words, frame, sentence)
-                _mark(marks, sentence.start, present, Doubt.TOLD)
-            elif real is not None:
+                self._set(sentence.start, self._until_now(frame, sentence), Doubt.TOLD)
+            elif self._cues.first("real", sentence.start, sentence.end) is not None:
                 telling = False
             elif telling:
-                _mark(marks, sentence.start, sentence.end, Doubt.TOLD)
+                self._set(sentence.start, sentence.end, Doubt.TOLD)
 
 
 def _sentences(kinds: Sequence[Kind]) -> Iterator[_Sentence]:
@@ -217,23 +289,3 @@ def _sentences(kinds: Sequence[Kind]) -> Iterator[_Sentence]:
             start = at + 1
     if start < len(kinds):
         yield _Sentence(start, len(kinds))
-
-
-def _mark(marks: list[int], start: int, end: int, doubt: Doubt) -> None:
-    for at in range(start, end):
-        marks[at] |= int(doubt)
-
-
-def _has_or(words: Sequence[str], start: int, end: int) -> bool:
-    return any(words[at] in ("or", "nor") for at in range(start, end))
-
-
-def _ends_item(kinds: Sequence[Kind], at: int, sentence: _Sentence) -> bool:
-    return at + 1 >= sentence.end or kinds[at + 1] is Kind.COMMA
-
-
-def _item_start(kinds: Sequence[Kind], at: int, sentence: _Sentence) -> int:
-    start = at
-    while start > sentence.start and kinds[start - 1] is not Kind.COMMA:
-        start -= 1
-    return start

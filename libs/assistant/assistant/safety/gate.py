@@ -52,8 +52,8 @@ class Gate:
         compiled = Compiler(concepts, key=stems.key, fillers=book.fillers).compile(
             [*wanted, *sorted(book.symptoms)]
         )
-        keys = frozenset(map(stems.key, compiled.words))
-        slips = Slips(_with_forms(compiled.words | book.forms.keys()), book.ordinary)
+        known = _with_forms(compiled.words | book.forms.keys(), stems)
+        slips = Slips(known, book.ordinary)
         parts = slips.words | book.fillers
         self._negators = frozenset(
             word for kind in ("negator", "list_negator") for word in book.cues[kind]
@@ -67,7 +67,11 @@ class Gate:
             return [split] if split else []
 
         self._reader = Reader(
-            key=stems.key, keys=keys, fillers=book.fillers, repair=repair, sounds=book.sounds
+            key=lambda word: known.get(word) or stems.key(word),
+            keys=frozenset(known.values()),
+            fillers=book.fillers,
+            repair=repair,
+            sounds=book.sounds,
         )
         self._finder = Finder(compiled)
         self._context = Context(Cues(book.cues))
@@ -127,7 +131,7 @@ class Gate:
         doubts = self._context.doubts(cut, consumed)
         leaves.extend(_measured(cut, words))
         marked = [_doubted(leaf, doubts) for leaf in leaves]
-        return _Reading(cut, self._finder.compose(marked, words))
+        return _Reading(cut, self._finder.compose(marked))
 
     def _agreed(self, reading: _Reading, history: Sequence[Turn]) -> _Reading | None:
         """What the assistant has just asked, when the message begins by saying yes to it."""
@@ -148,14 +152,15 @@ def open_gate() -> Gate:
     return Gate(rulebook.load(), replies.load())
 
 
-def _with_forms(words: frozenset[str]) -> set[str]:
-    """The words and their regular forms, so that slips in those are read too."""
-    forms = set(words)
-    for word in words:
+def _with_forms(words: frozenset[str], stems: Stems) -> dict[str, str]:
+    """The words and their regular forms with their keys, so that slips in those are read too."""
+    known = {word: stems.key(word) for word in sorted(words)}
+    for word, key in list(known.items()):
         if len(word) > 3 and word.isalpha():
-            stem = word[:-1] if word.endswith("e") else word
-            forms |= {f"{word}s", f"{stem}ing", f"{stem}ed"}
-    return forms
+            stem = word.removesuffix("e")
+            for form in (f"{word}s", f"{stem}ing", f"{stem}ed"):
+                known.setdefault(form, key)
+    return known
 
 
 def _measured(cut: Sequence[tokens.Token], words: Sequence[Word]) -> list[Occurrence]:
@@ -163,21 +168,28 @@ def _measured(cut: Sequence[tokens.Token], words: Sequence[Word]) -> list[Occurr
     for place, word in enumerate(words):
         places.setdefault(word.token, place)
     return [
-        Occurrence(one.name, places[one.first], places.get(one.last, places[one.first]),
-                   tuple(range(one.first, one.last + 1)))
+        Occurrence(
+            one.name,
+            words[places[one.first]].place,
+            words[places.get(one.last, places[one.first])].place,
+            words[places[one.first]].sentence,
+            tuple(range(one.first, one.last + 1)),
+        )
         for one in measures.find(cut)
         if one.first in places
-    ]  # fmt: skip
+    ]
 
 
 def _doubted(leaf: Occurrence, doubts: Sequence[int]) -> Occurrence:
     flags = 0
     for token in leaf.tokens:
         flags |= doubts[token]
-    return replace(leaf, flags=flags) if flags else leaf
+    return leaf._replace(flags=flags) if flags else leaf
 
 
 def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case | None:
+    if rule.signs.isdisjoint(here):
+        return None
     for case in rule.cases:
         if (
             all(not group.isdisjoint(ever) for group in case.all_of)

@@ -19,13 +19,25 @@ _PEOPLE = {"man", "woman", "gentleman", "lady", "male", "female", "m", "f", "old
 _AGE_BEFORE = {"aged", "age", "im", "turned"}
 _TEMPERATURE = {"temp", "temperature", "fever", "t", "temps", "febrile", "tmax", "thermometer"}
 _TEMPERATURE |= {"degrees", "degree", "celsius", "fahrenheit", "c", "f", "°", "tempature"}
-_OXYGEN = {"spo2", "o2", "sat", "sats", "saturation", "oxygen", "satting", "saturations", "oximeter"}
+_OXYGEN = {
+    "spo2",
+    "o2",
+    "sat",
+    "sats",
+    "saturation",
+    "oxygen",
+    "satting",
+    "saturations",
+    "oximeter",
+}
 _SUGAR = {"glucose", "sugar", "sugars", "bg", "bm", "bgl", "cbg", "mmol", "bsl", "fsbs"}
-_PULSE = {"hr", "pulse", "bpm", "heartbeat", "heartrate", "beats", "p"}
+_PULSE = {"beating", "heart", "hr", "pulse", "bpm", "heartbeat", "heartrate", "beats", "p"}
 _BREATHS = {"rr", "respirations", "resps", "respiratory", "breaths"}
 _PRESSURE = {"bp", "pressure", "systolic", "sbp"}
 _UNITS_OF_TIME = _DAYS.keys() | _MINUTES.keys() | {"am", "pm", "oclock", "mg", "ml", "times"}
-_PREGNANT = {"pregnant", "gestation", "gestational", "pregnancy", "antenatal", "gravid", "along"}
+_PREGNANT = {"g1", "g2", "g3", "g4", "p0", "p1", "p2", "p3", "pregnant", "gestation", "gestational", "pregnancy", "antenatal", "gravid", "along"}
+_SPAN_WORDS = {"for", "past", "last", "over", "about", "since", "x", "nearly", "almost", "of"}
+_SPAN_WORDS |= {"ago", "old", "history", "every", "in", "within", "old", "after"}
 _DISTANCE = {"feet": 0.3, "ft": 0.3, "foot": 0.3, "metres": 1.0, "meters": 1.0, "metre": 1.0}
 _DISTANCE |= {"m": 1.0, "meter": 1.0, "stories": 3.0, "storeys": 3.0, "floors": 3.0, "steps": 0.2}
 
@@ -93,7 +105,7 @@ def _same_sentence(tokens: Iterator[Token]) -> list[str]:
 
 def _age(place: _Place) -> Iterator[str]:
     days = _age_in_days(place)
-    if days is None or days > 130 * 365.25:
+    if days is None or not _PREGNANT.isdisjoint(place.after[1:3]) or days > 130 * 365.25:
         return
     for name, limit in (
         ("age_under_month", 29.0), ("age_under_3_months", 91.0), ("age_under_6_months", 182.0),
@@ -192,7 +204,8 @@ def _pregnancy(place: _Place) -> Iterator[str]:
     unit = {"weeks": 1.0, "week": 1.0, "wks": 1.0, "wk": 1.0, "w": 1.0}.get(place.next, 0.0)
     unit = 4.35 if place.next in ("months", "month", "mths") else unit
     nearby = {*place.after[1:4], *place.before[-4:]}
-    if unit and place.value <= 43 and not _PREGNANT.isdisjoint(nearby):
+    is_stage = 20 <= place.value <= 42 and unit == 1.0 and not _is_span(place)
+    if unit and place.value <= 43 and (is_stage or not _PREGNANT.isdisjoint(nearby)):
         yield "pregnant_late" if place.value * unit >= 20 else "pregnant_early"
 
 
@@ -208,8 +221,7 @@ def _duration(place: _Place) -> Iterator[str]:
 
 
 def _is_span(place: _Place) -> bool:
-    leading = {"for", "past", "last", "over", "about", "since", "x", "nearly", "almost", "of"}
-    return not leading.isdisjoint(place.before[-3:]) or not {"history", "hx", "now"}.isdisjoint(
+    return not _SPAN_WORDS.isdisjoint(place.before[-2:]) or not {"history", "hx", "now", "ago", "old"}.isdisjoint(
         place.after[1:3]
     )
 

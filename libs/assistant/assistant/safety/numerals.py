@@ -8,15 +8,40 @@ from assistant.safety.tokens import Kind, Token
 _UNITS: Mapping[str, int] = {
     word: value
     for value, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
 _TENS: Mapping[str, int] = {
     word: 20 + 10 * place
-    for place, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+    for place, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+    )
 }
 _ARTICLES = {"a", "an"}
 _LOOSE: Mapping[str, float] = {"couple": 2, "dozen": 12, "dozens": 24, "fourty": 40}
+
+_FIRST = _UNITS.keys() | _TENS.keys() | _LOOSE.keys() | _ARTICLES | {"hundred"}
 
 
 class Number(NamedTuple):
@@ -58,6 +83,8 @@ def _word(tokens: Sequence[Token], at: int) -> str:
 
 def _spelled(tokens: Sequence[Token], at: int) -> Number | None:
     word = _word(tokens, at)
+    if word not in _FIRST:
+        return None
     if word in _LOOSE:
         return Number(_LOOSE[word], at, at)
     value, end = _below_hundred(tokens, at)

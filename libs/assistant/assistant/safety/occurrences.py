@@ -3,42 +3,45 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from assistant.safety.patterns import Compiled, Near
 from assistant.safety.tokens import Kind, Token
 
 _END = ""
 _LONGEST_PHRASE = 9
+_LONGEST_RUN = 14
+_COMMA_WEIGHT = 3
 _MOST_PATHS = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """A concept at tokens `tokens` (indices, ascending); `first` and `last` count significant
-    words; `flags` is what the context says against it, 0 when it is asserted here and now."""
+class Occurrence(NamedTuple):
+    """A concept at tokens `tokens` (indices, ascending); `first` and `last` count the words
+    that carry meaning; `flags` is what the context says against it, 0 for here and now."""
 
     concept: str
     first: int
     last: int
+    sentence: int
     tokens: tuple[int, ...]
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A significant word: the token it came from, its sentence, its readings.
+class Word(NamedTuple):
+    """A word as it may be read: the token it came from, its sentence, its keys.
 
-    `readings` are keys; `sounds` are keys that merely sound alike and count only inside a
-    longer phrase.
+    `place` counts words that carry meaning; a filler shares the place of the word before it.
+    `sounds` are keys that merely sound alike and count only inside a longer phrase.
     """
 
     token: int
     sentence: int
+    place: int
     readings: tuple[str, ...]
     sounds: tuple[str, ...] = ()
+    is_filler: bool = False
 
 
 class Reader:
@@ -60,27 +63,34 @@ class Reader:
         self._sounds = sounds
 
     def read(self, tokens: Sequence[Token]) -> list[Word]:
-        """Returns the significant words in order; fillers, commas and signs are left out."""
+        """Returns the words in order; commas and signs are left out."""
         words: list[Word] = []
-        sentence = 0
+        sentence = place = 0
         for index, token in enumerate(tokens):
             if token.kind is Kind.STOP:
                 sentence += 1
-            elif token.kind in (Kind.WORD, Kind.NUMBER) and token.word not in self._fillers:
-                words.extend(self._readings(index, sentence, token.word))
+            elif token.kind is Kind.COMMA:
+                place += _COMMA_WEIGHT
+            elif token.word in self._fillers:
+                keys = (self._key(token.word),)
+                words.append(Word(index, sentence, place, keys, is_filler=True))
+            elif token.kind in (Kind.WORD, Kind.NUMBER):
+                for keys, sounds in self._readings(token.word):
+                    place += 1
+                    words.append(Word(index, sentence, place, keys, sounds))
         return words
 
-    def _readings(self, index: int, sentence: int, word: str) -> list[Word]:
+    def _readings(self, word: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         key = self._key(word)
         sounds = self._sounds.get(word, ())
         if key in self._keys or sounds:
-            return [Word(index, sentence, (key,), sounds)]
+            return [((key,), sounds)]
         repaired = list(self._repair(word))
         if repaired and len(repaired[0]) > 1:
             kept = [part for part in repaired[0] if part not in self._fillers]
-            return [Word(index, sentence, (self._key(part),)) for part in kept]
+            return [((self._key(part),), ()) for part in kept]
         keys = dict.fromkeys(self._key(reading[0]) for reading in repaired)
-        return [Word(index, sentence, (*keys,) or (key,))]
+        return [((*keys,) or (key,), ())]
 
 
 class Finder:
@@ -88,7 +98,12 @@ class Finder:
 
     def __init__(self, compiled: Compiled) -> None:
         self._trie: dict[str, Any] = {}
-        self._near = [(name, compiled.near[name]) for name in compiled.order if name in compiled.near]
+        self._near = [
+            (name, near) for name in compiled.order for near in compiled.near.get(name, ())
+        ]
+        self._led: dict[str, list[int]] = defaultdict(list)
+        for number, (_, near) in enumerate(self._near):
+            self._led[near.parts[0]].append(number)
         for name, phrases in compiled.phrases.items():
             for phrase in phrases:
                 node = self._trie
@@ -104,61 +119,70 @@ class Finder:
         return found
 
     def _walk(self, words: Sequence[Word], start: int, found: list[Occurrence]) -> None:
-        paths: list[tuple[dict[str, Any], bool]] = [(self._trie, False)]
-        sentence = words[start].sentence
-        for at in range(start, min(len(words), start + _LONGEST_PHRASE)):
+        paths: list[_Path] = [(self._trie, False, ())]
+        begin = words[start]
+        for at in range(start, min(len(words), start + _LONGEST_RUN)):
             word = words[at]
-            if word.sentence != sentence:
+            if word.sentence != begin.sentence:
                 return
-            paths = _step(paths, word)
+            taken = _step(paths, word)
+            for node, weak, tokens in taken:
+                if _END in node and not (weak and len(tokens) == 1):
+                    found.extend(
+                        Occurrence(name, begin.place, word.place, word.sentence, tokens)
+                        for name in node[_END]
+                    )
+            paths = [*taken, *paths] if word.is_filler and at > start else taken
             if not paths:
                 return
-            for node, weak in paths:
-                if _END in node and not (weak and at == start):
-                    tokens = tuple(dict.fromkeys(one.token for one in words[start : at + 1]))
-                    found.extend(Occurrence(name, start, at, tokens) for name in node[_END])
 
-    def compose(
-        self, leaves: Iterable[Occurrence], words: Sequence[Word]
-    ) -> dict[str, list[Occurrence]]:
+    def compose(self, leaves: Iterable[Occurrence]) -> dict[str, list[Occurrence]]:
         """Returns all occurrences by concept, those made of other concepts included."""
-        found: dict[str, list[Occurrence]] = defaultdict(list)
+        found: dict[str, list[Occurrence]] = {}
         for leaf in leaves:
-            found[leaf.concept].append(leaf)
-        for name, neighbourhoods in self._near:
-            made = [one for near in neighbourhoods for one in _join(name, near, found, words)]
-            if made:
-                found[name] = sorted([*found.get(name, ()), *made], key=attrgetter("first"))
+            found.setdefault(leaf.concept, []).append(leaf)
+        # A neighbourhood comes after all that define its parts, so the heap, which yields the
+        # lowest number first, joins only parts that are complete.
+        due = [number for name in found for number in self._led.get(name, ())]
+        heapify(due)
+        while due:
+            name, near = self._near[heappop(due)]
+            made = _join(name, near, found)
+            if not made:
+                continue
+            if name not in found:
+                for number in self._led.get(name, ()):
+                    heappush(due, number)
+            found[name] = sorted([*found.get(name, ()), *made], key=attrgetter("first"))
         return found
 
 
-def _step(paths: list[tuple[dict[str, Any], bool]], word: Word) -> list[tuple[dict[str, Any], bool]]:
-    taken: list[tuple[dict[str, Any], bool]] = []
-    for node, weak in paths:
+_Path = tuple[dict[str, Any], bool, tuple[int, ...]]
+
+
+def _step(paths: Sequence[_Path], word: Word) -> list[_Path]:
+    taken: list[_Path] = []
+    for node, weak, tokens in paths:
+        reached = tokens if word.token in tokens else (*tokens, word.token)
         for key in word.readings:
             if key in node:
-                taken.append((node[key], weak))
+                taken.append((node[key], weak, reached))
         for key in word.sounds:
             if key in node:
-                taken.append((node[key], True))
+                taken.append((node[key], True, reached))
     return taken[:_MOST_PATHS]
 
 
-def _join(
-    name: str, near: Near, found: Mapping[str, list[Occurrence]], words: Sequence[Word]
-) -> list[Occurrence]:
-    if not all(found.get(part) for part in near.parts):
+def _join(name: str, near: Near, found: Mapping[str, Sequence[Occurrence]]) -> list[Occurrence]:
+    if any(part not in found for part in near.parts):
         return []
-    chains = [
-        Occurrence(name, one.first, one.last, one.tokens, one.flags)
-        for one in found[near.parts[0]]
-    ]
+    chains = found[near.parts[0]]
     for part, gap, ordered in zip(near.parts[1:], near.gaps, near.ordered, strict=True):
         others = found[part]
         firsts = [one.first for one in others]
-        longer = (_closest(chain, others, firsts, gap, ordered, words) for chain in chains)
-        chains = [chain for chain in longer if chain is not None]
-    return chains
+        longer = (_closest(chain, others, firsts, gap, ordered) for chain in chains)
+        chains = list({chain[1:]: chain for chain in longer if chain is not None}.values())
+    return [Occurrence(name, *chain[1:]) for chain in chains]
 
 
 def _closest(
@@ -167,7 +191,6 @@ def _closest(
     firsts: Sequence[int],
     gap: int,
     ordered: bool,
-    words: Sequence[Word],
 ) -> Occurrence | None:
     """Joins the chain with the least doubtful of the others within reach, the nearest first."""
     lowest = chain.first if ordered else chain.first - gap - _LONGEST_PHRASE
@@ -179,7 +202,7 @@ def _closest(
         between = max(other.first - chain.last, chain.first - other.last) - 1
         if not 0 <= between <= gap or (ordered and other.first < chain.last):
             continue
-        if words[other.first].sentence != words[chain.first].sentence:
+        if other.sentence != chain.sentence:
             continue
         if best is None or (other.flags.bit_count(), between) < best[:2]:
             best = (other.flags.bit_count(), between, other)
@@ -191,6 +214,7 @@ def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
         one.concept,
         min(one.first, other.first),
         max(one.last, other.last),
+        one.sentence,
         tuple(sorted({*one.tokens, *other.tokens})),
         one.flags | other.flags,
     )

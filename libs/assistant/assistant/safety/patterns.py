@@ -2,7 +2,7 @@
 
 A pattern is words ("chest pain"), classes in angle brackets that stand for any of their own
 phrases ("<cannot> breathe"), or parts that stand near each other in one sentence: "<pain> ~
-<chest>" in either order, "<fell> > <head>" in this order, "~8" with up to eight words between.
+<chest>" in either order, "<fell> > <head>" in this order, "~8" with up to eight words between. After "= " the fillers of a pattern count as well.
 """
 
 import re
@@ -107,7 +107,7 @@ class Compiler:
                 self._visit(part[1:-1], order)
                 parts.append(part[1:-1])
                 continue
-            made = f"{name}: {part}"
+            made = f": {part}"  # not the name of any concept, and shared between them
             if made not in self._flat:
                 self._flat[made] = self._expand(name, part)
                 self._near[made] = []
@@ -117,7 +117,8 @@ class Compiler:
         return Near(tuple(parts), gaps, tuple(joint == ">" for joint in pieces[1::3]))
 
     def _expand(self, name: str, pattern: str) -> list[Phrase]:
-        words = pattern.split()
+        exact = pattern.startswith("= ")
+        words = pattern.removeprefix("= ").split()
         for word in words:
             if not _WORD.fullmatch(word):
                 raise PatternError(f"{name}: cannot read {word!r} in {pattern!r}")
@@ -128,10 +129,12 @@ class Compiler:
         if size > _MOST_FORMS:
             raise PatternError(f"{name}: {pattern!r} stands for {size} phrases, too many")
         forms = [tuple(word for part in parts for word in part) for parts in product(*choices)]
-        kept = [tuple(word for word in form if word not in self._fillers) for form in forms]
-        if not all(kept):
-            raise PatternError(f"{name}: {pattern!r} has no word of its own")
-        return kept
+        return forms if exact else [self._significant(form) for form in forms]
+
+    def _significant(self, form: Phrase) -> Phrase:
+        """Fillers are left out, unless a single word would be left to stand for the phrase."""
+        kept = tuple(word for word in form if word not in self._fillers)
+        return kept if len(kept) > 1 else form
 
     def _choices(self, name: str, word: str) -> list[Phrase]:
         if not _is_reference(word):

@@ -34,7 +34,12 @@ class Case:
 
     @property
     def names(self) -> frozenset[str]:
-        return self.unless | self.of.union(*self.all_of)
+        return self.unless | self.signs
+
+    @property
+    def signs(self) -> frozenset[str]:
+        """What can make the case fire."""
+        return self.of.union(*self.all_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Rule:
     despite: Doubt
     fire: tuple[str, ...]
     spare: tuple[str, ...]
+    signs: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +138,17 @@ def _rule(file: str, entry: Mapping[str, Any]) -> Rule:
             despite |= Doubt[doubt.upper()]
     except (ValueError, KeyError) as error:
         raise RulebookError(f"{name}: {error}") from error
+    cases = tuple(_case(name, case) for case in entry["when"])
     return Rule(
         id=entry["id"],
         level=level,
         source=entry["source"],
         reply=entry["reply"],
-        cases=tuple(_case(name, case) for case in entry["when"]),
+        cases=cases,
         despite=despite,
         fire=tuple(entry["fire"]),
         spare=tuple(entry["not"]),
+        signs=frozenset().union(*(case.signs for case in cases)),
     )
 
 
@@ -170,6 +178,8 @@ def _check(
         ids.add(rule.id)
         for case in rule.cases:
             if unknown := case.names - known:
-                raise RulebookError(f"rule {rule.id}: no such concept: {', '.join(sorted(unknown))}")
+                raise RulebookError(
+                    f"rule {rule.id}: no such concept: {', '.join(sorted(unknown))}"
+                )
     if unknown := symptoms - known:
         raise RulebookError(f"symptoms: no such concept: {', '.join(sorted(unknown))}")

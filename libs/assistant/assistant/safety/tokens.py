@@ -30,6 +30,14 @@ class Kind(IntEnum):
     SIGN = 4
 
 
+_KINDS = {
+    **dict.fromkeys("0123456789", Kind.NUMBER),
+    **dict.fromkeys(".!?;\n", Kind.STOP),
+    **dict.fromkeys(",:()\u2013\u2014-", Kind.COMMA),
+    **dict.fromkeys("°%/+><~", Kind.SIGN),
+}
+
+
 class Token(NamedTuple):
     """A piece of text: lower case, without accents or apostrophes; offsets in code points."""
 
@@ -43,20 +51,10 @@ def cut(text: str) -> Sequence[Token]:
     """Returns the tokens of `text` in order. Characters of no token are skipped."""
     folded = text.lower() if text.isascii() else "".join(map(_fold, text))
     return [
-        Token(match[0].replace("'", ""), match.start(), match.end(), _kind(match[0]))
+        Token(piece.replace("'", ""), match.start(), match.end(), _KINDS.get(piece[0], Kind.WORD))
         for match in _TOKEN.finditer(folded)
+        for piece in (match.group(),)
     ]
-
-
-def _kind(piece: str) -> Kind:
-    first = piece[0]
-    if first.isalpha():
-        return Kind.WORD
-    if first.isdigit():
-        return Kind.NUMBER
-    if first in ".!?;\n":
-        return Kind.STOP
-    return Kind.SIGN if first in "°%/+><~" else Kind.COMMA
 
 
 def _fold(character: str) -> str:
