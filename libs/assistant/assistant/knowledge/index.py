@@ -6,8 +6,12 @@ from pathlib import Path
 
 from assistant.knowledge import corpus, encoder, manifest, search
 from assistant.knowledge.encoder import Encoder
-from assistant.knowledge.manifest import Manifest
+from assistant.knowledge.manifest import IndexBroken, IndexMismatch, Manifest, describe
 from assistant.knowledge.settings import Indexing
+
+__all__ = [
+    "IndexBroken", "IndexMismatch", "Manifest", "build", "describe", "open_index", "open_or_build",
+]  # fmt: skip
 
 _ATTEMPTS = 5
 _DEPENDS_ON = (
@@ -26,21 +30,21 @@ def open_index(
     """The index in `folder`, for searching with `encoder`.
 
     Raises:
-        manifest.IndexMismatch: it was made with another encoder, or is not the `expected` one.
-        manifest.IndexBroken: its files are not whole.
+        IndexMismatch: it was made with another encoder, or is not the `expected` one.
+        IndexBroken: its files are not whole.
     """
     found = manifest.read(folder)
-    own = manifest.describe(found.documents_digest, encoder, found.indexing)
+    own = describe(found.documents_digest, encoder, found.indexing)
     wanted = expected or own
     for name in _DEPENDS_ON:
         values = [getattr(each, name) for each in (found, own, wanted)]
         if any(each != values[0] for each in values):
-            raise manifest.IndexMismatch(f"{folder.name} differs in {name!r}; build it anew")
+            raise IndexMismatch(f"{folder.name} differs in {name!r}; build it anew")
     manifest.check_whole(folder, found)
     try:
         return search.Library(folder, encoder)
     except (OSError, RuntimeError, ValueError) as broken:  # FAISS raises no narrower one
-        raise manifest.IndexBroken(f"{folder.name} cannot be opened") from broken
+        raise IndexBroken(f"{folder.name} cannot be opened") from broken
 
 
 def build(
@@ -76,22 +80,22 @@ def open_or_build(
     """The index of the cards in `library_dir` and of `corpora`, built first when it is stale.
 
     Raises:
-        As `build`, and manifest.IndexBroken when the folder keeps being taken away.
+        As `build`, and IndexBroken when the folder keeps being taken away.
     """
     used, how = encoder or _bundled(), indexing or Indexing()
     sources = [library_dir, *corpora]
-    wanted = manifest.describe(corpus.digest(sources), used, how)
+    wanted = describe(corpus.digest(sources), used, how)
     for _ in range(_ATTEMPTS):
         try:
             folder = index_dir / wanted.key
             if folder.is_dir():
                 return open_index(folder, used, expected=wanted)
-        except manifest.IndexBroken:
+        except IndexBroken:
             log.warning("index.broken")
         from assistant.knowledge import building  # see `build`
 
         building.build(sources, index_dir, used, how)
-    raise manifest.IndexBroken(f"{wanted.key} is taken away or damaged each time that it is built")
+    raise IndexBroken(f"{wanted.key} is taken away or damaged each time that it is built")
 
 
 def _bundled() -> Encoder:
