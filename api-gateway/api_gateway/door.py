@@ -1,6 +1,7 @@
 """The steps of every request: read, judge, route, let in, pass on."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from importlib import metadata
 
@@ -20,9 +21,11 @@ READ_ONLY = ("GET", "HEAD")
 
 async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers one HTTP request."""
-    own = _identify(context, scope)
+    fields: dict[bytes, bytes] = dict(scope["headers"])
+    own = _own_headers(context, scope, fields)
     try:
-        await _serve(context, scope, receive, send, own)
+        check_headers(context, scope, fields)
+        await _serve(context, scope, fields, receive, send, own)
     except refusals.Refusal as refused:
         await _refuse(send, refused.problem(), own, list(refused.headers))
     except DomainError as refused:
@@ -38,9 +41,12 @@ def bearer(authorization: bytes | None) -> str:
         InvalidToken: there is none.
     """
     scheme, _, token = (authorization or b"").partition(b" ")
-    if scheme.lower() != b"bearer" or not token.isascii():
+    if scheme != b"Bearer" and scheme.lower() != b"bearer":
         raise InvalidToken
-    return token.strip().decode("ascii")
+    try:
+        return token.strip().decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidToken from None
 
 
 def find_route(scope: Scope) -> routes.Route:
@@ -60,40 +66,56 @@ def find_route(scope: Scope) -> routes.Route:
     return route
 
 
-def check_headers(context: Context, scope: Scope) -> dict[bytes, bytes]:
-    """The headers by name.
+def check_headers(context: Context, scope: Scope, fields: Mapping[bytes, bytes]) -> None:
+    """Judges the headers, which are `fields` by name.
 
     Raises:
-        HeadersTooLarge, RepeatedHeader
+        HeadersTooLarge
+        RepeatedHeader: one that decides something is there twice, or a line break hides in one.
     """
     raw = scope["headers"]
-    if len(raw) > MAX_HEADER_COUNT or headers.size(raw) > context.settings.max_headers:
+    if len(fields) == len(raw):
+        text = b"".join((*fields, *fields.values(), scope["query_string"]))
+    else:
+        headers.refuse_repeated(raw, fields)
+        text = b"".join([*map(b"".join, raw), scope["query_string"]])
+    if len(raw) > MAX_HEADER_COUNT or len(text) > context.settings.max_headers:
         raise refusals.HeadersTooLarge
-    return headers.read(raw)
+    if b"\n" in text or b"\r" in text or b"\0" in text:
+        raise refusals.RepeatedHeader
 
 
-def about_client(scope: Scope, fields: Mapping[bytes, bytes]) -> list[bytes]:
+def about_client(scope: Scope, fields: Mapping[bytes, bytes]) -> bytes:
     """The header lines in which the gateway says who asked, and under which id."""
     client = scope.get("client")
-    lines = [
-        b"x-forwarded-proto: %b\r\n" % _web_scheme(scope),
-        b"x-request-id: %b\r\n" % trace.request_id.get().encode(),
-        b"traceparent: %b\r\n" % trace.traceparent.get().encode(),
-    ]
-    if client is not None:
-        lines.append(b"x-forwarded-for: %b\r\n" % client[0].encode())
-    if (host := fields.get(b"host")) is not None:
-        lines.append(b"x-forwarded-host: %b\r\n" % host)
-    return lines
+    return (
+        b"x-forwarded-proto: %b\r\nx-forwarded-for: %b\r\nx-forwarded-host: %b\r\n"
+        b"x-request-id: %b\r\ntraceparent: %b\r\n"
+    ) % (
+        b"https" if scope["scheme"] in ("https", "wss") else b"http",
+        client[0].encode() if client is not None else b"unknown",
+        fields.get(b"host", b""),
+        trace.request_id.get().encode(),
+        trace.traceparent.get().encode(),
+    )
 
 
-def _identify(context: Context, scope: Scope) -> headers.Pairs:
-    """Names the request; the headers that its answer carries whatever it says."""
-    fields = dict(scope["headers"])
-    request_id = trace.accept_request_id(_text(fields.get(b"x-request-id")))
+def identify(fields: Mapping[bytes, bytes]) -> bytes:
+    """Names the request and its trace, as the client does if that is sane; the name."""
+    made = secrets.token_hex(40)
+    request_id, traceparent = made[:32], f"00-{made[32:64]}-{made[64:]}-01"
+    if (offered := fields.get(b"x-request-id")) is not None:
+        request_id = trace.accept_request_id(offered.decode("latin-1"))
+    if (offered := fields.get(b"traceparent")) is not None:
+        traceparent = trace.accept_traceparent(offered.decode("latin-1"))
     trace.request_id.set(request_id)
-    trace.traceparent.set(trace.accept_traceparent(_text(fields.get(b"traceparent"))))
-    own = [(b"x-request-id", request_id.encode()), *headers.SECURITY]
+    trace.traceparent.set(traceparent)
+    return request_id.encode()
+
+
+def _own_headers(context: Context, scope: Scope, fields: Mapping[bytes, bytes]) -> headers.Pairs:
+    """What every answer carries, whatever it says."""
+    own = [(b"x-request-id", identify(fields)), *headers.SECURITY]
     if scope["scheme"] == "https":
         own.append(headers.TRANSPORT_SECURITY)
     if (origin := fields.get(b"origin")) is not None:
@@ -102,17 +124,21 @@ def _identify(context: Context, scope: Scope) -> headers.Pairs:
 
 
 async def _serve(
-    context: Context, scope: Scope, receive: Receive, send: Send, own: headers.Pairs
+    context: Context,
+    scope: Scope,
+    fields: dict[bytes, bytes],
+    receive: Receive,
+    send: Send,
+    own: headers.Pairs,
 ) -> None:
     method: str = scope["method"]
     if method not in routes.METHODS:
         raise refusals.MethodNotAllowed(routes.METHODS)
-    fields = check_headers(context, scope)
     if cors.is_preflight(method, fields):
         allowed = context.cors.on_preflight(fields[b"origin"])
         await _send(send, 204, [own[0], *headers.SECURITY, *allowed], b"")
         return
-    if await _own_page(context, scope, receive, send, own) or await _redirect(scope, send, own):
+    if await _own_page(context, scope, send, own) or await _redirect(scope, send, own):
         return
     route = find_route(scope)
     if route.methods is not None and method not in route.methods:
@@ -132,7 +158,7 @@ def _request(
 ) -> relay.Request:
     lines = headers.upstream(scope["headers"], fields.get(b"connection"))
     lines.append(b"host: %b\r\n" % pool.authority)
-    lines += about_client(scope, fields)
+    lines.append(about_client(scope, fields))
     return relay.Request(
         method=scope["method"],
         target=target(scope["raw_path"], scope["query_string"]),
@@ -159,9 +185,7 @@ def _length(fields: Mapping[bytes, bytes], limit: int) -> int | None:
     return int(stated)
 
 
-async def _own_page(
-    context: Context, scope: Scope, receive: Receive, send: Send, own: headers.Pairs
-) -> bool:
+async def _own_page(context: Context, scope: Scope, send: Send, own: headers.Pairs) -> bool:
     """Answers what the gateway serves itself."""
     path = scope["path"]
     page = context.pages.get(path)
@@ -218,11 +242,3 @@ async def _send(send: Send, status: int, pairs: headers.Pairs, body: bytes) -> N
         pairs = [*pairs, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})
-
-
-def _web_scheme(scope: Scope) -> bytes:
-    return b"https" if scope["scheme"] in ("https", "wss") else b"http"
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1") if value is not None else None

@@ -1,7 +1,7 @@
 """Which headers pass, in either direction."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from api_gateway import refusals
@@ -62,18 +62,11 @@ def comes_down(name: bytes) -> bool:
     return name not in _NOT_DOWNSTREAM and not name.startswith(b"access-control-")
 
 
-def read(raw: Pairs) -> dict[bytes, bytes]:
-    """The headers by name.
-
-    Raises:
-        RepeatedHeader: one that decides something is there twice.
-    """
-    fields = dict(raw)
-    if len(fields) != len(raw):
-        names = [name for name, _ in raw]
-        if any(names.count(name) > 1 for name in _ONCE & fields.keys()):
-            raise refusals.RepeatedHeader
-    return fields
+def refuse_repeated(raw: Pairs, names: Iterable[bytes]) -> None:
+    """Raises RepeatedHeader when one that decides something is there twice."""
+    all_names = [name for name, _ in raw]
+    if any(all_names.count(name) > 1 for name in _ONCE.intersection(names)):
+        raise refusals.RepeatedHeader
 
 
 def upstream(raw: Iterable[tuple[bytes, bytes]], connection: bytes | None) -> list[bytes]:
@@ -90,8 +83,3 @@ def downstream(raw: Pairs, status: int) -> Pairs:
     if status in (204, 304):  # an answer without a body states no length
         return [pair for pair in pairs if pair[0].lower() != b"content-length"]
     return pairs
-
-
-def size(raw: Sequence[tuple[bytes, bytes]]) -> int:
-    """Bytes of names and values."""
-    return sum([len(name) + len(value) for name, value in raw])

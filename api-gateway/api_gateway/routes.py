@@ -64,8 +64,13 @@ _CANONICAL = re.compile(
 )
 
 
+_PLAIN = re.compile(rb"[A-Za-z0-9_/-]+")
+
+
 def canonical(raw_path: bytes) -> bool:
     """Whether a path, as it came, has exactly one reading."""
+    if _PLAIN.fullmatch(raw_path) is not None:
+        return raw_path.startswith(b"/") and b"//" not in raw_path
     return _CANONICAL.fullmatch(raw_path) is not None
 
 

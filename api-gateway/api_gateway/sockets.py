@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 from api_gateway import door, headers, refusals, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
-from kit import logs, trace
+from kit import logs
 from kit.errors import DomainError, InvalidToken
 
 BEARER = "bearer"
@@ -38,11 +38,10 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
     """Carries one socket from its opening to its end."""
     offered: list[str] = scope.get("subprotocols", [])
     fields = dict(scope["headers"])
-    trace.request_id.set(trace.accept_request_id(_text(fields.get(b"x-request-id"))))
-    trace.traceparent.set(trace.accept_traceparent(_text(fields.get(b"traceparent"))))
+    door.identify(fields)
     await receive()
     try:
-        fields = door.check_headers(context, scope)
+        door.check_headers(context, scope, fields)
         route = door.find_route(scope)
         if not route.sockets:
             raise refusals.UnknownPath
@@ -152,8 +151,8 @@ def _address(pool: Pool, scope: Scope) -> str:
 def _headers(
     scope: Scope, fields: Mapping[bytes, bytes], token: str | None
 ) -> list[tuple[str, str]]:
-    lines = door.about_client(scope, fields)
-    pairs = [line.strip().decode("latin-1").partition(": ")[::2] for line in lines]
+    lines = door.about_client(scope, fields).decode("latin-1").splitlines()
+    pairs = [line.partition(": ")[::2] for line in lines]
     for name, value in scope["headers"]:
         own = name == b"authorization" or name.startswith(b"sec-websocket-")
         if headers.goes_up(name) and not own:
@@ -227,7 +226,3 @@ def _length(data: str | bytes) -> int:
     if isinstance(data, bytes) or data.isascii():
         return len(data)
     return len(data.encode())
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1") if value is not None else None
