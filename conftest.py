@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+import medbot  # noqa: F401 - before pytest takes the folder of this name for the package
+
 NOTHING_SKIPPED = bool(os.environ.get("MEDBOT_NO_SKIP"))
 
 

@@ -30,7 +30,7 @@ def read_here() -> frozenset[str]:
 
 def classes() -> list[type[settings.Settings]]:
     """Everybody's settings."""
-    return [Settings, *(service.settings for service in IN_ORDER)]
+    return [Settings, *(service.reads for service in IN_ORDER)]
 
 
 def files() -> list[Path]:

@@ -1,43 +1,44 @@
 """The services of one machine: how each is built, where it listens, what it is told."""
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-import api_gateway.main
 import api_gateway.settings
-import auth_service.main
 import auth_service.settings
-import conversation_service.main
 import conversation_service.settings
 from kit import settings
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`after` is how far its port lies behind the gateway's."""
+    """`after` is how far its port lies behind the gateway's; `maker` is in `package.main`."""
 
     name: str
-    folder: str
+    package: str
     after: int
-    settings: type[settings.Settings]
-    build: Callable[[Any], ASGIApp]
+    reads: type[settings.Settings]
+    maker: str = "build"
+
+    @property
+    def folder(self) -> str:
+        """Where it lies, from the root."""
+        return self.package.replace("_", "-")
+
+    def build(self, given: settings.Settings | None) -> ASGIApp:
+        """The application. It is imported here: together they take a second or two."""
+        make = getattr(importlib.import_module(f"{self.package}.main"), self.maker)
+        app: ASGIApp = make(given)
+        return app
 
 
-GATEWAY = Service(
-    "gateway", "api-gateway", 0, api_gateway.settings.Settings, api_gateway.main.Gateway
-)
-AUTH = Service("auth", "auth-service", 1, auth_service.settings.Settings, auth_service.main.build)
+GATEWAY = Service("gateway", "api_gateway", 0, api_gateway.settings.Settings, "Gateway")
+AUTH = Service("auth", "auth_service", 1, auth_service.settings.Settings)
 CONVERSATION = Service(
-    "conversation",
-    "conversation-service",
-    2,
-    conversation_service.settings.Settings,
-    conversation_service.main.build,
+    "conversation", "conversation_service", 2, conversation_service.settings.Settings
 )
 IN_ORDER = (AUTH, CONVERSATION, GATEWAY)
 """As they start; they stop the other way round, the public door first."""

@@ -20,7 +20,7 @@ from kit import embedded, migrations, settings
 from kit.database import open_database
 from kit.errors import Misconfigured
 from kit.identity import Actor
-from medbot import demo, lock, running, terminal
+from medbot import demo, lock, running, services, terminal
 from medbot.settings import Settings
 from medbot.terminal import Failed, step
 
@@ -68,27 +68,22 @@ async def up(chosen: Settings, *, host: str, port: int) -> None:
 
 
 async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> None:
-    with step("program") as done:
-        from medbot import services  # several seconds' worth on a slow disk, so it is a step
-
-        given = {one.name: settings.load(one.settings) for one in services.IN_ORDER}
-        sockets = {one.name: _bind(one.name, place, one.after) for one in services.IN_ORDER}
-        for bound in sockets.values():
-            stack.callback(bound.close)
-        done.said = f"ports {place.port} to {place.port + len(sockets) - 1} on {place.host}"
+    given = {one.name: settings.load(one.reads) for one in services.IN_ORDER}
+    sockets = {one.name: _bind(one.name, place, one.after) for one in services.IN_ORDER}
+    for bound in sockets.values():
+        stack.callback(bound.close)
     with step("database") as done:
         url, done.said = await _open_database(stack, chosen)
     for one in services.IN_ORDER:
         with step(one.name) as done:
-            app = one.build(
-                services.together(
-                    given[one.name],
-                    database_url=url,
-                    secret=chosen.service_secret(),
-                    port=place.port,
-                    log_file=place.log_file,
-                )
+            told = services.together(
+                given[one.name],
+                database_url=url,
+                secret=chosen.service_secret(),
+                port=place.port,
+                log_file=place.log_file,
             )
+            app = one.build(told)
             await stack.enter_async_context(running.lifespan(app))
             await stack.enter_async_context(running.serving(app, sockets[one.name]))
             done.said = f"http://127.0.0.1:{place.port + one.after}"

@@ -1,0 +1,5 @@
+"""`python -m medbot`."""
+
+from medbot.main import app
+
+app()

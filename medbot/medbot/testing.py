@@ -1,0 +1,86 @@
+"""`medbot up` as a process, for its tests and for journeys across services."""
+
+import os
+import re
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from medbot import environment
+
+READY_WITHIN = 40.0
+
+
+def free_ports() -> int:
+    """The first of three ports of the loopback that were free a moment ago."""
+    while True:
+        first = 20_000 + secrets.randbelow(12_000)
+        try:
+            for port in range(first, first + 3):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+
+
+@dataclass
+class Up:
+    """`medbot up` as a process; `said` is what it has printed."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    said: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_for(self, words: str) -> str:
+        """What was printed, once it holds `words`."""
+        until = time.monotonic() + READY_WITHIN
+        while words not in self.said:
+            assert time.monotonic() < until, f"{words!r} was never said: {self.said}"
+            assert self._read(), f"it ended without {words!r}: {self.said}"
+        return self.said
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Sends a signal and answers the exit status."""
+        self.process.send_signal(number)
+        while self._read():
+            pass
+        return self.process.wait(READY_WITHIN)
+
+    def _read(self) -> bool:
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], READY_WITHIN)
+        data = os.read(self.process.stdout.fileno(), 65_536) if ready else b""
+        self.said += data.decode()
+        return bool(data)
+
+
+def start(project: Path, port: int, env: Mapping[str, str] | None = None) -> Up:
+    """Starts `medbot up` without waiting."""
+    cleaned = {key: value for key, value in os.environ.items()
+               if key not in environment.read_here()}  # fmt: skip
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "medbot", "up", "--port", str(port)],
+        cwd=project,
+        env={**cleaned, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    return Up(process, port)
+
+
+def plain(said: str) -> str:
+    """Without colours, every run of white space as one blank."""
+    return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", said))

@@ -1,0 +1,121 @@
+"""One command starts everything, says what to do first, and stops when it is told to."""
+
+import json
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from medbot import demo
+from medbot.testing import Up, free_ports, plain
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on; the one before it is free."""
+    first = free_ports()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", first + 1))
+        other.listen()
+        yield first + 1
+
+
+def test_a_start_from_nothing_to_a_pasted_first_answer_and_a_clean_stop(
+    up: Start, project: Path
+) -> None:
+    running = up()
+    said = running.wait_for(json.dumps({"content": demo.QUESTION}))
+    seconds = float(plain(said).partition("ready after ")[2].partition(" s")[0])
+    assert seconds < 15
+
+    answered = _paste(said)
+    assert "event: citation" in answered
+    assert answered.index("event: delta") < answered.index("event: done")
+
+    kept = project / ".medbot" / "demo.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert json.loads(kept.read_text())["password"] in said
+
+    assert running.stop(signal.SIGINT) == 0
+    assert running.said.rstrip().endswith("Stopped.")
+    assert not _servers_of(project)
+    lines = (project / ".medbot" / "logs" / "medbot.log").read_text().splitlines()
+    assert {"level", "event", "timestamp"} <= json.loads(lines[-1]).keys()
+
+
+def test_a_second_one_says_who_runs_and_a_killed_one_leaves_nothing_in_the_way(
+    up: Start, project: Path
+) -> None:
+    first = up()
+    first.wait_for("curl -sN")
+    second = up()
+    assert second.process.wait(20) == 1
+    refused = second.process.stdout.read().decode()  # type: ignore[union-attr]
+    assert plain(refused).strip() == (
+        f"medbot: Medbot is running already: http://localhost:{first.port} "
+        f"(process {first.process.pid})"
+    )
+
+    first.stop(signal.SIGKILL)
+    third = up(port=first.port)
+    said = third.wait_for("curl -sN")
+    assert "event: done" in _paste(said)
+    with httpx.stream(
+        "GET", f"{third.url}/api/v1/events", headers=_signed_in(third, project)
+    ) as live:
+        assert live.status_code == 200
+        assert third.stop(signal.SIGTERM) == 0  # a reader who never leaves holds nobody up
+    assert not _servers_of(project)
+
+
+def test_a_taken_port_is_named_with_the_remedy(up: Start, taken: int) -> None:
+    ended = up(port=taken - 1)
+    assert ended.process.wait(20) == 1
+    said = plain(ended.process.stdout.read().decode())  # type: ignore[union-attr]
+    assert f"port {taken} (auth) is taken" in said
+    assert f"PORT={taken + 999}" in said
+
+
+def test_a_value_that_cannot_be_used_stops_the_start_in_one_line(up: Start, project: Path) -> None:
+    (project / ".env.local").write_text("LLM_PROVIDER=gorq\n")
+    ended = up()
+    assert ended.process.wait(20) == 1
+    said = ended.process.stdout.read().decode().strip()  # type: ignore[union-attr]
+    assert said.splitlines()[-1].startswith("medbot: LLM_PROVIDER: ")
+    assert "Traceback" not in said
+
+
+def test_an_interrupted_start_ends_soon_and_leaves_no_server(up: Start, project: Path) -> None:
+    running = up()
+    running.wait_for("database")
+    assert running.stop(signal.SIGINT) == 1
+    assert "Traceback" not in running.said
+    assert not _servers_of(project)
+
+
+def _paste(said: str) -> str:
+    lines = [line for line in said.splitlines() if line.startswith(("TOKEN", "CONV", "curl"))]
+    assert len(lines) == 3
+    done = subprocess.run(
+        ["sh"], input="\n".join(lines), capture_output=True, text=True, timeout=30, check=True
+    )
+    return done.stdout
+
+
+def _signed_in(running: Up, project: Path) -> dict[str, str]:
+    account = json.loads((project / ".medbot" / "demo.json").read_text())
+    answer = httpx.post(f"{running.url}/api/v1/auth/login", json=account)
+    return {"Authorization": f"Bearer {answer.json()['session']['access_token']}"}
+
+
+def _servers_of(project: Path) -> list[str]:
+    """Database servers that still run from the project's folder."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if f"{project}/.medbot/postgres" in line]
