@@ -9,6 +9,7 @@ How each figure is taken is written in bench/knowledge.md.
 
 import argparse
 import csv
+import dataclasses
 import importlib.metadata
 import json
 import math
@@ -105,13 +106,20 @@ class Bench:
 
     def speed(self) -> None:
         """Milliseconds a search takes at 65,000 passages, one thread, and its parts."""
+        graph = self.opened(dataclasses.replace(SMALL, graph_above=1), "graph")
         library = self.opened(SMALL, "small")
         queries = [each.text for each in self.judged[:1000]]
         say("search whole", timed(lambda text: library.search(text), queries))
+        say("search whole, graph", timed(lambda text: graph.search(text), queries))
         vectors = {text: self.encoder.encode([text])[0] for text in queries}
         say("  encode", timed(lambda text: self.encoder.encode([text]), queries))
         exact, words = library._vectors, library._words
         say("  vectors, exact", timed(lambda text: exact.search(vectors[text], 100), queries))
+        walked = graph._vectors
+        say("  vectors, graph", timed(lambda text: walked.search(vectors[text], 100), queries))
+        same = [len(np.intersect1d(walked.search(each, 10)[0], exact.search(each, 10)[0])) / 10
+                for each in vectors.values()]  # fmt: skip
+        say("  graph's recall", f"{statistics.fmean(same):.3f} of the exact ten")
         say("  words, BM25", timed(words.scores, queries))
         say("  split into words", timed(lexical.tokens, queries))
 
@@ -139,6 +147,8 @@ class Bench:
         say("ours beside it", spread(ours))
         ratio = statistics.median(theirs) / statistics.median(ours)
         say("faster by", f"{ratio:.1f} times at the median")
+        alone = statistics.median(theirs) - statistics.median(report["encoder"])
+        say("their search alone", f"{alone:.2f} ms at the median, its encoder taken off")
 
     def start(self) -> None:
         """From a new process to the first answer from the cards, and its memory."""

@@ -4,8 +4,8 @@
 
 Runs in an environment of its own (langchain-community, langchain-text-splitters, faiss-cpu,
 tokenizers, numpy), since none of it belongs to the product. MiniLM runs as a plain numpy forward
-pass over the published weights, which is quicker than sentence-transformers on a CPU. The chunks
-are the corpus' own; the vectors stored for them are random, since a flat index takes as long
+pass over the published weights, on one thread, in place of sentence-transformers. The chunks are
+the corpus' own; the vectors stored for them are random, since a flat index takes as long
 whatever is in it, and embedding them all would take an hour.
 """
 
