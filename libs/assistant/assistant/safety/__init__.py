@@ -23,7 +23,7 @@ def assess(text: str, history: Sequence[Turn] = (), locale: str = "en-GB") -> As
     try:
         return open_gate().assess(text, history, locale)
     except Exception as error:
-        _log.error("safety.gate_failed", extra={"error_type": type(error).__name__})  # noqa: TRY400
+        _log.error("safety.gate_failed", extra={"error_type": type(error).__name__})
         return Assessment(Level.URGENT, (Fired("gate.failed", ()),), _failure(locale), ())
 
 

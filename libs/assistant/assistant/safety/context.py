@@ -13,7 +13,19 @@ _LIST_SCOPE = 30
 _LIST_ITEM = 5
 _OR = ("or", "nor")
 _JOINING = ("or", "nor", "and")
-_SPANS_OF_TIME = ("day", "days", "week", "weeks", "hour", "hours", "month", "months", "year", "d", "h")
+_SPANS_OF_TIME = (
+    "day",
+    "days",
+    "week",
+    "weeks",
+    "hour",
+    "hours",
+    "month",
+    "months",
+    "year",
+    "d",
+    "h",
+)
 _CLAUSE = 60  # longest reach of a cue, so that long sentences stay cheap
 
 
@@ -107,7 +119,9 @@ class _Marker:
         sentences = list(_sentences(self._kinds))
         self._in_sentences(sentences, ("negator", "list_negator", "denied_after"), self._deny)
         self._in_sentences(sentences, ("past", "history", "year"), self._put_in_the_past)
-        self._in_sentences(sentences, ("question", "topic", "if", "maybe_question", "asking"), self._ask)
+        self._in_sentences(
+            sentences, ("question", "topic", "if", "maybe_question", "asking"), self._ask
+        )
         self._tell(sentences)
         return self._marks
 
@@ -131,7 +145,7 @@ class _Marker:
             self._marks[at] |= flag
 
     def _deny(self, at: int, sentence: _Sentence) -> int:
-        if at in self._consumed or self._never_mind(at, sentence):
+        if at in self._consumed or self._never_mind(at, sentence) or self._is_new(at, sentence):
             return at + 1
         if self._cues.length("denied_after", at) and self._ends_item(at, sentence):
             self._set(self._item_start(at, sentence), at, Doubt.DENIED)
@@ -142,6 +156,11 @@ class _Marker:
         end = self._scope(at + length, sentence, is_list=lists > 0)
         self._set(at + length, end, Doubt.DENIED)
         return at + length
+
+    def _is_new(self, at: int, sentence: _Sentence) -> bool:
+        """ "Never had a pain like this" denies no pain."""
+        end = min(sentence.end, at + _LAY_SCOPE)
+        return self._words[at] == "never" and self._cues.first("unlike", at, end) is not None
 
     def _never_mind(self, at: int, sentence: _Sentence) -> bool:
         """Whether the cue is part of a phrase that denies nothing, such as "not sure"."""
@@ -184,8 +203,10 @@ class _Marker:
         return at + 1 >= sentence.end or self._kinds[at + 1] is Kind.COMMA
 
     def _item_start(self, at: int, sentence: _Sentence) -> int:
-        start = at
         earliest = max(sentence.start, at - _LIST_ITEM)
+        start = at
+        if start > earliest and self._kinds[start - 1] is Kind.COMMA:
+            start -= 1
         while start > earliest and self._kinds[start - 1] is not Kind.COMMA:
             start -= 1
         return start
@@ -273,8 +294,9 @@ class _Marker:
             frame = self._cues.first("told", sentence.start, sentence.end)
             if frame is not None:
                 telling = True
-                self._set(sentence.start, self._until_now(frame, sentence), Doubt.TOLD)
-            elif self._cues.first("real", sentence.start, sentence.end) is not None:
+                back = self._cues.first("but_me", frame, sentence.end)
+                self._set(sentence.start, back or sentence.end, Doubt.TOLD)
+            elif self._cues.first("own", sentence.start, sentence.end) is not None:
                 telling = False
             elif telling:
                 self._set(sentence.start, sentence.end, Doubt.TOLD)

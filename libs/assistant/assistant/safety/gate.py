@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from assistant.safety import measures, replies, rulebook, tokens
+from assistant.safety import measures, numerals, replies, rulebook, tokens
 from assistant.safety.context import Context, Cues, Doubt
 from assistant.safety.occurrences import Finder, Occurrence, Reader, Word
 from assistant.safety.patterns import Compiler
@@ -52,7 +52,11 @@ class Gate:
         compiled = Compiler(concepts, key=stems.key, fillers=book.fillers).compile(
             [*wanted, *sorted(book.symptoms)]
         )
-        known = _with_forms(compiled.words | book.forms.keys(), stems)
+        cues = {word for kind in book.cues.values() for cue in kind for word in cue.split()}
+        listed = compiled.words | book.forms.keys()
+        known = _with_forms(listed, stems)
+        for word in cues | measures.WORDS | numerals.WORDS:
+            known.setdefault(word, stems.key(word))
         slips = Slips(known, book.ordinary)
         parts = slips.words | book.fillers
         self._negators = frozenset(
@@ -119,7 +123,7 @@ class Gate:
 
     def _read(self, text: str) -> _Reading:
         cut = tokens.cut(text)
-        words = self._reader.read(cut)
+        words, cut = self._reader.read(cut)
         leaves = self._finder.phrases(words)
         consumed = {
             token

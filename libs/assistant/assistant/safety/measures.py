@@ -35,9 +35,27 @@ _PULSE = {"beating", "heart", "hr", "pulse", "bpm", "heartbeat", "heartrate", "b
 _BREATHS = {"rr", "respirations", "resps", "respiratory", "breaths"}
 _PRESSURE = {"bp", "pressure", "systolic", "sbp"}
 _UNITS_OF_TIME = _DAYS.keys() | _MINUTES.keys() | {"am", "pm", "oclock", "mg", "ml", "times"}
-_PREGNANT = {"g1", "g2", "g3", "g4", "p0", "p1", "p2", "p3", "pregnant", "gestation", "gestational", "pregnancy", "antenatal", "gravid", "along"}
+_PREGNANT = {
+    "g1",
+    "g2",
+    "g3",
+    "g4",
+    "p0",
+    "p1",
+    "p2",
+    "p3",
+    "pregnant",
+    "gestation",
+    "gestational",
+    "pregnancy",
+    "antenatal",
+    "gravid",
+    "along",
+}
 _SPAN_WORDS = {"for", "past", "last", "over", "about", "since", "x", "nearly", "almost", "of"}
-_SPAN_WORDS |= {"ago", "old", "history", "every", "in", "within", "old", "after"}
+_SPAN_WORDS |= {"every", "in", "within", "after"}
+WORDS = frozenset(_DAYS.keys() | _TEMPERATURE | _OXYGEN | _SUGAR | _PULSE | _BREATHS | _PREGNANT)
+_AGES = (("old",), ("ago",), ("history",))
 _DISTANCE = {"feet": 0.3, "ft": 0.3, "foot": 0.3, "metres": 1.0, "meters": 1.0, "metre": 1.0}
 _DISTANCE |= {"m": 1.0, "meter": 1.0, "stories": 3.0, "storeys": 3.0, "floors": 3.0, "steps": 0.2}
 
@@ -194,9 +212,7 @@ def _doses(place: _Place) -> Iterator[str]:
     is_mass = place.next in ("mg", "mgs", "milligrams") and place.value >= 5000
     is_grams = place.next in ("g", "grams") and 5 <= place.value <= 200
     is_count = 8 <= place.value <= 1000 and place.next not in _UNITS_OF_TIME
-    if is_mass or is_grams:
-        yield "many_doses"
-    elif is_count and not {"°", "c", "f", "/", "%"} & {place.next}:
+    if is_mass or is_grams or (is_count and not {"°", "c", "f", "/", "%"} & {place.next}):
         yield "many_doses"
 
 
@@ -204,7 +220,12 @@ def _pregnancy(place: _Place) -> Iterator[str]:
     unit = {"weeks": 1.0, "week": 1.0, "wks": 1.0, "wk": 1.0, "w": 1.0}.get(place.next, 0.0)
     unit = 4.35 if place.next in ("months", "month", "mths") else unit
     nearby = {*place.after[1:4], *place.before[-4:]}
-    is_stage = 20 <= place.value <= 42 and unit == 1.0 and not _is_span(place)
+    is_stage = (
+        20 <= place.value <= 42
+        and unit == 1.0
+        and not _is_span(place)
+        and place.after[1:2] not in _AGES
+    )
     if unit and place.value <= 43 and (is_stage or not _PREGNANT.isdisjoint(nearby)):
         yield "pregnant_late" if place.value * unit >= 20 else "pregnant_early"
 
@@ -221,9 +242,8 @@ def _duration(place: _Place) -> Iterator[str]:
 
 
 def _is_span(place: _Place) -> bool:
-    return not _SPAN_WORDS.isdisjoint(place.before[-2:]) or not {"history", "hx", "now", "ago", "old"}.isdisjoint(
-        place.after[1:3]
-    )
+    after = {"history", "hx", "now"}
+    return not (_SPAN_WORDS.isdisjoint(place.before[-2:]) and after.isdisjoint(place.after[1:3]))
 
 
 def _height(place: _Place) -> Iterator[str]:

@@ -42,6 +42,7 @@ _ARTICLES = {"a", "an"}
 _LOOSE: Mapping[str, float] = {"couple": 2, "dozen": 12, "dozens": 24, "fourty": 40}
 
 _FIRST = _UNITS.keys() | _TENS.keys() | _LOOSE.keys() | _ARTICLES | {"hundred"}
+WORDS = frozenset(_FIRST | {"point"})
 
 
 class Number(NamedTuple):

@@ -62,8 +62,9 @@ class Reader:
         self._repair = repair
         self._sounds = sounds
 
-    def read(self, tokens: Sequence[Token]) -> list[Word]:
-        """Returns the words in order; commas and signs are left out."""
+    def read(self, tokens: Sequence[Token]) -> tuple[list[Word], list[Token]]:
+        """Returns the words in order, commas and signs left out, and the tokens, slips mended."""
+        mended = list(tokens)
         words: list[Word] = []
         sentence = place = 0
         for index, token in enumerate(tokens):
@@ -72,25 +73,31 @@ class Reader:
             elif token.kind is Kind.COMMA:
                 place += _COMMA_WEIGHT
             elif token.word in self._fillers:
-                keys = (self._key(token.word),)
-                words.append(Word(index, sentence, place, keys, is_filler=True))
+                filler = (self._key(token.word),)
+                words.append(Word(index, sentence, place, filler, is_filler=True))
             elif token.kind in (Kind.WORD, Kind.NUMBER):
-                for keys, sounds in self._readings(token.word):
+                readings, sounds, meant = self._readings(token.word)
+                if meant:
+                    mended[index] = token._replace(word=meant)
+                for keys in readings:
                     place += 1
                     words.append(Word(index, sentence, place, keys, sounds))
-        return words
+        return words, mended
 
-    def _readings(self, word: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    def _readings(self, word: str) -> tuple[list[tuple[str, ...]], tuple[str, ...], str]:
+        """Returns the keys of each word read, what they sound like, and the word meant."""
         key = self._key(word)
         sounds = self._sounds.get(word, ())
         if key in self._keys or sounds:
-            return [((key,), sounds)]
+            return [(key,)], sounds, ""
         repaired = list(self._repair(word))
-        if repaired and len(repaired[0]) > 1:
+        if not repaired:
+            return [(key,)], (), ""
+        if len(repaired[0]) > 1:
             kept = [part for part in repaired[0] if part not in self._fillers]
-            return [((self._key(part),), ()) for part in kept]
+            return [(self._key(part),) for part in kept], (), ""
         keys = dict.fromkeys(self._key(reading[0]) for reading in repaired)
-        return [((*keys,) or (key,), ())]
+        return [tuple(keys)], (), repaired[0][0]
 
 
 class Finder:

@@ -2,7 +2,8 @@
 
 A pattern is words ("chest pain"), classes in angle brackets that stand for any of their own
 phrases ("<cannot> breathe"), or parts that stand near each other in one sentence: "<pain> ~
-<chest>" in either order, "<fell> > <head>" in this order, "~8" with up to eight words between. After "= " the fillers of a pattern count as well.
+<chest>" in either order, "<fell> > <head>" in this order, "~8" with up to eight words between.
+After "= " the fillers of a pattern count as well.
 """
 
 import re

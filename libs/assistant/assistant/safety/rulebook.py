@@ -87,6 +87,8 @@ def read(folder: Traversable) -> Rulebook:
         for name, patterns in content.get("concepts", {}).items():
             if name in concepts or name in measures.NAMES:
                 raise RulebookError(f"{file.name}: concept {name} is defined twice")
+            if any(isinstance(pattern, bool) for pattern in patterns):
+                raise RulebookError(f"{file.name}: concept {name}: a word needs quotes")
             concepts[name] = tuple(map(str, patterns))
         symptoms.update(content.get("symptoms", ()))
         rules.extend(_rule(file.name, entry) for entry in content.get("rules", ()))
@@ -115,7 +117,7 @@ def _files(folder: Traversable, prefix: str) -> Iterator[Traversable]:
 
 def _mapping(file: Traversable) -> dict[str, Any]:
     try:
-        content = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)  # noqa: S506 (safe)
+        content = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise RulebookError(f"{file.name}: not YAML: {error}") from error
     if not isinstance(content, dict):
@@ -148,7 +150,7 @@ def _rule(file: str, entry: Mapping[str, Any]) -> Rule:
         despite=despite,
         fire=tuple(entry["fire"]),
         spare=tuple(entry["not"]),
-        signs=frozenset().union(*(case.signs for case in cases)),
+        signs=frozenset(name for case in cases for name in case.signs),
     )
 
 
@@ -181,5 +183,5 @@ def _check(
                 raise RulebookError(
                     f"rule {rule.id}: no such concept: {', '.join(sorted(unknown))}"
                 )
-    if unknown := symptoms - known:
-        raise RulebookError(f"symptoms: no such concept: {', '.join(sorted(unknown))}")
+    if strange := symptoms - known:
+        raise RulebookError(f"symptoms: no such concept: {', '.join(sorted(strange))}")

@@ -1,0 +1,38 @@
+"""Scores on messages written for these tests, apart from the examples of the rules."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from assistant import safety
+from assistant.safety.verdict import Level
+
+DATA = Path(__file__).parent / "data"
+HELD = {"emergency": {Level.EMERGENCY}, "crisis": {Level.CRISIS, Level.EMERGENCY}}
+
+
+def vignettes(kind: str) -> list[str]:
+    sets = sorted(DATA.glob("safety_vignettes*.yaml"))
+    assert sets
+    return [text for one in sets for text in yaml.safe_load(one.read_text("utf-8"))[kind]]
+
+
+def raised(kind: str, levels: set[Level]) -> list[str]:
+    return [text for text in vignettes(kind) if safety.assess(text).level in levels]
+
+
+@pytest.mark.parametrize(("kind", "least"), [("emergency", 0.98), ("crisis", 1.0)])
+def test_dangers_are_recalled(kind: str, least: float) -> None:
+    assert len(raised(kind, HELD[kind])) >= least * len(vignettes(kind))
+
+
+def test_what_is_to_be_seen_today_is_not_left_for_later() -> None:
+    soon = {Level.EMERGENCY, Level.CRISIS, Level.URGENT}
+    assert len(raised("urgent", soon)) >= 0.95 * len(vignettes("urgent"))
+
+
+def test_few_calm_messages_raise_an_alarm() -> None:
+    calm = len(vignettes("calm"))
+    assert len(raised("calm", {Level.EMERGENCY})) <= 0.05 * calm
+    assert len(raised("calm", {Level.CRISIS})) <= 0.02 * calm
