@@ -3,6 +3,7 @@
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
@@ -28,10 +29,13 @@ class Service:
         """Where it lies, from the root."""
         return self.package.replace("_", "-")
 
+    def load(self) -> ModuleType:
+        """Imports what it is made of; together they take some seconds."""
+        return importlib.import_module(f"{self.package}.main")
+
     def build(self, given: settings.Settings | None) -> ASGIApp:
-        """The application. It is imported here: together they take a second or two."""
-        make = getattr(importlib.import_module(f"{self.package}.main"), self.maker)
-        app: ASGIApp = make(given)
+        """The application."""
+        app: ASGIApp = getattr(self.load(), self.maker)(given)
         return app
 
 
@@ -42,6 +46,12 @@ CONVERSATION = Service(
 )
 IN_ORDER = (AUTH, CONVERSATION, GATEWAY)
 """As they start; they stop the other way round, the public door first."""
+
+
+def load() -> None:
+    """Imports every service."""
+    for service in IN_ORDER:
+        service.load()
 
 
 def together(

@@ -54,9 +54,14 @@ class Up:
     def stop(self, number: int = signal.SIGINT) -> int:
         """Sends a signal and answers the exit status."""
         self.process.send_signal(number)
+        self.rest()
+        return self.process.wait(READY_WITHIN)
+
+    def rest(self) -> str:
+        """All that it printed, once it has ended."""
         while self._read():
             pass
-        return self.process.wait(READY_WITHIN)
+        return self.said
 
     def _read(self) -> bool:
         assert self.process.stdout is not None

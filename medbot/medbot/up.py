@@ -72,8 +72,10 @@ async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> None:
     sockets = {one.name: _bind(one.name, place, one.after) for one in services.IN_ORDER}
     for bound in sockets.values():
         stack.callback(bound.close)
+    loading = asyncio.ensure_future(asyncio.to_thread(services.load))
     with step("database") as done:
         url, done.said = await _open_database(stack, chosen)
+    await loading
     for one in services.IN_ORDER:
         with step(one.name) as done:
             told = services.together(

@@ -27,58 +27,44 @@ def taken() -> Iterator[int]:
         yield first + 1
 
 
-def test_a_start_from_nothing_to_a_pasted_first_answer_and_a_clean_stop(
+def test_from_nothing_to_a_pasted_first_answer_a_crash_and_a_clean_stop(
     up: Start, project: Path
 ) -> None:
-    running = up()
-    said = running.wait_for(json.dumps({"content": demo.QUESTION}))
+    first = up()
+    said = first.wait_for(json.dumps({"content": demo.QUESTION}))
     seconds = float(plain(said).partition("ready after ")[2].partition(" s")[0])
     assert seconds < 15
-
+    kept = project / ".medbot" / "demo.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert json.loads(kept.read_text())["password"] in said
     answered = _paste(said)
     assert "event: citation" in answered
     assert answered.index("event: delta") < answered.index("event: done")
 
-    kept = project / ".medbot" / "demo.json"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert json.loads(kept.read_text())["password"] in said
-
-    assert running.stop(signal.SIGINT) == 0
-    assert running.said.rstrip().endswith("Stopped.")
-    assert not _servers_of(project)
-    lines = (project / ".medbot" / "logs" / "medbot.log").read_text().splitlines()
-    assert {"level", "event", "timestamp"} <= json.loads(lines[-1]).keys()
-
-
-def test_a_second_one_says_who_runs_and_a_killed_one_leaves_nothing_in_the_way(
-    up: Start, project: Path
-) -> None:
-    first = up()
-    first.wait_for("curl -sN")
     second = up()
     assert second.process.wait(20) == 1
-    refused = second.process.stdout.read().decode()  # type: ignore[union-attr]
-    assert plain(refused).strip() == (
+    assert plain(second.rest()).strip() == (
         f"medbot: Medbot is running already: http://localhost:{first.port} "
         f"(process {first.process.pid})"
     )
 
     first.stop(signal.SIGKILL)
     third = up(port=first.port)
-    said = third.wait_for("curl -sN")
-    assert "event: done" in _paste(said)
-    with httpx.stream(
-        "GET", f"{third.url}/api/v1/events", headers=_signed_in(third, project)
-    ) as live:
+    assert "event: done" in _paste(third.wait_for(json.dumps({"content": demo.QUESTION})))
+    headers = _signed_in(third, project)
+    with httpx.stream("GET", f"{third.url}/api/v1/events", headers=headers) as live:
         assert live.status_code == 200
-        assert third.stop(signal.SIGTERM) == 0  # a reader who never leaves holds nobody up
+        assert third.stop(signal.SIGINT) == 0  # a reader who never leaves holds nobody up
+    assert third.said.rstrip().endswith("Stopped.")
     assert not _servers_of(project)
+    lines = (project / ".medbot" / "logs" / "medbot.log").read_text().splitlines()
+    assert {"level", "event", "timestamp"} <= json.loads(lines[-1]).keys()
 
 
 def test_a_taken_port_is_named_with_the_remedy(up: Start, taken: int) -> None:
     ended = up(port=taken - 1)
     assert ended.process.wait(20) == 1
-    said = plain(ended.process.stdout.read().decode())  # type: ignore[union-attr]
+    said = plain(ended.rest())
     assert f"port {taken} (auth) is taken" in said
     assert f"PORT={taken + 999}" in said
 
@@ -87,7 +73,7 @@ def test_a_value_that_cannot_be_used_stops_the_start_in_one_line(up: Start, proj
     (project / ".env.local").write_text("LLM_PROVIDER=gorq\n")
     ended = up()
     assert ended.process.wait(20) == 1
-    said = ended.process.stdout.read().decode().strip()  # type: ignore[union-attr]
+    said = ended.rest().strip()
     assert said.splitlines()[-1].startswith("medbot: LLM_PROVIDER: ")
     assert "Traceback" not in said
 
