@@ -1,5 +1,6 @@
 """Searching: the right passage first, at its exact place, from many threads, whatever is asked."""
 
+import dataclasses
 import json
 import threading
 from collections.abc import Sequence
@@ -134,6 +135,18 @@ def test_a_title_counts_in_the_vector(tmp_path: Path) -> None:
     expected = encoder.normalise((both + title)[None, :])[0] @ title
     assert hits["a"].dense == pytest.approx(float(expected), abs=2e-3)
     assert hits["b"].dense == pytest.approx(float(bare @ title), abs=2e-3)
+
+
+def test_other_names_count_in_the_vector_too(tmp_path: Path) -> None:
+    used = encoder.WordLlama()
+    bare = document("p", "Paracetamol", "Take it with water.")
+    named = dataclasses.replace(bare, id="q", names=("Tylenol", "Calpol"))
+    folder = tmp_path / building.build_documents([bare, named], tmp_path, used, Indexing()).key
+    hits = {
+        hit.passage.document_id: hit for hit in index.open_index(folder, used).search("tylenol")
+    }
+    assert hits["q"].dense > hits["p"].dense + 0.1
+    assert hits["q"].lexical > hits["p"].lexical == 0
 
 
 class Broken:

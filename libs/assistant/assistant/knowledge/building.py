@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def write(
     lexical.build(((p.title, text) for p, text in zip(passages, searched, strict=True)),
                   folder / "lexical", indexing.lexical)  # fmt: skip
     graph = len(passages) > indexing.graph_above
-    rows = _vectors(passages, encoder, indexing.title_weight)
+    rows = _vectors(passages, names, encoder, indexing.title_weight)
     vectors.build(rows, encoder.dimension, folder / "vectors.faiss", graph=graph)
     records.write(folder / "passages", (dataclasses.astuple(each) for each in passages))
     records.write(folder / "cards", (asdict(each) for each in library))
@@ -152,14 +152,17 @@ def _searched(passage: Passage, names: str) -> str:
     return "\n".join(each for each in (names, heading, passage.text) if each)
 
 
-def _vectors(passages: Sequence[Passage], used: Encoder, title_weight: float) -> Iterator[Vectors]:
-    titles = sorted({each.title for each in passages})
+def _vectors(
+    passages: Sequence[Passage], names: Mapping[str, str], used: Encoder, title_weight: float
+) -> Iterator[Vectors]:
+    titled = [f"{each.title} {names.get(each.document_id, '')}".strip() for each in passages]
+    titles = sorted(set(titled))
     row = {title: at for at, title in enumerate(titles)}
     of_titles = used.encode(titles)  # zeros for a document without a title
     for start in range(0, len(passages), _BATCH):
         batch = passages[start : start + _BATCH]
         texts = [f"{each.title}\n{_searched(each, '')}".strip() for each in batch]
-        own = of_titles[[row[each.title] for each in batch]]
+        own = of_titles[[row[title] for title in titled[start : start + _BATCH]]]
         yield encoder.normalise(used.encode(texts) + np.float32(title_weight) * own)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from assistant.knowledge.encoder import Encoder
 from assistant.knowledge.settings import Chunking, Indexing, Lexical
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 
 

@@ -26,7 +26,8 @@ class Lexical:
 class Indexing:
     """What an index depends on beside its documents and its encoder.
 
-    A passage's vector is `normalise(encode(title, passage) + title_weight * encode(title))`.
+    A passage's vector is `normalise(encode(title, passage) + title_weight * encode(title))`, the
+    second title with the document's other names.
     """
 
     chunking: Chunking = field(default_factory=Chunking)
