@@ -1,9 +1,11 @@
 """The composition root: what the gateway opens, opened once and passed by hand."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 
 import httpx
 
@@ -28,6 +30,7 @@ class Context:
     cors: Cors
     pages: Mapping[str, pages.Page]
     checks: Mapping[str, Check]
+    health: bytes
 
 
 @asynccontextmanager
@@ -50,6 +53,9 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             verifier=verifier,
             cors=Cors(settings.cors_origins),
             pages=pages.open_pages(),
+            health=json.dumps(
+                {"status": "ok", "service": "api-gateway", "version": version("api-gateway")}
+            ).encode(),
             checks={name: partial(_ask_ready, http, pools[name].url) for name in pools},
         )
 

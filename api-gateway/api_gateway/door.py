@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Mapping
-from importlib import metadata
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +16,7 @@ from kit.errors import DomainError, InvalidToken
 MAX_TARGET = 8 * 1024
 MAX_HEADER_COUNT = 100
 READ_ONLY = ("GET", "HEAD")
+PROBES = ("/health", "/ready")
 
 
 async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,9 +138,27 @@ async def _serve(
         allowed = context.cors.on_preflight(fields[b"origin"])
         await _send(send, 204, [own[0], *headers.SECURITY, *allowed], b"")
         return
-    if await _own_page(context, scope, send, own) or await _redirect(scope, send, own):
+    if scope["path"] in context.pages or scope["path"] in PROBES:
+        await _own_page(context, scope, send, own)
         return
+    if scope["raw_path"].endswith(b"/") and routes.canonical(scope["raw_path"]):
+        location = target(scope["raw_path"][:-1], scope["query_string"])
+        await _send(send, 308, [(b"location", location), *own], b"")
+        return
+    await _pass_on(context, scope, fields, receive, send, own)
+
+
+async def _pass_on(
+    context: Context,
+    scope: Scope,
+    fields: dict[bytes, bytes],
+    receive: Receive,
+    send: Send,
+    own: headers.Pairs,
+) -> None:
+    """Takes a request to its service, if its sender may go there."""
     route = find_route(scope)
+    method: str = scope["method"]
     if route.methods is not None and method not in route.methods:
         raise refusals.MethodNotAllowed(route.methods)
     if route.access is not routes.Access.PUBLIC:
@@ -185,39 +203,21 @@ def _length(fields: Mapping[bytes, bytes], limit: int) -> int | None:
     return int(stated)
 
 
-async def _own_page(context: Context, scope: Scope, send: Send, own: headers.Pairs) -> bool:
+async def _own_page(context: Context, scope: Scope, send: Send, own: headers.Pairs) -> None:
     """Answers what the gateway serves itself."""
-    path = scope["path"]
-    page = context.pages.get(path)
-    if page is None and path not in ("/health", "/ready"):
-        return False
     if scope["method"] not in READ_ONLY:
         raise refusals.MethodNotAllowed(READ_ONLY)
-    if page is not None:
+    if (page := context.pages.get(scope["path"])) is not None:
         named = {name for name, _ in page.headers}
         rest = [pair for pair in own if pair[0] not in named]
         await _send(send, page.status, page.headers + rest, page.body)
-    elif path == "/health":
-        version = metadata.version("api-gateway")
-        health = {"status": "ok", "service": "api-gateway", "version": version}
-        await _send(
-            send, 200, [(b"content-type", b"application/json"), *own], json.dumps(health).encode()
-        )
-    else:
+        return
+    status, body = 200, context.health
+    if scope["path"] == "/ready":
         ready = await readiness(context.checks)
-        pairs = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *own]
-        await _send(send, ready.status_code, pairs, bytes(ready.body))
-    return True
-
-
-async def _redirect(scope: Scope, send: Send, own: headers.Pairs) -> bool:
-    """Sends a path with one trailing slash to the one without."""
-    raw_path: bytes = scope["raw_path"]
-    if not raw_path.endswith(b"/") or raw_path == b"/" or not routes.canonical(raw_path):
-        return False
-    location = target(raw_path[:-1], scope["query_string"])
-    await _send(send, 308, [(b"location", location), *own], b"")
-    return True
+        status, body = ready.status_code, bytes(ready.body)
+    pairs = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *own]
+    await _send(send, status, pairs, body)
 
 
 async def _refuse(

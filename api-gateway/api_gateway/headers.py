@@ -56,10 +56,11 @@ def goes_up(name: bytes) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def comes_down(name: bytes) -> bool:
-    """Whether a service's header reaches the client. Any case."""
+def comes_down(name: bytes) -> bytes:
+    """A service's header in lower case if it reaches the client, else nothing."""
     name = name.lower()
-    return name not in _NOT_DOWNSTREAM and not name.startswith(b"access-control-")
+    stays = name in _NOT_DOWNSTREAM or name.startswith(b"access-control-")
+    return b"" if stays else name
 
 
 def refuse_repeated(raw: Pairs, names: Iterable[bytes]) -> None:
@@ -77,9 +78,21 @@ def upstream(raw: Iterable[tuple[bytes, bytes]], connection: bytes | None) -> li
     return [b"%b: %b\r\n" % pair for pair in raw if goes_up(pair[0]) and pair[0] not in named]
 
 
-def downstream(raw: Pairs, status: int) -> Pairs:
-    """The headers of an answer that go to the client; the caller adds the gateway's own."""
-    pairs = [pair for pair in raw if comes_down(pair[0])]
-    if status in (204, 304):  # an answer without a body states no length
-        return [pair for pair in pairs if pair[0].lower() != b"content-length"]
-    return pairs
+def downstream(raw: Pairs, status: int) -> tuple[Pairs, bool]:
+    """The headers of an answer that go to the client, and whether it is a stream of events.
+
+    The caller adds the gateway's own.
+    """
+    pairs, streaming, stored = [], False, False
+    for name, value in raw:
+        passing = comes_down(name)
+        if not passing or (status in (204, 304) and passing == b"content-length"):
+            continue  # an answer without a body states no length
+        if passing == b"content-type":
+            streaming = value.startswith(b"text/event-stream")
+        elif passing == b"cache-control":
+            stored = True
+        pairs.append((passing, value))
+    if not stored:
+        pairs.append((b"cache-control", b"no-store"))
+    return pairs, streaming

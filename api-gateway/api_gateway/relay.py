@@ -166,11 +166,7 @@ def _head(request: Request, body: _Body, first: bytes) -> bytes:
 
 
 async def _answer(connection: Connection, own: headers.Pairs, send: Send) -> None:
-    pairs = headers.downstream(connection.headers, connection.status)
-    names = {name.lower(): value for name, value in pairs}
-    connection.streaming = names.get(b"content-type", b"").startswith(b"text/event-stream")
-    if b"cache-control" not in names:
-        pairs.append((b"cache-control", b"no-store"))
+    pairs, connection.streaming = headers.downstream(connection.headers, connection.status)
     pairs += own
     await send({"type": "http.response.start", "status": connection.status, "headers": pairs})
     if connection.done:  # whole already: the common case, in one message
