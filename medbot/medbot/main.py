@@ -89,6 +89,18 @@ def ask(question: str, plain: Plain = False) -> None:
 
 
 @app.command()
+def answers(check: Check = False) -> None:
+    """Writes docs/answers.md: what library mode says to the questions in docs/questions.txt."""
+    from conversation_service.settings import Settings as Service
+    from medbot import answers as answers_file
+    from medbot import generated
+
+    with terminal.one_line_errors():
+        made = {answers_file.path(): answers_file.generate(settings.load(Service))}
+        generated.check(made, "medbot answers") if check else generated.write(made)
+
+
+@app.command()
 def doctor(
     probe: Annotated[
         bool, typer.Option("--probe", help="Also ask each model provider whether it knows the key.")

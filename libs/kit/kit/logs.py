@@ -57,6 +57,7 @@ def configure(
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     handler = logging.StreamHandler(sys.stderr) if file is None else _rotating(file)
+    handler.setLevel(level)  # some libraries set their own loggers to DEBUG
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
