@@ -128,10 +128,12 @@ class Finder:
     def _walk(self, words: Sequence[Word], start: int, found: list[Occurrence]) -> None:
         paths: list[_Path] = [(self._trie, False, ())]
         begin = words[start]
+        reached = begin.place
         for at in range(start, min(len(words), start + _LONGEST_RUN)):
             word = words[at]
-            if word.sentence != begin.sentence:
-                return
+            if word.sentence != begin.sentence or word.place > reached + 1:
+                return  # no phrase runs over the end of a sentence or over a comma
+            reached = word.place
             taken = _step(paths, word)
             for node, weak, tokens in taken:
                 if _END in node and not (weak and len(tokens) == 1):
