@@ -9,9 +9,11 @@ from starlette.types import Receive, Scope, Send
 from api_gateway import cors, headers, refusals, relay, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
-from kit import problems, trace
+from kit import logs, problems, trace
 from kit.app import readiness
 from kit.errors import DomainError, InvalidToken
+
+_log = logs.get(__name__)
 
 MAX_TARGET = 8 * 1024
 MAX_HEADER_COUNT = 100
@@ -227,6 +229,8 @@ async def _refuse(
     pairs = [kind, (b"cache-control", b"no-store"), *more, *own]
     status = problem["status"]
     assert isinstance(status, int)
+    if status >= 500:
+        _log.warning("request.refused", status=status, code=problem["code"])
     await _send(send, status, pairs, json.dumps(problem).encode())
 
 

@@ -1,6 +1,7 @@
 """Carries a WebSocket both ways, message by message, with its close codes."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,12 +13,12 @@ from websockets.typing import Subprotocol
 from api_gateway import door, headers, refusals, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
-from kit import logs
+from kit import logs, problems
 from kit.errors import DomainError, InvalidToken
 
 BEARER = "bearer"
 TOKEN = 4401
-GOING_AWAY, TOO_BIG, FAILED, TRY_LATER = 1001, 1009, 1011, 1013
+GOING_AWAY, POLICY, TOO_BIG, FAILED, TRY_LATER = 1001, 1008, 1009, 1011, 1013
 NO_CODE, ABNORMAL = 1005, 1006
 
 # What a service answers instead of opening a socket, as the code that browsers can see.
@@ -38,31 +39,49 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
     """Carries one socket from its opening to its end."""
     offered: list[str] = scope.get("subprotocols", [])
     fields = dict(scope["headers"])
-    door.identify(fields)
+    named = [(b"x-request-id", door.identify(fields))]
     await receive()
     try:
         door.check_headers(context, scope, fields)
         route = door.find_route(scope)
         if not route.sockets:
             raise refusals.UnknownPath
-    except refusals.Refusal:
-        await send({"type": "websocket.close", "code": 1008})  # never opened: answered 403
+    except refusals.Refusal as refused:
+        await _deny(scope, send, refused, named)
         return
     chosen = BEARER if BEARER in offered else None
     try:
         token = await _let_in(context, route, scope, fields)
         service = await _open(context, route, scope, fields, token)
     except Closed as closed:
-        await send({"type": "websocket.accept", "subprotocol": chosen})
+        await send({"type": "websocket.accept", "subprotocol": chosen, "headers": named})
         await send({"type": "websocket.close", "code": closed.code})
         return
     try:
-        await send({"type": "websocket.accept", "subprotocol": service.subprotocol or chosen})
+        spoken = service.subprotocol or chosen
+        await send({"type": "websocket.accept", "subprotocol": spoken, "headers": named})
         code = await _carry(service, receive, send, context.settings.max_socket_message)
         if code is not None:
             await send({"type": "websocket.close", "code": code})
     finally:
         service.transport.abort()
+
+
+async def _deny(scope: Scope, send: Send, refused: refusals.Refusal, named: headers.Pairs) -> None:
+    """Answers instead of opening: with a problem where the server can, else with its bare 403."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": POLICY})
+        return
+    body = json.dumps(refused.problem()).encode()
+    pairs = [
+        (b"content-type", problems.MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        *named,
+        *headers.SECURITY,
+    ]
+    start = {"type": "websocket.http.response.start", "status": refused.status, "headers": pairs}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 def tokens_offered(scope: Scope, fields: Mapping[bytes, bytes]) -> list[str]:

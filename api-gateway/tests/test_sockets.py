@@ -1,6 +1,7 @@
 """WebSockets pass both ways, with their closing codes, and only with a token."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,7 +232,9 @@ async def test_no_socket_opens_where_there_is_none(door: Door, voice: Voice, pat
     with pytest.raises(InvalidStatus) as refused:
         async with open_socket(door, path):
             pass
-    assert refused.value.response.status_code in (403, 404)
+    answer = refused.value.response
+    assert answer.status_code in (400, 404)
+    assert json.loads(answer.body or b"")["request_id"] == answer.headers["x-request-id"]
     assert voice.requests == []
 
 
@@ -242,8 +245,9 @@ async def test_no_header_of_a_socket_claims_an_identity(door: Door, voice: Voice
         "x-forwarded-user": "alice",
         "x-request-id": "a-sane-request-id",
     }
-    async with open_socket(door, additional_headers=sent):
-        pass
+    async with open_socket(door, additional_headers=sent) as socket:
+        assert socket.response is not None
+        assert socket.response.headers["x-request-id"] == "a-sane-request-id"
     asked = voice.requests[0].headers
     assert asked["x-request-id"] == "a-sane-request-id"
     assert asked["x-forwarded-for"] == "127.0.0.1"
