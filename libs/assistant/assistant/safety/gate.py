@@ -6,7 +6,7 @@ from functools import cache
 
 from assistant.safety import measures, numerals, replies, rulebook, tokens
 from assistant.safety.context import Context, Cues, Doubt
-from assistant.safety.occurrences import Finder, Occurrence, Reader, Word
+from assistant.safety.occurrences import Finder, Leaf, Occurrence, Reader, Word
 from assistant.safety.patterns import Compiler
 from assistant.safety.rulebook import Case, Rule, Rulebook
 from assistant.safety.slips import Slips
@@ -27,12 +27,15 @@ class _Reading:
 
     tokens: Sequence[tokens.Token]
     found: Found
+    sure: frozenset[str]
 
     def present(self, despite: int) -> frozenset[str]:
-        return frozenset(
+        if not despite:
+            return self.sure
+        return self.sure.union(
             name
-            for name, occurrences in self.found.items()
-            if any(not one.flags & ~despite for one in occurrences)
+            for name in self.found.keys() - self.sure
+            if any(not one.flags & ~despite for one in self.found[name])
         )
 
 
@@ -127,15 +130,19 @@ class Gate:
         leaves = self._finder.phrases(words)
         consumed = {
             token
-            for leaf in leaves
-            if leaf.last > leaf.first
+            for _, leaf in leaves
+            if len(leaf.tokens) > 1
             for token in leaf.tokens
             if cut[token].word in self._negators
         }
         doubts = self._context.doubts(cut, consumed)
         leaves.extend(_measured(cut, words))
-        marked = [_doubted(leaf, doubts) for leaf in leaves]
-        return _Reading(cut, self._finder.compose(marked))
+        marked = [(names, _doubted(leaf, doubts)) for names, leaf in leaves]
+        found = self._finder.compose(marked)
+        sure = frozenset(
+            name for name, occurrences in found.items() if not all(one.flags for one in occurrences)
+        )
+        return _Reading(cut, found, sure)
 
     def _agreed(self, reading: _Reading, history: Sequence[Turn]) -> _Reading | None:
         """What the assistant has just asked, when the message begins by saying yes to it."""
@@ -167,21 +174,19 @@ def _with_forms(words: frozenset[str], stems: Stems) -> dict[str, str]:
     return known
 
 
-def _measured(cut: Sequence[tokens.Token], words: Sequence[Word]) -> list[Occurrence]:
-    places: dict[int, int] = {}
-    for place, word in enumerate(words):
-        places.setdefault(word.token, place)
-    return [
-        Occurrence(
-            one.name,
-            words[places[one.first]].place,
-            words[places.get(one.last, places[one.first])].place,
-            words[places[one.first]].sentence,
-            tuple(range(one.first, one.last + 1)),
-        )
-        for one in measures.find(cut)
-        if one.first in places
-    ]
+def _measured(cut: Sequence[tokens.Token], words: Sequence[Word]) -> list[Leaf]:
+    places: dict[int, Word] = {}
+    for word in words:
+        places.setdefault(word.token, word)
+    leaves: list[Leaf] = []
+    for one in measures.find(cut):
+        first = places.get(one.first)
+        if first is not None:
+            last = places.get(one.last, first)
+            stretch = tuple(range(one.first, one.last + 1))
+            found = Occurrence(first.place, last.place, first.sentence, stretch)
+            leaves.append(((one.name,), found))
+    return leaves
 
 
 def _doubted(leaf: Occurrence, doubts: Sequence[int]) -> Occurrence:

@@ -58,6 +58,9 @@ def find(tokens: Sequence[Token]) -> list[Number]:
     found: list[Number] = []
     at = 0
     while at < len(tokens):
+        if tokens[at].kind is not Kind.NUMBER and tokens[at].word not in _FIRST:
+            at += 1
+            continue
         number = _digits(tokens, at) or _spelled(tokens, at)
         if number is None:
             at += 1

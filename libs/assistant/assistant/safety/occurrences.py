@@ -18,10 +18,9 @@ _MOST_PATHS = 24
 
 
 class Occurrence(NamedTuple):
-    """A concept at tokens `tokens` (indices, ascending); `first` and `last` count the words
+    """Something found at `tokens` (indices, ascending); `first` and `last` count the words
     that carry meaning; `flags` is what the context says against it, 0 for here and now."""
 
-    concept: str
     first: int
     last: int
     sentence: int
@@ -42,6 +41,10 @@ class Word(NamedTuple):
     readings: tuple[str, ...]
     sounds: tuple[str, ...] = ()
     is_filler: bool = False
+
+
+Leaf = tuple[Sequence[str], Occurrence]
+"""The concepts that a phrase stands for, and where it is."""
 
 
 class Reader:
@@ -106,11 +109,15 @@ class Finder:
     def __init__(self, compiled: Compiled) -> None:
         self._trie: dict[str, Any] = {}
         self._near = [
-            (name, near) for name in compiled.order for near in compiled.near.get(name, ())
+            (name, near, frozenset(near.parts))
+            for name in compiled.order
+            for near in compiled.near.get(name, ())
         ]
         self._led: dict[str, list[int]] = defaultdict(list)
-        for number, (_, near) in enumerate(self._near):
+        for number, (_, near, _) in enumerate(self._near):
             self._led[near.parts[0]].append(number)
+        parts = {part for _, near, _ in self._near for part in near.parts}
+        self._last = frozenset(compiled.order) - parts
         for name, phrases in compiled.phrases.items():
             for phrase in phrases:
                 node = self._trie
@@ -118,14 +125,16 @@ class Finder:
                     node = node.setdefault(word, {})
                 node.setdefault(_END, []).append(name)
 
-    def phrases(self, words: Sequence[Word]) -> list[Occurrence]:
+    def phrases(self, words: Sequence[Word]) -> list[Leaf]:
         """Returns every phrase of the lexicon in `words`, in order of their first word."""
-        found: list[Occurrence] = []
-        for start in range(len(words)):
-            self._walk(words, start, found)
+        found: list[Leaf] = []
+        root = self._trie
+        for start, word in enumerate(words):
+            if word.readings[0] in root or word.sounds or len(word.readings) > 1:
+                self._walk(words, start, found)
         return found
 
-    def _walk(self, words: Sequence[Word], start: int, found: list[Occurrence]) -> None:
+    def _walk(self, words: Sequence[Word], start: int, found: list[Leaf]) -> None:
         paths: list[_Path] = [(self._trie, False, ())]
         begin = words[start]
         reached = begin.place
@@ -137,33 +146,41 @@ class Finder:
             taken = _step(paths, word)
             for node, weak, tokens in taken:
                 if _END in node and not (weak and len(tokens) == 1):
-                    found.extend(
-                        Occurrence(name, begin.place, word.place, word.sentence, tokens)
-                        for name in node[_END]
-                    )
+                    one = Occurrence(begin.place, word.place, word.sentence, tokens)
+                    found.append((node[_END], one))
             paths = [*taken, *paths] if word.is_filler and at > start else taken
             if not paths:
                 return
 
-    def compose(self, leaves: Iterable[Occurrence]) -> dict[str, list[Occurrence]]:
+    def compose(self, leaves: Iterable[Leaf]) -> dict[str, list[Occurrence]]:
         """Returns all occurrences by concept, those made of other concepts included."""
         found: dict[str, list[Occurrence]] = {}
-        for leaf in leaves:
-            found.setdefault(leaf.concept, []).append(leaf)
-        # A neighbourhood comes after all that define its parts, so the heap, which yields the
-        # lowest number first, joins only parts that are complete.
+        for names, leaf in leaves:
+            for name in names:
+                found.setdefault(name, []).append(leaf)
+        self._grow(found)
+        return found
+
+    def _grow(self, found: dict[str, list[Occurrence]]) -> None:
+        """A neighbourhood comes after all that define its parts, so the heap, which yields the
+        lowest number first, joins only parts that are complete."""
         due = [number for name in found for number in self._led.get(name, ())]
         heapify(due)
         while due:
-            name, near = self._near[heappop(due)]
-            made = _join(name, near, found)
+            name, near, parts = self._near[heappop(due)]
+            if not parts.issubset(found) or self._is_settled(name, found):
+                continue
+            made = _join(near, found)
             if not made:
                 continue
             if name not in found:
                 for number in self._led.get(name, ()):
                     heappush(due, number)
             found[name] = sorted([*found.get(name, ()), *made], key=attrgetter("first"))
-        return found
+
+    def _is_settled(self, name: str, found: Mapping[str, list[Occurrence]]) -> bool:
+        """Where nothing is built on a concept, one place where it is certain is enough."""
+        return name in self._last and any(not one.flags for one in found.get(name, ()))
 
 
 _Path = tuple[dict[str, Any], bool, tuple[int, ...]]
@@ -182,16 +199,16 @@ def _step(paths: Sequence[_Path], word: Word) -> list[_Path]:
     return taken[:_MOST_PATHS]
 
 
-def _join(name: str, near: Near, found: Mapping[str, Sequence[Occurrence]]) -> list[Occurrence]:
-    if any(part not in found for part in near.parts):
-        return []
+def _join(near: Near, found: Mapping[str, list[Occurrence]]) -> list[Occurrence]:
     chains = found[near.parts[0]]
     for part, gap, ordered in zip(near.parts[1:], near.gaps, near.ordered, strict=True):
         others = found[part]
         firsts = [one.first for one in others]
         longer = (_closest(chain, others, firsts, gap, ordered) for chain in chains)
-        chains = list({chain[1:]: chain for chain in longer if chain is not None}.values())
-    return [Occurrence(name, *chain[1:]) for chain in chains]
+        chains = list(dict.fromkeys(chain for chain in longer if chain is not None))
+        if not chains:
+            break
+    return chains
 
 
 def _closest(
@@ -220,7 +237,6 @@ def _closest(
 
 def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
     return Occurrence(
-        one.concept,
         min(one.first, other.first),
         max(one.last, other.last),
         one.sentence,

@@ -9,9 +9,8 @@ from typing import NamedTuple
 # Every branch starts with a character no other branch starts with, or is bounded, so matching
 # is linear in the length of the text.
 _TOKEN = re.compile(
-    r"(?:c/o|s/p|w/o|h/o|y/o|n/v|r/o|d/t)(?![a-z])"
+    r"[a-z](?:/[a-z](?![a-z])|[a-z]*(?:'[a-z]+)*(?:\d(?![\d.]))?)"
     r"|\d+(?:[.,]\d+)*"
-    r"|[a-z]+(?:'[a-z]+)*(?:\d(?![\d.]))?"
     r"|[.!?;\n]"
     r"|[,:()\u2013\u2014]|(?<=\s)-(?=\s)"
     r"|[°%/+><~]"
