@@ -204,7 +204,7 @@ def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case 
             all(not group.isdisjoint(ever) for group in case.all_of)
             and len(case.of & ever) >= case.at_least
             and case.unless.isdisjoint(ever)
-            and not here.isdisjoint(case.of.union(*case.all_of))
+            and not here.isdisjoint(case.signs)
         ):
             return case
     return None
@@ -212,7 +212,7 @@ def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case 
 
 def _spans(reading: _Reading, case: Case, despite: int) -> tuple[Span, ...]:
     spans: set[Span] = set()
-    for name in case.of.union(*case.all_of):
+    for name in case.signs:
         for one in reading.found.get(name, ()):
             if not one.flags & ~despite:
                 spans.update(_runs(reading.tokens, one.tokens))

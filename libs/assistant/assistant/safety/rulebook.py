@@ -25,21 +25,17 @@ class RulebookError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Case:
     """Fires when every group of `all_of` has a member present, `at_least` of `of` are, and
-    none of `unless` is."""
+    none of `unless` is; `signs` are all that can make it fire."""
 
     all_of: tuple[frozenset[str], ...]
     unless: frozenset[str]
     at_least: int
     of: frozenset[str]
+    signs: frozenset[str]
 
     @property
     def names(self) -> frozenset[str]:
         return self.unless | self.signs
-
-    @property
-    def signs(self) -> frozenset[str]:
-        """What can make the case fire."""
-        return self.of.union(*self.all_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +162,7 @@ def _case(name: str, entry: Mapping[str, Any]) -> Case:
     at_least = int(entry.get("at_least", 0))
     if bool(at_least) != bool(of) or at_least > len(of):
         raise RulebookError(f"{name}: at_least and of do not fit")
-    return Case(groups, frozenset(entry.get("unless", ())), at_least, of)
+    return Case(groups, frozenset(entry.get("unless", ())), at_least, of, of.union(*groups))
 
 
 def _check(
