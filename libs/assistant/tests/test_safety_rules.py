@@ -1,5 +1,6 @@
 """Every rule proves itself on its own examples, and a faulty rulebook is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,21 @@ def test_every_reply_is_filled_in_for_every_locale() -> None:
             assert len(text) < 900
 
 
-def test_every_reply_and_every_concept_is_used() -> None:
+def test_every_reply_is_used_and_there_is_one_for_every_rule() -> None:
     assert {rule.reply for rule in RULES} == replies.load().says.keys()
+
+
+def test_every_concept_is_used() -> None:
+    book = rulebook.load()
+    todo = [*book.symptoms, *(name for rule in RULES for case in rule.cases for name in case.names)]
+    used: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in used:
+            used.add(name)
+            for pattern in book.concepts.get(name, ()):
+                todo += re.findall(r"<(\w+)>", pattern)
+    assert book.concepts.keys() - used == set()
 
 
 def book(folder: Path, rules: str) -> Path:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from assistant.safety import measures, numerals, replies, rulebook, tokens
-from assistant.safety.context import Context, Cues, Doubt
+from assistant.safety.context import Context, Doubt
+from assistant.safety.cues import Cues
 from assistant.safety.occurrences import Finder, Leaf, Occurrence, Reader, Word
 from assistant.safety.patterns import Compiler
 from assistant.safety.rulebook import Case, Rule, Rulebook
