@@ -233,6 +233,7 @@ def open_composer(library: pages.Opened) -> Composer:
     Raises:
         lexicon.WordListError: the word list for spelling repair is not installed.
     """
+    intents.load()
     return Composer(pages.build(library, lexicon.load()))
 
 

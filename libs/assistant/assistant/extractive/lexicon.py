@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -48,10 +48,22 @@ class Lexicon:
 
     def normalise(self, text: str) -> str:
         """`text` in lower case with contractions opened and everyday variants made one."""
+        text = self._opened(text)
+        return _WORD.sub(lambda found: self.variants.get(found.group(), found.group()), text)
+
+    def words(self, text: str) -> list[str]:
+        """The words of `text` as `normalise` leaves them; quicker where only these are wanted."""
+        found: list[str] = []
+        for word in words(self._opened(text)):
+            meant = self.variants.get(word)
+            found += words(meant) if meant else [word]
+        return found
+
+    def _opened(self, text: str) -> str:
         text = " ".join(text.lower().translate(_APOSTROPHES).split())
         for pattern, table in self.openings:
-            text = _replace(text, pattern, table)
-        return _WORD.sub(lambda found: self.variants.get(found.group(), found.group()), text)
+            text = pattern.sub(_lookup(table), text)
+        return text
 
     def telling(self, word: str) -> bool:
         """True for a word that says what a question is about, not how it is asked."""
@@ -123,8 +135,8 @@ def load() -> Lexicon:
     )
 
 
-def _replace(text: str, pattern: re.Pattern[str], table: Mapping[str, str]) -> str:
-    return pattern.sub(lambda found: table[found.group()], text)
+def _lookup(table: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
+    return lambda found: table[found.group()]
 
 
 def _read(name: str) -> str:

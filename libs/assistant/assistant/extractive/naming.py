@@ -61,6 +61,8 @@ class Names:
 
 def places(words: Sequence[str], name: lexicon.Name) -> set[int]:
     """The places in `words` that a run of `name` takes up."""
+    if not name or name[0] not in words:
+        return set()
     size = len(name)
     starts = [at for at in range(len(words) - size + 1) if tuple(words[at : at + size]) == name]
-    return {at + step for at in starts for step in range(size)} if size else set()
+    return {at + step for at in starts for step in range(size)}

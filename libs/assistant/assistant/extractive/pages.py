@@ -1,23 +1,22 @@
 """The cards as library mode reads them: sentences with their stems, vectors and places."""
 
+import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.extractive import lexicon
+from assistant.extractive import lexicon, passages
 from assistant.knowledge import cards, prose
 from assistant.knowledge.encoder import Encoder
 
 Vectors = NDArray[np.float32]
 
-TITLE_WEIGHT = 0.8
-_K1, _B = 1.2, 0.75
 _HIDDEN = frozenset({"Sources"})
 _PEOPLE_HEADINGS = {"Children": "child", "Pregnancy": "pregnant"}
 _DANGLES = re.compile(r"(?:It|They|This|These|Those|Some|He|She|That|Such)\b")
@@ -61,6 +60,19 @@ class Unit:
         return self.item is None and bool(_FOLLOWS.match(self.text))
 
 
+class Rows:
+    """The vectors of one page's sentences, made when they are first wanted."""
+
+    def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
+        self._encoder = encoder
+        self._texts = texts
+
+    @functools.cached_property
+    def matrix(self) -> Vectors:
+        """Shape (sentences, dimension)."""
+        return self._encoder.encode(self._texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One card, ready to be quoted."""
@@ -70,13 +82,18 @@ class Page:
     names: tuple[lexicon.Name, ...]
     vetoes: tuple[lexicon.Name, ...]
     units: tuple[Unit, ...]
-    vectors: Vectors  # (units, dimension)
+    rows: Rows
     stems: frozenset[str]
     people: frozenset[str]  # whom the whole page is about
 
     def under(self, *headings: str) -> list[Unit]:
         """The sentences under these headings, in the author's order."""
         return [unit for unit in self.units if unit.heading in headings]
+
+    @property
+    def vectors(self) -> Vectors:
+        """One row a unit, of shape (units, dimension)."""
+        return self.rows.matrix
 
     @property
     def medicine(self) -> bool:
@@ -93,9 +110,7 @@ class Shelf:
     lexicon: lexicon.Lexicon
     idf: Mapping[str, float]  # of stems, over cards
     rarest: float
-    passages: Vectors  # (sections, dimension), each with its title
-    starts: NDArray[np.intp]  # the first passage of each page
-    postings: Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]]  # stem to BM25 weights
+    passages: passages.Passages
     vocabulary: frozenset[str]
 
     def weight(self, stem: str) -> float:
@@ -111,53 +126,69 @@ class Shelf:
 def build(library: Opened, words: lexicon.Lexicon) -> Shelf:
     """Read every card of the library."""
     ordered = [library.cards[key] for key in sorted(library.cards)]
-    pages = tuple(_page(n, card, library.encoder, words) for n, card in enumerate(ordered))
-    passages, starts, postings = _passages(ordered, library.encoder, words)
-    count = len(pages)
-    seen = Counter(stem for page in pages for stem in page.stems)
-    idf = {stem: math.log(1 + (count - n + 0.5) / (n + 0.5)) for stem, n in seen.items()}
-    vocabulary = {
-        word
-        for card in ordered
-        for text in (card.title, *card.also_called, card.body)
-        for word in lexicon.words(words.normalise(text))
-    }
+    vocabulary: set[str] = set()
+    read = tuple(
+        _page(n, card, library.encoder, words, vocabulary) for n, card in enumerate(ordered)
+    )
+    count = len(read)
+    seen = Counter(stem for page in read for stem in page.stems)
     return Shelf(
-        pages=pages,
+        pages=read,
         encoder=library.encoder,
         lexicon=words,
-        idf=idf,
+        idf={stem: math.log(1 + (count - n + 0.5) / (n + 0.5)) for stem, n in seen.items()},
         rarest=math.log(1 + (count + 0.5) / 0.5),
-        passages=passages,
-        starts=starts,
-        postings=postings,
+        passages=passages.Passages([p for page in read for p in _passages(page)], library.encoder),
         vocabulary=frozenset(vocabulary),
     )
 
 
-def _page(number: int, card: cards.Card, encoder: Encoder, words: lexicon.Lexicon) -> Page:
+def _page(
+    number: int,
+    card: cards.Card,
+    encoder: Encoder,
+    words: lexicon.Lexicon,
+    vocabulary: set[str],
+) -> Page:
     units: list[Unit] = []
     for section in card.sections:
         if section.heading not in _HIDDEN:
-            units += _units(section, len(units), words)
-    called = (card.title, *card.also_called)
-    names = dict.fromkeys(lexicon.phrase(words.normalise(name)) for name in called)
-    title_words = set(lexicon.words(words.normalise(card.title)))
+            units += _units(section, len(units), words, vocabulary)
+    names = dict.fromkeys(
+        lexicon.phrase(words.normalise(name)) for name in (card.title, *card.also_called)
+    )
+    for name in (card.title, *card.also_called):
+        vocabulary.update(words.words(name))
     stems = {stem for unit in units for stem in unit.stems}
     stems.update(stem for name in names for stem in lexicon.stems(name))
+    title = set(words.words(card.title))
     return Page(
         number=number,
         card=card,
         names=tuple(name for name in names if name),
         vetoes=tuple(lexicon.phrase(words.normalise(name)) for name in card.not_this),
         units=tuple(units),
-        vectors=encoder.encode([unit.text for unit in units]),
+        rows=Rows(encoder, [unit.text for unit in units]),
         stems=frozenset(stems),
-        people=frozenset(who for who, said in words.people.items() if said & title_words),
+        people=frozenset(who for who, said in words.people.items() if said & title),
     )
 
 
-def _units(section: cards.Section, at: int, words: lexicon.Lexicon) -> list[Unit]:
+def _passages(page: Page) -> list[passages.Passage]:
+    title = Counter(lexicon.stems(page.names[0])) if page.names else Counter[str]()
+    found = []
+    for section in page.card.sections:
+        bag = title + title
+        for unit in page.under(section.heading):
+            bag.update(unit.stems)
+        if section.heading not in _HIDDEN:
+            found.append(passages.Passage(page.number, page.card.title, section.text, bag))
+    return found
+
+
+def _units(
+    section: cards.Section, at: int, words: lexicon.Lexicon, vocabulary: set[str]
+) -> list[Unit]:
     gathered: list[tuple[str | None, list[str]]] = []
     for sentence in prose.sentences(section.text):
         if sentence.item == "" and gathered:
@@ -165,61 +196,34 @@ def _units(section: cards.Section, at: int, words: lexicon.Lexicon) -> list[Unit
         else:
             gathered.append((sentence.item, [sentence.text]))
     return [
-        _unit(at + n, section.heading, " ".join(" ".join(parts).split()), item, words)
+        _unit(at + n, section.heading, " ".join(" ".join(parts).split()), item, words, vocabulary)
         for n, (item, parts) in enumerate(gathered)
     ]
 
 
-def _unit(at: int, heading: str, text: str, item: str | None, known: lexicon.Lexicon) -> Unit:
-    said = lexicon.words(known.normalise(text))
+def _unit(
+    at: int,
+    heading: str,
+    text: str,
+    item: str | None,
+    known: lexicon.Lexicon,
+    vocabulary: set[str],
+) -> Unit:
+    said = known.words(text)
+    vocabulary.update(said)
     people = {who for who, named in known.people.items() if not named.isdisjoint(said)}
     if heading in _PEOPLE_HEADINGS and not people:
         people.add(_PEOPLE_HEADINGS[heading])
     stems = Counter(lexicon.stems(said))
-    clause = _CONDITION.split(text, maxsplit=1)[0]
-    main = frozenset(lexicon.stems(lexicon.words(known.normalise(clause))))
-    size = prose.words(text)
-    return Unit(at, heading, text, item, stems, main or frozenset(stems), frozenset(people), size)
-
-
-def _passages(
-    ordered: list[cards.Card], encoder: Encoder, words: lexicon.Lexicon
-) -> tuple[Vectors, NDArray[np.intp], dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]]:
-    texts: list[str] = []
-    titles: list[str] = []
-    starts: list[int] = []
-    for card in ordered:
-        starts.append(len(texts))
-        for section in card.sections:
-            if section.heading not in _HIDDEN:
-                texts.append(section.text)
-                titles.append(card.title)
-    distinct = {title: n for n, title in enumerate(dict.fromkeys(titles))}
-    bodies = encoder.encode([f"{t}\n{x}" for t, x in zip(titles, texts, strict=True)])
-    heads = encoder.encode(list(distinct))[[distinct[title] for title in titles]]
-    rows = bodies + TITLE_WEIGHT * heads
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    bags = [
-        Counter(lexicon.stems(lexicon.words(words.normalise(f"{title} {title} {text}"))))
-        for title, text in zip(titles, texts, strict=True)
-    ]
-    return (rows / lengths).astype(np.float32), np.asarray(starts, dtype=np.intp), _bm25(bags)
-
-
-def _bm25(
-    bags: list[Counter[str]],
-) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    sizes = np.asarray([max(1, bag.total()) for bag in bags], dtype=np.float32)
-    mean = float(sizes.mean()) if len(sizes) else 1.0
-    places: dict[str, list[tuple[int, int]]] = {}
-    for at, bag in enumerate(bags):
-        for stem, times in bag.items():
-            places.setdefault(stem, []).append((at, times))
-    weights = {}
-    for stem, found in places.items():
-        rows = np.asarray([at for at, _ in found], dtype=np.intp)
-        often = np.asarray([n for _, n in found], dtype=np.float32)
-        idf = math.log(1 + (len(bags) - len(found) + 0.5) / (len(found) + 0.5))
-        spread = often * (_K1 + 1) / (often + _K1 * (1 - _B + _B * sizes[rows] / mean))
-        weights[stem] = (rows, (idf * spread).astype(np.float32))
-    return weights
+    condition = _CONDITION.search(text)
+    stated = lexicon.stems(known.words(text[: condition.start()])) if condition else stems
+    return Unit(
+        at=at,
+        heading=heading,
+        text=text,
+        item=item,
+        stems=stems,
+        main=frozenset(stated) or frozenset(stems),
+        people=frozenset(people),
+        size=prose.words(text),
+    )

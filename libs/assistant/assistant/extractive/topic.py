@@ -16,6 +16,7 @@ _PEOPLE = 0.3
 _TOP = 100
 _BIAS, _BY_TITLE, _BY_COVERAGE, _BY_COSINE, _BY_UNKNOWN = -7.2, 6.0, 2.5, 5.0, -0.4
 _RESCUE_COSINE = 0.4
+_CLAIMS = 0.6  # share of a name from which its words count as naming the page
 FULL = 0.99
 
 
@@ -55,15 +56,26 @@ class Finder:
         self._shelf = shelf
         self._names = naming.Names(shelf)
         self._carried: dict[str, set[int]] = {}
+        self._weighed = [self._weigh(page) for page in shelf.pages]
+        self._opposed = [_opposed(page, shelf.lexicon.opposites) for page in shelf.pages]
         for page in shelf.pages:
-            for name in page.names:
-                for word in naming.telling(name):
+            for weights, _, _ in self._weighed[page.number]:
+                for word in weights:
                     self._carried.setdefault(word, set()).add(page.number)
         self._holding: dict[str, set[tuple[int, int]]] = {}
         for page in shelf.pages:
             for unit in page.units:
                 for stem in unit.stems:
                     self._holding.setdefault(stem, set()).add((page.number, unit.at))
+
+    def _weigh(self, page: pages.Page) -> list[tuple[dict[str, float], float, bool]]:
+        """Of each name its words with their weights, their sum, and whether they name the page."""
+        found = []
+        for name in page.names:
+            weights = {w: self._shelf.weight(lexicon.stem(w)) for w in naming.telling(name)}
+            claims = page.medicine or name not in self._shelf.lexicon.medicines
+            found.append((weights, sum(weights.values()), claims))
+        return found
 
     def find(self, question: Question, vector: NDArray[np.float32]) -> Found:
         """The topics of `question`, whose vector is `vector`, of shape (dimension,)."""
@@ -121,18 +133,12 @@ class Finder:
         self, question: Question, vector: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The best fused score and the best cosine of each page's passages."""
-        shelf = self._shelf
-        dense = shelf.passages @ vector
-        lexical = np.zeros(len(dense), dtype=np.float32)
-        for stem in dict.fromkeys(lexicon.stems(question.words)):
-            if stem in shelf.postings and stem not in shelf.lexicon.stop:
-                rows, weights = shelf.postings[stem]
-                lexical[rows] += weights
+        held, stop = self._shelf.passages, self._shelf.lexicon.stop
+        telling = (word for word in question.words if word not in stop)
+        dense = held.dense(vector)
+        lexical = held.lexical(list(dict.fromkeys(lexicon.stems(telling))))
         fused = _DENSE * _spread(dense) + _LEXICAL * _spread(lexical)
-        return (
-            np.maximum.reduceat(fused, shelf.starts),
-            np.maximum.reduceat(dense, shelf.starts),
-        )
+        return held.best(fused), held.best(dense)
 
     def _topic(
         self,
@@ -169,19 +175,17 @@ class Finder:
 
     def _title(self, page: pages.Page, free: frozenset[str]) -> tuple[float, float, frozenset[str]]:
         """Share and weight of the best name found, and the stems that all names claim."""
-        best, own, medicines = (0.0, 0.0), set[str](), self._shelf.lexicon.medicines
-        for name in page.names:
-            words = naming.telling(name)
-            weights = {word: self._shelf.weight(lexicon.stem(word)) for word in words}
-            found = [word for word in words if word in free]
+        best, own = (0.0, 0.0), set[str]()
+        for weights, total, claims in self._weighed[page.number]:
+            found = [word for word in weights if word in free]
             if not found:
                 continue
             weight = sum(weights[word] for word in found)
-            share = weight / sum(weights.values())
+            share = weight / total
             best = max(best, (round(share, 4), weight))
-            if share >= 0.6 and (page.medicine or name not in medicines):
+            if share >= _CLAIMS and claims:
                 own.update(lexicon.stems(found))
-        if best[0] < 0.6:
+        if best[0] < _CLAIMS:
             own.update(lexicon.stems(w for name in page.names for w in name if w in free))
         return best[0], best[1], frozenset(own)
 
@@ -194,14 +198,10 @@ class Finder:
 
     def _opposite(self, page: pages.Page, question: Question) -> bool:
         asked = question.names
-        for pair in self._shelf.lexicon.opposites:
-            for one, other in (pair, pair[::-1]):
-                if not naming.places(asked, one) or naming.places(asked, other):
-                    continue
-                has_one = any(naming.places(name, one) for name in page.names)
-                if not has_one and any(naming.places(name, other) for name in page.names):
-                    return True
-        return False
+        return any(
+            naming.places(asked, one) and not naming.places(asked, other)
+            for one, other in self._opposed[page.number]
+        )
 
     def _rescue(
         self, question: Question, vector: NDArray[np.float32], ranked: Iterable[Topic]
@@ -218,6 +218,19 @@ class Finder:
             if number in by_page and near > _RESCUE_COSINE:
                 return [by_page[number]]
         return []
+
+
+def _opposed(
+    page: pages.Page, pairs: Iterable[tuple[lexicon.Name, lexicon.Name]]
+) -> list[tuple[lexicon.Name, lexicon.Name]]:
+    """The words that the page is the opposite of, each with the page's own."""
+    return [
+        (one, other)
+        for pair in pairs
+        for one, other in (pair, pair[::-1])
+        if any(naming.places(name, other) for name in page.names)
+        and not any(naming.places(name, one) for name in page.names)
+    ]
 
 
 def _people_fit(page: pages.Page, question: Question) -> int:
