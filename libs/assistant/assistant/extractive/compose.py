@@ -23,7 +23,7 @@ from assistant.extractive import (
 from assistant.extractive.question import Question, Reader
 
 LONGEST_WITH_BOTH = 120  # words: above this only the danger signs close an answer
-LONGEST_FRAGMENT = 170  # the same where no question was put, so that what matters is not known
+LONGEST_OPEN = 170  # the same where a complaint was told rather than a question asked
 DECLINED = (
     "I have nothing in my library that answers this, so I would rather not guess; "
     "for anything about your health, a pharmacist, nurse or doctor can help."
@@ -37,10 +37,12 @@ ASK_DOSE = {
     "pregnant": "In pregnancy, ask a midwife, pharmacist or doctor before any dose.",
     "breastfeeding": "While breastfeeding, ask a pharmacist, midwife or doctor about the dose.",
 }
-NO_DIAGNOSIS = "I cannot tell whether this is {title}; a doctor or nurse can find out."
+NO_DIAGNOSIS = "I cannot make a diagnosis, but a doctor or nurse can. My library says this:"
 NO_STOPPING = "Do not stop or change a prescribed medicine before asking whoever prescribed it."
 _DIAGNOSIS = re.compile(
     r"\b(?:do|does|have|has|could|might|can) (?:i|he|she|we|my \w+) (?:have|got|be having)\b(?! to)"
+    r"|(?:[.!;,] |\b(?:i|my|he|she)\b.* )(?:so |and )?what (?:is|could|might|can) "
+    r"(?:it|this|that)(?: be)?\W*$"
     r"|\b(?:is|could|might|can) (?:it|this|that|these) (?:be )?(?!safe|ok|bad|normal|serious|"
     r"dangerous|contagious|true|better|worse|possible|too|catching|an emergency)"
 )
@@ -215,11 +217,12 @@ class Composer:
             for heading in fitness.BLOCKS
         )
         words = sum(quote.unit.size for part in body for quote in part)
-        longest = LONGEST_WITH_BOTH if question.kinds else LONGEST_FRAGMENT
-        both = words + sum(unit.size for unit in (*see, *danger)) <= longest
         diagnosis = kinds[0] in ("signs", "yes-no", "care") and _DIAGNOSIS.search(question.text)
+        open_ended = diagnosis or not question.kinds
+        longest = LONGEST_OPEN if open_ended else LONGEST_WITH_BOTH
+        both = words + sum(unit.size for unit in (*see, *danger)) <= longest
         return draft.Draft(
-            lead=NO_DIAGNOSIS.format(title=title(page)) if diagnosis else "",
+            lead=NO_DIAGNOSIS if diagnosis else "",
             body=tuple(body),
             closing=() if "when" in kinds else _quotes(chosen, [*see, *danger] if both else danger),
             note=_note(question, kinds, page),
@@ -238,9 +241,12 @@ def open_composer(library: pages.Opened) -> Composer:
 
 
 def title(page: pages.Page) -> str:
-    """The title as it stands in the middle of a sentence: small where its card writes it small."""
-    low = page.card.title[:1].lower() + page.card.title[1:]
-    return low if re.search(rf"[a-z,] {re.escape(low)}\b", page.card.body) else page.card.title
+    """The title as it stands in the middle of a sentence: small unless it opens with a name."""
+    whole = page.card.title
+    first = whole.split()[0]
+    inside = re.compile(rf"[a-z,] {re.escape(first)}\b")
+    named = not whole[1:2].islower() or any(inside.search(unit.text) for unit in page.units)
+    return whole if named else whole[:1].lower() + whole[1:]
 
 
 def _quotes(chosen: topic.Topic, units: Sequence[pages.Unit]) -> tuple[draft.Quote, ...]:

@@ -74,6 +74,8 @@ def leads(unit: pages.Unit, ask: Ask) -> bool:
     if not ask.people or not about(unit, ask):
         return False
     own = unit.heading in _PEOPLE_SECTIONS
+    if own and ask.kind.name != "care" and not ask.kind.cue.search(unit.text):
+        return False
     return own or (unit.item is None and ask.kind.sections.get(unit.heading, 0.0) >= 0.9)
 
 

@@ -84,7 +84,13 @@ class Finder:
         spans = self._names.find(question.names)
         strangers = tuple(span for span in spans if not span.owners)
         ranked = self._rank(question, vector, spans)
-        good = [topic for topic in ranked if self.probability(topic, question) >= 0.5]
+        owners = {number for span in spans for number in span.owners}
+        good = [
+            topic
+            for topic in ranked
+            if self.probability(topic, question) >= 0.5
+            and (topic.page.people <= question.people or topic.page.number in owners)
+        ]
         if strangers:
             good = [topic for topic in good if topic.full]
         elif not good:
