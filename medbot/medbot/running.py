@@ -94,7 +94,10 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
-    """Serves until the block is left; then takes nothing new and ends what is open."""
+    """Serves until the block is left; then takes nothing new and lets what is open end.
+
+    Where the block was left by a cancellation, what is open is cut at once.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -110,6 +113,8 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
         await server.listens.wait()
         yield
     finally:
+        current = asyncio.current_task()
+        server.force_exit = current is not None and current.cancelling() > 0
         server.should_exit = True
         with contextlib.closing(bound):
             await task
