@@ -13,7 +13,7 @@ _SIGNS = ("Signs", "Side effects")
 def pair(question: Question, found: topic.Found) -> tuple[topic.Topic, topic.Topic] | None:
     """The two topics to compare, first the one named first; None when that is not the question."""
     full = [each for each in found.topics if each.full][:4]
-    if len(full) < 2 or not question.kinds or not _compares(question, full):
+    if len(full) < 2 or not _compares(question, full):
         return None
     pairs = [(a, b) for n, a in enumerate(full) for b in full[n + 1 :]]
     best = max(
@@ -30,11 +30,11 @@ def pair(question: Question, found: topic.Found) -> tuple[topic.Topic, topic.Top
 
 def _compares(question: Question, full: Sequence[topic.Topic]) -> bool:
     """True for a comparison, and for "do i have this or that" between two illnesses."""
-    kind = question.kinds[0].name
+    kind = question.kinds[0].name if question.kinds else ""
     if kind == "difference":
         return True
     illnesses = [each for each in full if not each.page.medicine]
-    return kind in ("signs", "yes-no") and " or " in question.text and len(illnesses) > 1
+    return kind in ("", "signs", "yes-no") and " or " in question.text and len(illnesses) > 1
 
 
 def authored(one: pages.Page, other: pages.Page) -> list[tuple[pages.Page, pages.Unit]]:
