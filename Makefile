@@ -36,7 +36,7 @@ check: $(READY) ## Format, lint, imports, types, lock, cards and generated files
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	@set -e; for folder in $(TESTS) $(wildcard bench); do \
+	@set -e; for folder in $(TESTS); do \
 		echo "mypy $$folder"; $(BIN)/mypy $$folder; done
 	$(UV) lock --check
 	$(BIN)/python -m assistant.knowledge.lint library
