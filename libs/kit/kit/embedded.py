@@ -13,10 +13,12 @@ import os
 import stat
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import SubprocessError
 from types import ModuleType
+from typing import Any
 from urllib.parse import quote
 
 import asyncpg
@@ -76,21 +78,41 @@ async def create_database(owner_url: str, name: str) -> None:
 
 @contextmanager
 def running_server(data_dir: Path) -> Iterator[Path]:
-    """Yields the folder of the server's socket."""
+    """Yields the folder of the server's socket.
+
+    Raises:
+        Misconfigured: the folder cannot hold a PostgreSQL, or it does not start there.
+    """
     wheel = _wheel()
     check_place(data_dir)
     folder = data_dir.resolve() / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "postgres.users").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        server = wheel.get_server(folder, cleanup_mode=None)
+        server = wheel.get_server(folder, cleanup_mode=None, start=False)
+        # The wheel's own lock is one file in /tmp for all users of the machine, which only the first
+        # may open. Whoever stops a server has `users` for itself, and `_start` has a lock.
+        server._lock = nullcontext()
         try:
+            _start(server, folder)
             yield Path(str(server.get_postmaster_info().socket_dir))
         finally:
             if _is_last(users.fileno()):
                 server.stop()
             atexit.unregister(server._cleanup)  # the wheel's own count, which is not ours
             wheel.PostgresServer._instances.pop(folder, None)
+
+
+def _start(server: Any, folder: Path) -> None:
+    with (folder.parent / "postgres.start").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        try:
+            server.start()
+        except (OSError, RuntimeError, SubprocessError) as error:
+            raise Misconfigured(
+                f"the embedded PostgreSQL does not start in {folder} ({type(error).__name__}); "
+                "its file `log` says why"
+            ) from error
 
 
 def _wheel() -> ModuleType:
