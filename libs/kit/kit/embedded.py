@@ -90,8 +90,8 @@ def running_server(data_dir: Path) -> Iterator[Path]:
     with (folder.parent / "postgres.users").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         server = wheel.get_server(folder, cleanup_mode=None, start=False)
-        # The wheel's own lock is one file in /tmp for all users of the machine, which only the first
-        # may open. Whoever stops a server has `users` for itself, and `_start` has a lock.
+        # The wheel's own lock is one file in /tmp for all users, which only the first may open.
+        # Whoever stops a server has `users` for itself, and `_start` has a lock.
         server._lock = nullcontext()
         try:
             _start(server, folder)
