@@ -12,14 +12,12 @@ from fastapi import Depends, Request
 from auth_service.providers import Provider, local, passwords, signing
 from auth_service.sessions import store
 from auth_service.settings import Settings
-from contracts.events import SUBSCRIPTIONS
 from contracts.sessions import EndedSessions
-from kit import background, embedded, outbox, tokens
+from kit import background, tokens
 from kit.app import Ground
-from kit.bus.postgres import PostgresBus
-from kit.database import Clock, Database, open_database, utc_now
+from kit.backbone import open_backbone
+from kit.database import Clock, Database, utc_now
 from kit.identity import Actor
-from kit.signals import open_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +34,10 @@ class Context:
 
 @asynccontextmanager
 async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Context]:
-    """Opens the database, the identity provider, the relay and the watch for ended sessions."""
+    """Opens the database, the identity provider and the watch for ended sessions."""
     async with AsyncExitStack() as stack:
-        url = await _service_url(settings, stack)
-        db = await stack.enter_async_context(open_database(url, application=local.SERVICE))
-        signals = await stack.enter_async_context(open_signals(url))
+        backbone = await stack.enter_async_context(open_backbone(settings, service=local.SERVICE))
+        db = backbone.db
         hashing = await stack.enter_async_context(passwords.open_passwords())
         async with db.transaction(local.ACTOR) as tx:
             signer = await signing.open_signer(tx, now=clock())
@@ -48,28 +45,17 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
         verifier = tokens.Verifier(
             tokens.LocalKeys(provider.jwks()), clock=clock, issuer=local.ISSUER
         )
-        bus = PostgresBus(db, signals, service=local.SERVICE, subscriptions=SUBSCRIPTIONS)
 
         async def ended(cursor: int) -> EndedSessions:
             async with db.transaction(local.ACTOR) as tx:
                 return await store.list_after(tx, cursor)
 
         await stack.enter_async_context(
-            background.running(
-                relay=lambda: outbox.relay_for_ever(db, bus, signals, service=local.SERVICE),
-                ended_sessions=lambda: verifier.follow_ended(ended),
-            )
+            background.running(ended_sessions=lambda: verifier.follow_ended(ended))
         )
         ground = Ground(verifier, settings.service_secret(), clock, {"database": db.ping})
         time_zones = frozenset(await asyncio.to_thread(zoneinfo.available_timezones))
         yield Context(db, provider, ground, clock, local.ACTOR, time_zones)
-
-
-async def _service_url(settings: Settings, stack: AsyncExitStack) -> str:
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    addresses = await stack.enter_async_context(embedded.open_embedded(settings.data_dir))
-    return addresses.service
 
 
 def _context(request: Request) -> Context:

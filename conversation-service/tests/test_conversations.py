@@ -131,7 +131,7 @@ async def _all(person: Person, path: str, order: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     cursor = None
     while True:
-        params = {"limit": 3, "order": order, **_cursor(cursor)}
+        params: dict[str, str] = {"limit": "3", "order": order, **_cursor(cursor)}
         page = (await person.http.get(path, params=params)).json()
         items += page["items"]
         cursor = page["next_cursor"]

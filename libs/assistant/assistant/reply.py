@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import httpx
+import openai
 import structlog
 
 from assistant import prompts, tools
@@ -24,8 +24,6 @@ from assistant.turns import Citation, Piece, Text, ToolUse, Turn
 
 ROUNDS = 3
 """How often a model may ask for tools within one reply."""
-
-CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 
 _SENTENCE = re.compile(r".+?(?:(?<=[.!?:\]])\s+|\n+|$)", re.DOTALL)
 
@@ -63,13 +61,13 @@ class Assistant:
             spoken = False
             try:
                 async for piece in self._ask(model, question, history, level):
-                    spoken = spoken or isinstance(piece, Text)
+                    spoken = spoken or (isinstance(piece, Text) and not piece.text.isspace())
                     yield piece
             except ProviderFailed as failed:
                 _log.warning("model.failed", provider=failed.provider, reason=failed.reason)
                 if spoken:
                     raise ReplyFailed from failed
-            else:
+            if spoken:
                 return
         for piece in self.from_library(question, history):
             yield piece
@@ -125,7 +123,7 @@ async def open_models(
     providers: Sequence[Provider], *, first_token: float
 ) -> AsyncIterator[tuple[Chat, ...]]:
     """Clients of all providers over one pool; `first_token` is their deadline in seconds."""
-    async with httpx.AsyncClient(timeout=httpx.Timeout(60, connect=2), limits=CONNECTIONS) as http:
+    async with openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(60, connect=2)) as http:
         yield tuple(Chat(provider, http, first_token=first_token) for provider in providers)
 
 

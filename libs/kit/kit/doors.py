@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import HTTPBearer
 
 from kit import tokens
@@ -74,9 +74,10 @@ Caller = Annotated[Actor, Depends(_service)]
 
 def unguarded(app: FastAPI) -> Iterator[str]:
     """The routes that are neither guarded nor marked public."""
-    for route in app.routes:
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
         if not isinstance(route, APIRoute):
             continue
         guarded = any(dependant.call in _guards for dependant in route.dependant.dependencies)
         if not guarded and (route.openapi_extra or {}).get("security") != []:
-            yield f"{sorted(route.methods or ())} {route.path}"
+            yield f"{sorted(route.methods or ())} {context.path}"

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import openai
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from assistant.llm.providers import Provider
 from assistant.turns import Text, Usage
@@ -44,7 +43,9 @@ class ToolCall:
 class Chat:
     """A client of one provider, open for as long as the host lives."""
 
-    def __init__(self, provider: Provider, http: httpx.AsyncClient, *, first_token: float) -> None:
+    def __init__(
+        self, provider: Provider, http: DefaultAsyncHttpxClient, *, first_token: float
+    ) -> None:
         self.provider = provider
         self._first_token = first_token
         self._client = AsyncOpenAI(
@@ -114,7 +115,7 @@ class Chat:
                 yield chunk
         except TimeoutError:
             raise ProviderFailed(self.provider.name, "too slow") from None
-        except (openai.OpenAIError, httpx.HTTPError, json.JSONDecodeError) as error:
+        except (openai.OpenAIError, json.JSONDecodeError) as error:
             raise ProviderFailed(self.provider.name, type(error).__name__) from None
         finally:
             if stream is not None:
