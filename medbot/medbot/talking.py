@@ -22,7 +22,7 @@ async def ask(settings: Settings, question: str, console: Console) -> None:
     """
     async with open_assistant(settings) as assistant:
         assessed = await anyio.to_thread.run_sync(safety.assess, question)
-        if assessed.level is not safety.Level.NONE:
+        if assessed.message:
             _print_triage(assessed, console)
         cited: list[Citation] = []
         try:
@@ -39,12 +39,10 @@ async def ask(settings: Settings, question: str, console: Console) -> None:
 
 
 def _print_triage(assessed: safety.Assessment, console: Console) -> None:
-    lines = [assessed.message] if assessed.message else []
+    lines = [assessed.message or ""]
     lines += [f"{one.name}: {one.number}" for one in assessed.resources]
     colour = COLOURS[assessed.level]
-    console.print(
-        Panel(Words("\n".join(lines) or assessed.level), title=assessed.level, style=colour)
-    )
+    console.print(Panel(Words("\n".join(lines)), title=assessed.level, style=colour))
 
 
 def _print_sources(cited: list[Citation], console: Console) -> None:

@@ -118,7 +118,7 @@ async def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [
         {
-            "field": ".".join(str(part) for part in fault["loc"][1:]) or str(fault["loc"][0]),
+            "field": _field(fault),
             "message": _without_input(fault),
         }
         for fault in error.errors()[:20]
@@ -126,11 +126,17 @@ async def _validation(_: Request, error: Exception) -> Response:
     return response(body(422, "request.invalid", "The request is not valid.", errors=faults))
 
 
+def _field(fault: Mapping[str, Any]) -> str:
+    """Where the fault is; a body that is no JSON has no fields, only a place in its text."""
+    where = fault["loc"][:1] if fault["type"] == "json_invalid" else fault["loc"]
+    return ".".join(map(str, where[1:] or where))
+
+
 def _without_input(fault: Mapping[str, Any]) -> str:
     """pydantic's message; of a parser's error only its kind, since its text quotes the input."""
     if fault["type"] in {"json_invalid", "uuid_parsing", "date_from_datetime_parsing"}:
         return str(fault["type"]).replace("_", " ")
-    return str(fault["msg"])
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 async def _http(_: Request, error: Exception) -> Response:
