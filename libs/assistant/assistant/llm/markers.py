@@ -2,7 +2,7 @@
 
 A model cites `[4]` for the fourth passage that it was given. What leaves counts in order of first
 use, and a marker that names no passage is dropped. Text streams through: at most one half-written
-marker is held back.
+marker, or the space before one, is held back.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import replace
 from assistant.turns import Citation, Text
 
 _MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*,\s*\d{1,3})*)\s*\]")
-_MAY_BECOME = re.compile(r" ?\[[\d\s,]{0,24}$")
+_MAY_BECOME = re.compile(r" ?\[[\d\s,]{0,40}$| $")
 
 
 class Markers:
