@@ -1,0 +1,311 @@
+"""SIGKILL at the worst moments, and what is found when everything is started again."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from conversing import Person
+from installation import LEASE, PASSWORD, Installation, fresh_email, newcomer, visitor
+from model_server import ModelServer, Pause, Say, Step
+
+from kit.testing import serve
+
+pytestmark = pytest.mark.journey
+
+QUESTION = "What helps with a headache?"
+SCRIPT: list[Step] = [step for n in range(60) for step in (Say(f"wörd{n} 🙂 "), Pause(0.1))]
+WHOLE = "".join(step.text for step in SCRIPT if isinstance(step, Say))
+SWEPT_WITHIN = LEASE / 5 + 2.0
+"""Seconds after the end of a lease, or after the start, within which a reply is marked."""
+
+
+@pytest.fixture
+async def model(model_port: int) -> AsyncIterator[ModelServer]:
+    """Says the script, slowly, to everybody."""
+    server = ModelServer([SCRIPT])
+    async with serve(server.app(), port=model_port):
+        yield server
+
+
+@dataclass
+class Reader:
+    """Somebody who asks and reads until the line is cut."""
+
+    person: Person
+    number: int
+    path: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
+    said: str = ""
+    cut: bool = False
+
+    @property
+    def question(self) -> str:
+        return f"{QUESTION} I am number {self.number}."
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {"idempotency-key": f"intention-{self.number}"}
+
+    async def read(self) -> None:
+        """Sends the question and keeps what comes."""
+        self.path = await self.person.start()
+        try:
+            await self._follow("POST", f"{self.path}/messages", json={"content": self.question})
+        except httpx.HTTPError:
+            self.cut = True
+
+    async def retry(self) -> tuple[str, str]:
+        """Sends the same with the same key; the whole text, and the name of the last event."""
+        ids, self.ids, before, self.said = self.ids, {}, self.said, ""
+        last = await self._follow("POST", f"{self.path}/messages", json={"content": self.question})
+        assert self.ids == ids
+        again, self.said = self.said, before
+        return again, last
+
+    async def resume(self) -> str:
+        """What a resumed stream adds to what was read before."""
+        before = len(self.said)
+        stream = f"{self.path}/messages/{self.ids['assistant_message_id']}/stream"
+        await self._follow("GET", stream, params={"after": before})
+        added, self.said = self.said[before:], self.said[:before]
+        return added
+
+    async def _follow(self, method: str, path: str, **more: Any) -> str:
+        last = ""
+        async with self.person.stream(method, path, headers=self.key, **more) as events:
+            async for event in events:
+                last = event.event
+                if last == "message":
+                    self.ids = event.json()
+                if last == "delta":
+                    assert event.json()["offset"] == len(self.said)
+                    self.said += event.json()["text"]
+        return last
+
+
+async def _until(check: Callable[[], Awaitable[bool]], within: float) -> None:
+    async with asyncio.timeout(within):
+        while not await check():
+            await asyncio.sleep(0.05)
+
+
+async def _restart(house: Installation) -> float:
+    """Kills and starts again; answers when it was ready, on the monotonic clock."""
+    await asyncio.to_thread(house.kill)
+    await asyncio.to_thread(house.begin)
+    return time.monotonic()
+
+
+async def _nothing_streams(house: Installation, ready: float) -> None:
+    """No reply stays running beyond its lease."""
+    query = "select count(*) from public.messages where status = 'streaming'"
+
+    async def none_left() -> bool:
+        return bool(await house.value(query) == 0)
+
+    await _until(none_left, within=LEASE + SWEPT_WITHIN - (time.monotonic() - ready))
+    assert await house.value("select count(*) from medbot.reply_parts") == 0
+
+
+async def _events_were_done_once(house: Installation) -> None:
+    """Nothing waits, nothing was laid aside, each effect is there once."""
+
+    async def drained() -> bool:
+        left = await house.value(
+            "select (select count(*) from medbot.outbox) + (select count(*) from medbot.queue)"
+        )
+        return bool(left == 0)
+
+    await _until(drained, within=10)
+    assert await house.value("select count(*) from medbot.dead_letters") == 0
+    people = {row["id"] for row in await house.rows("select id from auth.users")}
+    greeted = await house.rows(
+        "select owner_id, count(*) from medbot.feed where type = 'account.registered' group by 1"
+    )
+    assert {row["owner_id"]: row["count"] for row in greeted} == dict.fromkeys(people, 1)
+    told = await house.rows(
+        "select ref ->> 'message_id' as id, count(*) from medbot.feed"
+        " where type = 'message.created' group by 1"
+    )
+    messages = {str(row["id"]) for row in await house.rows("select id from public.messages")}
+    assert {row["id"]: row["count"] for row in told} == dict.fromkeys(messages, 1)
+    gaps = await house.value(
+        "select count(*) from (select h.seq, count(f.seq), max(f.seq) from medbot.feed_heads h"
+        " left join medbot.feed f using (owner_id) group by h.owner_id) x"
+        " where seq <> count or seq <> max"
+    )
+    assert gaps == 0
+
+
+@pytest.mark.parametrize("people", [12, pytest.param(50, marks=pytest.mark.long)])
+async def test_killed_while_everybody_reads(
+    with_model: Installation, model: ModelServer, people: int
+) -> None:
+    async with AsyncExitStack() as stack:
+        readers = await asyncio.gather(
+            *(_arrive(stack, with_model, number) for number in range(people))
+        )
+        reading = [asyncio.create_task(reader.read()) for reader in readers]
+
+        async def all_in_the_middle() -> bool:
+            return all(len(reader.said) > 30 for reader in readers)
+
+        await _until(all_in_the_middle, within=30)
+        ready = await _restart(with_model)
+        await asyncio.gather(*reading)
+        assert all(reader.cut and len(reader.said) < len(WHOLE) for reader in readers)
+        at_once = await asyncio.gather(*(reader.retry() for reader in readers[::3]))
+        await _nothing_streams(with_model, ready)
+        late = await asyncio.gather(*(reader.retry() for reader in readers))
+        for reader, (text, last) in zip([*readers[::3], *readers], at_once + late, strict=True):
+            await _is_kept(reader, text, last)
+        await _events_were_done_once(with_model)
+        model.scripts = [[Say("All is "), Say("well again.")]]
+        for reader in readers:
+            answer = await reader.person.send(reader.path, "And now?")
+            assert answer.json()["assistant_message"]["content"] == "All is well again."
+        await _events_were_done_once(with_model)
+
+
+async def _arrive(stack: AsyncExitStack, house: Installation, number: int) -> Reader:
+    return Reader(await stack.enter_async_context(newcomer(house.url)), number)
+
+
+async def _is_kept(reader: Reader, text: str, last: str) -> None:
+    """The message once, the reply marked, with exactly what had been said."""
+    question, reply = await reader.person.messages(reader.path)
+    assert (question["role"], question["content"]) == ("user", reader.question)
+    assert [question["id"], reply["id"]] == list(reader.ids.values())
+    assert (reply["status"], last) == ("failed", "error")
+    assert WHOLE.startswith(reply["content"])
+    assert reply["content"].startswith(reader.said)
+    assert text == reply["content"]
+    assert reader.said + await reader.resume() == reply["content"]
+    refused = await reader.person.send(reader.path, reader.question, **reader.key)
+    assert (refused.status_code, refused.json()["code"]) == (503, "conversation.reply_failed")
+    other = await reader.person.send(reader.path, "Something else", **reader.key)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency.mismatch")
+
+
+@dataclass
+class Registering:
+    """Somebody who makes one account after another until nothing answers any more."""
+
+    answered: dict[str, str] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
+
+    async def go_on(self, http: httpx.AsyncClient) -> None:
+        while True:
+            email = fresh_email()
+            self.unanswered.append(email)
+            made = await http.post(
+                "/api/v1/auth/register", json={"email": email, "password": PASSWORD}
+            )
+            assert made.status_code == 201
+            self.answered[email] = made.json()["user"]["id"]
+            self.unanswered.remove(email)
+
+
+async def test_killed_while_people_register(with_model: Installation) -> None:
+    before = await with_model.value("select count(*) from auth.users")
+    async with visitor(with_model.url) as http:
+        crowd = [Registering() for _ in range(8)]
+        tasks = [asyncio.create_task(one.go_on(http)) for one in crowd]
+
+        async def some_are_in() -> bool:
+            return sum(len(one.answered) for one in crowd) >= 16
+
+        await _until(some_are_in, within=20)
+        await _restart(with_model)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, httpx.HTTPError) for end in ends), ends
+        made = {email: id_ for one in crowd for email, id_ in one.answered.items()}
+        for email in [email for one in crowd for email in one.unanswered]:
+            sent = {"email": email, "password": PASSWORD}
+            again = await http.post("/api/v1/auth/register", json=sent)
+            assert again.status_code in {201, 409}, "made now, or made then"
+            made[email] = ""
+        for email, id_ in made.items():
+            sent = {"email": email, "password": PASSWORD}
+            user = (await http.post("/api/v1/auth/login", json=sent)).json()["user"]
+            assert id_ in {user["id"], ""}
+            assert user["roles"] == ["patient"]
+    after = await with_model.value("select count(*) from auth.users")
+    assert after - before == len(made)
+    profiles = await with_model.value("select count(*) from public.user_profiles")
+    assert profiles == after
+    await _events_were_done_once(with_model)
+
+
+@dataclass
+class Sender:
+    """Somebody who sends one message after another, each with a key, and waits for its reply."""
+
+    person: Person
+    path: str
+    answered: dict[str, Any] = field(default_factory=dict)
+    sending: str = ""
+
+    async def go_on(self) -> None:
+        while True:
+            self.sending = f"What is flu? {len(self.answered)}"
+            answer = await self.send()
+            assert answer.status_code == 201, answer.text
+            self.answered[self.sending] = answer.json()
+
+    async def send(self) -> httpx.Response:
+        key = {"idempotency-key": self.sending.replace(" ", "-")}
+        return await self.person.send(self.path, self.sending, **key)
+
+
+async def test_killed_while_people_send_without_a_stream(
+    with_model: Installation, model: ModelServer
+) -> None:
+    model.scripts = [[Say("A "), Pause(0.02), Say("cold, "), Pause(0.02), Say("but worse.")]]
+    async with AsyncExitStack() as stack:
+        senders = []
+        for _ in range(8):
+            person = await stack.enter_async_context(newcomer(with_model.url))
+            senders.append(Sender(person, await person.start()))
+        tasks = [asyncio.create_task(sender.go_on()) for sender in senders]
+
+        async def all_have_some() -> bool:
+            return all(len(sender.answered) >= 2 for sender in senders)
+
+        await _until(all_have_some, within=20)
+        ready = await _restart(with_model)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not any(isinstance(end, AssertionError) for end in ends), ends
+        again = await asyncio.gather(*(sender.send() for sender in senders))
+        await _nothing_streams(with_model, ready)
+        for sender, answer in zip(senders, again, strict=True):
+            await _each_once(sender, answer)
+        await _events_were_done_once(with_model)
+
+
+async def _each_once(sender: Sender, answer: httpx.Response) -> None:
+    """Every question once with one reply to it; the last one's was whole, or marked."""
+    messages = await sender.person.messages(sender.path)
+    questions = [message["content"] for message in messages[::2]]
+    assert questions == [*sender.answered, sender.sending]
+    for both, question, reply in zip(
+        sender.answered.values(), messages[::2], messages[1::2], strict=False
+    ):
+        assert (both["user_message"], both["assistant_message"]) == (question, reply)
+    last = messages[-1]
+    assert Counter(message["role"] for message in messages) == {
+        "user": len(questions), "assistant": len(questions),
+    }  # fmt: skip
+    assert "A cold, but worse.".startswith(last["content"])
+    if answer.status_code == 201:
+        assert answer.json()["assistant_message"] == last
+        assert (last["status"], last["content"]) == ("complete", "A cold, but worse.")
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (503, "conversation.reply_failed")
+        assert last["status"] == "failed"

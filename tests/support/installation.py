@@ -1,0 +1,172 @@
+"""A whole Medbot in a folder of its own: `medbot up` as a process, its database, its people."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+from conversing import Person
+
+from kit import embedded
+from kit.identity import Actor
+from medbot import testing
+from medbot.testing import Up
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct horse battery"
+LEASE = 2.0
+"""Seconds for which a reply of `with_model` is leased."""
+
+SERVICES = {"gateway": 0, "auth": 1, "conversation": 2}
+"""How far the port of each lies behind the gateway's."""
+
+
+@dataclass
+class Installation:
+    """Everything on one machine, to be started, killed and started again on the same ports."""
+
+    project: Path
+    port: int = field(default_factory=testing.free_ports)
+    env: dict[str, str] = field(default_factory=dict)
+    up: Up | None = None
+
+    @property
+    def url(self) -> str:
+        """The gateway's."""
+        return self.url_of("gateway")
+
+    def url_of(self, service: str) -> str:
+        """Where a service itself listens."""
+        return f"http://127.0.0.1:{self.port + SERVICES[service]}"
+
+    @property
+    def data_dir(self) -> Path:
+        return self.project / ".medbot"
+
+    @property
+    def owner_url(self) -> str:
+        """The owner's address of the database, over its socket."""
+        return embedded.address(self.data_dir / "postgres", "postgres", embedded.DATABASE)
+
+    def begin(self) -> None:
+        """Starts it, unless it runs, and waits until it answers."""
+        if self.up is None:
+            self.up = testing.start(self.project, self.port, self.env)
+            self.up.wait_for("is ready after")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it may tidy up. Its PostgreSQL, another process, lives on."""
+        self._stop(signal.SIGKILL)
+
+    def end(self) -> None:
+        """Stops it as Ctrl-C does, then whatever a killed one has left."""
+        self._stop(signal.SIGINT)
+        with contextlib.suppress(subprocess.CalledProcessError):  # it has stopped already
+            self._pg_ctl("-m", "immediate", "stop")
+
+    def stop_database(self, mode: str) -> None:
+        """Stops PostgreSQL under the running services; `mode` is pg_ctl's."""
+        self._pg_ctl("-m", mode, "stop")
+
+    def start_database(self) -> None:
+        """Starts PostgreSQL where the services look for it."""
+        folder = self.data_dir / "postgres"
+        self._pg_ctl("-l", str(folder / "log"), "-o", f'-h "" -k {folder}', "start")
+
+    async def rows(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """What the owner of the database reads."""
+        connection = await asyncpg.connect(self.owner_url)
+        try:
+            return await connection.fetch(query, *values)
+        finally:
+            await connection.close()
+
+    async def value(self, query: str, *values: Any) -> Any:
+        """The one value that a query answers."""
+        return (await self.rows(query, *values))[0][0]
+
+    def _stop(self, number: int) -> None:
+        if self.up is not None:
+            ended, self.up = self.up, None
+            ended.stop(number)
+            assert ended.process.stdout is not None
+            ended.process.stdout.close()
+
+    def _pg_ctl(self, *words: str) -> None:
+        folder = self.data_dir / "postgres"
+        root, owner = os.geteuid() == 0, folder.stat()
+        command = [str(embedded.programs() / "pg_ctl"), "-w", "-D", str(folder), *words]
+        subprocess.run(
+            command,
+            check=True,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            user=owner.st_uid if root else None,
+            group=owner.st_gid if root else None,
+        )
+
+
+@contextmanager
+def installed(env: Mapping[str, str] | None = None) -> Iterator[Installation]:
+    """An installation that has not been started.
+
+    Not under pytest's private folder: as root, the database has a user of its own.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="medbot-whole-"))
+    folder.chmod(0o755)
+    for name in ("database", "library"):
+        (folder / name).symlink_to(ROOT / name)
+    made = Installation(folder, env=dict(env or {}))
+    try:
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fresh_email() -> str:
+    """An address that nobody has."""
+    return f"{secrets.token_hex(8)}@example.org"
+
+
+async def sign_up(http: httpx.AsyncClient, email: str | None = None) -> dict[str, Any]:
+    """Registers somebody and answers the user with the session."""
+    sent = {"email": email or fresh_email(), "password": PASSWORD}
+    answer = await http.post("/api/v1/auth/register", json=sent)
+    assert answer.status_code == 201, answer.text
+    signed_in: dict[str, Any] = answer.json()
+    return signed_in
+
+
+@asynccontextmanager
+async def visitor(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a token."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    async with httpx.AsyncClient(
+        base_url=base_url, timeout=30, limits=limits, trust_env=False
+    ) as http:
+        yield http
+
+
+@asynccontextmanager
+async def newcomer(base_url: str) -> AsyncIterator[Person]:
+    """Somebody who has just registered, with a client that carries the token."""
+    async with visitor(base_url) as http:
+        signed_in = await sign_up(http)
+        token = signed_in["session"]["access_token"]
+        http.headers["authorization"] = f"Bearer {token}"
+        user = signed_in["user"]
+        yield Person(Actor.of_person(UUID(user["id"]), email=user["email"]), http)
