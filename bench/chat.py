@@ -1,0 +1,300 @@
+"""How soon a reply begins: from the request to the first streamed character, through the gateway.
+
+    python bench/chat.py [--rounds 5] [--requests 100] [--concurrency 1]
+
+Two installations run as `medbot up`, each with an embedded PostgreSQL of its own in a new folder:
+one asks a model server that answers at once, one has no model and answers from the library.
+Rounds take turns between the two and the floors, so that a busy machine is busy for all. What
+each figure holds is written in bench/README.md.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import numpy as np
+import uvloop
+
+from kit import embedded
+from medbot import environment, testing
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+ACCOUNTS, CONVERSATIONS = 4, 3
+WARM_UP = 24
+FIRST_CHARACTER = b"event: delta"
+MODEL_SAYS = b"see a pharmacist if it does not get better"
+ELSEWHERE = {"DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; seconds from the last byte sent, `marked` until the marker was read."""
+
+    status: int
+    body: bytes
+    marked: float
+    whole: float
+
+
+class Wire:
+    """One kept HTTP/1.1 connection; no client library, so that none is measured."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(
+        self, method: str, path: str, token: str = "", body: object = None, **headers: str
+    ) -> Answer:
+        """Sends a request and reads its answer to the end."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        sent = b"" if body is None else json.dumps(body).encode()
+        lines = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{self._port}"]
+        lines += [f"content-type: application/json\r\ncontent-length: {len(sent)}"] if sent else []
+        lines += [f"authorization: Bearer {token}"] if token else []
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        started = time.perf_counter()
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
+        return await _read(reader, started)
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+
+
+async def _read(reader: asyncio.StreamReader, started: float) -> Answer:
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = head.lower()
+    body, marked = bytearray(), 0.0
+    length = int(fields.partition(b"content-length:")[2].split(b"\r\n")[0] or -1)
+    while len(body) != length and not (length < 0 and body.endswith(b"\r\n0\r\n\r\n")):
+        if not (part := await reader.read(65_536)):
+            raise SystemExit("the connection was closed within an answer")
+        body += part
+        if not marked and FIRST_CHARACTER in body:
+            marked = time.perf_counter() - started
+    return Answer(int(head.split()[1]), bytes(body), marked, time.perf_counter() - started)
+
+
+@dataclass
+class Figures:
+    """Milliseconds of one kind of request, over all rounds."""
+
+    name: str
+    taken: list[float] = field(default_factory=list)
+
+    def spread(self) -> tuple[float, float, float]:
+        p50, p95, p99 = np.percentile(self.taken, [50, 95, 99])
+        return float(p50), float(p95), float(p99)
+
+
+@dataclass
+class Talk:
+    """Conversations of several people with one installation, in turns."""
+
+    first: Figures
+    whole: Figures
+    places: list[tuple[str, str]]
+    wires: list[Wire]
+    questions: Sequence[str]
+    by_model: bool
+    asked: int = 0
+
+    async def run(self, requests: int, *, counts: bool = True) -> None:
+        """So many requests; each connection has conversations of its own."""
+        shares = [range(at, requests, len(self.wires)) for at in range(len(self.wires))]
+        turns = zip(self.wires, shares, strict=True)
+        await asyncio.gather(*(
+            self._turns(at, wire, len(share), counts=counts)
+            for at, (wire, share) in enumerate(turns)
+        ))  # fmt: skip
+
+    async def _turns(self, at: int, wire: Wire, requests: int, *, counts: bool) -> None:
+        places = self.places[at :: len(self.wires)]
+        for number in range(requests):
+            token, path = places[number % len(places)]
+            question = self.questions[self.asked % len(self.questions)]
+            self.asked += 1
+            answer = await wire.ask(
+                "POST", f"{path}/messages", token, {"content": question},
+                accept="text/event-stream", idempotency_key=str(uuid.uuid4()),
+            )  # fmt: skip
+            if not answer.marked or b"event: done" not in answer.body:
+                raise SystemExit(f"no whole reply: {answer.status} {answer.body[-300:]!r}")
+            if (MODEL_SAYS in answer.body) != self.by_model:
+                raise SystemExit(f"another mode answered: {answer.body[-300:]!r}")
+            if counts:
+                self.first.taken.append(answer.marked * 1000)
+                self.whole.taken.append(answer.whole * 1000)
+
+
+async def _open_talk(
+    up: testing.Up, name: str, questions: Sequence[str], by_model: bool, concurrency: int
+) -> Talk:
+    """Registers people, who open conversations."""
+    wires = [Wire(up.port) for _ in range(concurrency)]
+    places = []
+    for number in range(ACCOUNTS):
+        person = {"email": f"person{number}@bench.example", "password": uuid.uuid4().hex}
+        made = _made(await wires[0].ask("POST", "/api/v1/auth/register", body=person))
+        for _ in range(CONVERSATIONS):
+            token = made["session"]["access_token"]
+            one = _made(await wires[0].ask("POST", "/api/v1/conversations", token, {}))
+            places.append((token, f"/api/v1/conversations/{one['id']}"))
+    return Talk(
+        Figures(f"first character, {name}"), Figures(f"whole reply, {name}"),
+        places, wires, questions, by_model,
+    )  # fmt: skip
+
+
+def _made(answer: Answer) -> dict[str, Any]:
+    if answer.status != 201:
+        raise SystemExit(f"nothing was made: {answer.status} {answer.body!r}")
+    made: dict[str, Any] = json.loads(answer.body)
+    return made
+
+
+class Floors:
+    """What cannot be gone below: the gateway's own door, one read, the database's two commits."""
+
+    def __init__(self, talk: Talk, database: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._wire, (self._token, self._path) = talk.wires[0], talk.places[0]
+        self._database = database
+        self.door = Figures("GET /health at the gateway")
+        self.read = Figures("GET one conversation, signed in, a transaction")
+        self.commits = Figures("two empty transactions")
+
+    async def run(self, requests: int) -> None:
+        await _timed(self.door, requests, lambda: self._get("/health"))
+        await _timed(self.read, requests, lambda: self._get(self._path))
+        await _timed(self.commits, requests, self._commit_twice)
+
+    async def _get(self, path: str) -> None:
+        answer = await self._wire.ask("GET", path, self._token)
+        if answer.status != 200:
+            raise SystemExit(f"{path}: {answer.status} {answer.body!r}")
+
+    async def _commit_twice(self) -> None:
+        for _ in range(2):
+            async with self._database.transaction():
+                await self._database.execute("select set_config('bench.said', $1, true)", "x")
+                await self._database.execute("insert into bench_rows (said) values ($1)", "x")
+
+
+async def _timed(figures: Figures, times: int, step: Callable[[], Awaitable[None]]) -> None:
+    for _ in range(times):
+        started = time.perf_counter()
+        await step()
+        figures.taken.append((time.perf_counter() - started) * 1000)
+
+
+@contextmanager
+def _up(folder: Path, **env: str) -> Iterator[testing.Up]:
+    """An installation of its own; the folder is open, since PostgreSQL may have another user."""
+    folder.mkdir()
+    folder.chmod(0o755)
+    up = testing.start(ROOT, testing.free_ports(), {**env, "DATA_DIR": str(folder)})
+    try:
+        up.wait_for("is ready")
+        yield up
+    finally:
+        up.stop()
+
+
+@contextmanager
+def _model() -> Iterator[str]:
+    """The address of a model server in a process of its own."""
+    port = testing.free_ports()
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "uvicorn", "chat_model:app", "--app-dir", str(HERE),
+            "--port", str(port), "--no-access-log", "--log-level", "error", "--lifespan", "off",
+        ]
+    )  # fmt: skip
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def _measure(
+    library: testing.Up, model: testing.Up, data: Path, options: argparse.Namespace
+) -> list[Figures]:
+    questions = (ROOT / "docs/questions.txt").read_text(encoding="utf-8").splitlines()
+    async with AsyncExitStack() as stack:
+        addresses = await stack.enter_async_context(embedded.open_embedded(data))
+        database = await asyncpg.connect(addresses.owner)
+        stack.push_async_callback(database.close)
+        await database.execute("create table bench_rows (id bigserial primary key, said text)")
+        asks = (
+            (model, "instant model", True),
+            (library, "library mode", False),
+        )
+        talks = [
+            await _open_talk(up, name, questions, by_model, options.concurrency)
+            for up, name, by_model in asks
+        ]
+        floors = Floors(talks[1], database)
+        for talk in talks:
+            await talk.run(WARM_UP, counts=False)
+        for number in range(options.rounds):
+            for talk in talks if number % 2 else reversed(talks):
+                await talk.run(options.requests)
+            await floors.run(options.requests)
+            print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
+        for wire in (wire for talk in talks for wire in talk.wires):
+            wire.close()
+    return [
+        *(talk.first for talk in talks), *(talk.whole for talk in talks),
+        floors.commits, floors.door, floors.read,
+    ]  # fmt: skip
+
+
+def _print(figures: Sequence[Figures]) -> None:
+    floor = next(each for each in figures if each.name == "two empty transactions").spread()[0]
+    print("| from the request to | requests | p50, ms | p95, ms | p99, ms | × two transactions |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for each in figures:
+        p50, p95, p99 = each.spread()
+        count = len(each.taken)
+        print(f"| {each.name} | {count} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {p50 / floor:.1f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=100, help="in each mode, a round")
+    parser.add_argument("--concurrency", type=int, default=1, choices=range(1, 13))
+    options = parser.parse_args()
+    for path in environment.files():
+        if named := ELSEWHERE.intersection(map(str.upper, environment.names_in(path))):
+            raise SystemExit(f"bench/chat.py: take {', '.join(sorted(named))} out of {path} first")
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        url = stack.enter_context(_model())
+        asks = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none", "LLM_MODEL": "instant"}
+        model = stack.enter_context(_up(folder / "model", **asks))
+        library = stack.enter_context(_up(folder / "library"))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            figures = runner.run(_measure(library, model, folder / "library", options))
+    _print(figures)
+
+
+if __name__ == "__main__":
+    main()
