@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import logs, problems, trace
-from kit.errors import DomainError, Misconfigured
+from kit.errors import DomainError, Misconfigured, ServiceUnavailable
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request's body."""
@@ -54,7 +54,8 @@ class Edge:
             problem = problems.of_unexpected(error)
             if status:
                 raise DomainError("the answer was cut") from None
-            await problems.response(problem)(scope, receive, send_with_id)
+            later = ServiceUnavailable.retry_after if problem["status"] == 503 else None
+            await problems.response(problem, retry_after=later)(scope, receive, send_with_id)
         finally:
             _log.info(
                 "request.done",
