@@ -35,6 +35,7 @@ class Doubt(IntFlag):
     PAST = 2
     ASKED = 4
     TOLD = 8
+    FIGURE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class _Marker:
             sentences, ("question", "topic", "if", "maybe_question", "asking"), self._ask
         )
         self._tell(sentences)
+        self._leave_to_the_vet(sentences)
         return self._marks
 
     def _in_sentences(
@@ -249,6 +251,26 @@ class _Marker:
                 telling = False
             elif telling:
                 self._set(sentence.start, sentence.end, Doubt.TOLD)
+
+    def _leave_to_the_vet(self, sentences: Sequence[_Sentence]) -> None:
+        """What an animal suffers is no danger to a person, unless a person comes in."""
+        ill = False
+        for sentence in sentences:
+            start = self._animal(sentence)
+            if start is None and ill and self._cues.length("animal_again", sentence.start):
+                start = sentence.start
+            ill = start is not None and self._cues.first("human", start, sentence.end) is None
+            if start is not None and ill:
+                self._set(start, sentence.end, Doubt.TOLD)
+
+    def _animal(self, sentence: _Sentence) -> int | None:
+        """Where an animal is what the sentence speaks of: it does or has something."""
+        start = sentence.start
+        while (at := self._cues.first("animal", start, sentence.end)) is not None:
+            if self._cues.length("animal_does", at + 1):
+                return at
+            start = at + 1
+        return None
 
 
 def _sentences(kinds: Sequence[Kind]) -> Iterator[_Sentence]:

@@ -18,6 +18,8 @@ from assistant.turns import Turn
 _TURNS_BACK = 6
 _CHARACTERS_BACK = 2000
 _CALM = Assessment(Level.NONE, (), None, ())
+FIGURE = "figure"
+"""The concept of all figures of speech: the words in them are not meant."""
 
 Found = Mapping[str, Sequence[Occurrence]]
 
@@ -53,8 +55,8 @@ class Gate:
         stems = Stems(book.forms)
         concepts = {**book.concepts, **dict.fromkeys(measures.NAMES, ())}
         wanted = sorted({name for rule in book.rules for case in rule.cases for name in case.names})
-        compiled = Compiler(concepts, key=stems.key, fillers=book.fillers).compile(
-            [*wanted, *sorted(book.symptoms)]
+        compiled = Compiler({FIGURE: (), **concepts}, key=stems.key, fillers=book.fillers).compile(
+            [FIGURE, *wanted, *sorted(book.symptoms)]
         )
         cues = {word for kind in book.cues.values() for cue in kind for word in cue.split()}
         listed = compiled.words | book.forms.keys()
@@ -81,7 +83,7 @@ class Gate:
             repair=repair,
             sounds=book.sounds,
         )
-        self._finder = Finder(compiled)
+        self._finder = Finder(compiled, complete=frozenset({FIGURE}))
         self._context = Context(Cues(book.cues))
         self._yes = frozenset(book.cues["yes"])
 
@@ -116,8 +118,6 @@ class Gate:
             return _CALM if calm else replace(_CALM, level=Level.ROUTINE)
         level = fired[0][0].level
         rules = [rule for rule, _ in fired]
-        if level is Level.ROUTINE:
-            return Assessment(level, tuple(one for _, one in fired), None, ())
         return Assessment(
             level,
             tuple(one for _, one in fired),
@@ -138,12 +138,19 @@ class Gate:
         }
         doubts = self._context.doubts(cut, consumed)
         leaves.extend(_measured(cut, words))
-        marked = [(names, _doubted(leaf, doubts)) for names, leaf in leaves]
-        found = self._finder.compose(marked)
+        found = self._compose(leaves, doubts)
+        if FIGURE in found:
+            for one in found[FIGURE]:
+                for token in one.tokens:
+                    doubts[token] |= Doubt.FIGURE
+            found = self._compose(leaves, doubts)
         sure = frozenset(
             name for name, occurrences in found.items() if not all(one.flags for one in occurrences)
         )
         return _Reading(cut, found, sure)
+
+    def _compose(self, leaves: Sequence[Leaf], doubts: Sequence[int]) -> Found:
+        return self._finder.compose((names, _doubted(leaf, doubts)) for names, leaf in leaves)
 
     def _agreed(self, reading: _Reading, history: Sequence[Turn]) -> _Reading | None:
         """What the assistant has just asked, when the message begins by saying yes to it."""

@@ -106,7 +106,8 @@ class Reader:
 class Finder:
     """All concepts of a compiled lexicon, found in one pass over the words."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, *, complete: frozenset[str] = frozenset()) -> None:
+        """Of `complete` concepts every place is wanted, not one that is certain."""
         self._trie: dict[str, Any] = {}
         self._near = [
             (name, near, frozenset(near.parts))
@@ -117,7 +118,7 @@ class Finder:
         for number, (_, near, _) in enumerate(self._near):
             self._led[near.parts[0]].append(number)
         parts = {part for _, near, _ in self._near for part in near.parts}
-        self._last = frozenset(compiled.order) - parts
+        self._last = frozenset(compiled.order) - parts - complete
         for name, phrases in compiled.phrases.items():
             for phrase in phrases:
                 node = self._trie
