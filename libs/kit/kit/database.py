@@ -85,6 +85,7 @@ CONNECTION_ERRORS = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that the server has just closed
     ConnectionError,
     FileNotFoundError,
     TimeoutError,

@@ -22,6 +22,7 @@ async def _answer_to(error: Exception) -> httpx.Response:
     [
         asyncpg.AdminShutdownError("a patient's words"),
         asyncpg.ConnectionDoesNotExistError("a patient's words"),
+        asyncpg.InternalClientError("a patient's words"),
         ConnectionResetError("a patient's words"),
     ],
 )
