@@ -83,7 +83,7 @@ DECLINED = [
     "what is pulmonary hypertension",
     "yellow fever symptoms",
     "burning mouth syndrome",
-    "growing pains in my child",
+    "night terrors in my child",
     "is it safe to have botox",
     "what dose of methotrexate do i take",
     "my dog has diarrhoea",
@@ -96,7 +96,6 @@ DECLINED = [
     "book me an appointment on friday",
     "how do i get over a breakup",
     "best phone to buy",
-    "thanks",
     "",
     "?!",
 ]
@@ -233,6 +232,6 @@ def test_the_same_question_gives_the_same_answer(composer: Composer) -> None:
 
 
 def test_two_medicines_are_never_answered_with_a_third(composer: Composer) -> None:
-    text = composer.answer("can i take codeine and ibuprofen together").text
+    text = composer.answer("can i take tramadol and ibuprofen together").text
     assert "paracetamol" not in text.split("[1]")[0]
     assert "nothing on that exact point" in text

@@ -19,39 +19,18 @@ from assistant.extractive import (
     sentences,
     spoken,
     topic,
+    wording,
 )
 from assistant.extractive.question import Question, Reader
 
 LONGEST_WITH_BOTH = 120  # words: above this only the danger signs close an answer
 LONGEST_OPEN = 170  # the same where a complaint was told rather than a question asked
-DECLINED = (
-    "I have nothing in my library that answers this, so I would rather not guess; "
-    "for anything about your health, a pharmacist, nurse or doctor can help."
-)
-NO_EXACT = "My library has a page on {title}, but nothing on that exact point."
-ASK = "A pharmacist or doctor can answer it for you."
-ASK_TAKE = "Ask a pharmacist, midwife or doctor before any medicine for {people}."
-PEOPLE = {"child": "a child", "pregnant": "pregnancy", "breastfeeding": "breastfeeding"}
-ASK_DOSE = {
-    "child": "A pharmacist or doctor can tell you the right amount for this child.",
-    "pregnant": "In pregnancy, ask a midwife, pharmacist or doctor before any dose.",
-    "breastfeeding": "While breastfeeding, ask a pharmacist, midwife or doctor about the dose.",
-}
-NO_DIAGNOSIS = "I cannot make a diagnosis, but a doctor or nurse can. My library says this:"
-NO_STOPPING = "Do not stop or change a prescribed medicine before asking whoever prescribed it."
-_DIAGNOSIS = re.compile(
-    r"\b(?:do|does|have|has|could|might|can) (?:i|he|she|we|my \w+) (?:have|got|be having)\b(?! to)"
-    r"|(?:[.!;,] |\b(?:i|my|he|she)\b.* )(?:so |and )?what (?:is|could|might|can) "
-    r"(?:it|this|that)(?: be)?\W*$"
-    r"|\b(?:is|could|might|can) (?:it|this|that|these) (?:be )?(?!safe|ok|bad|normal|serious|"
-    r"dangerous|contagious|true|better|worse|possible|too|catching|an emergency)"
-)
-_STOPPING = re.compile(
-    r"\b(?:(?:can|could|should|may|if) (?:i|he|she|we|they|my \w+) (?:just |suddenly )?"
-    r"(?:stop|come off|quit)|stop(?:ping)? taking|coming off)\b"
-)
 _URGENT = re.compile(r"\b(?:ambulance|hospital|emergency|999|911|casualty)\b")
-_TAKING = re.compile(r"\b(?:take|taking|give|giving|medicines?|tablets?|pills?|drugs?)\b")
+_JOINED = re.compile(r"\b(?:and|with|plus|alongside|while on)\b")
+_ADULTS = re.compile(
+    r"\b(?:can|do|does|could) (?:an )?adults? (?:\w+ )?(?:get|catch|have|develop)\b"
+)
+_WHATEVER_IS_TAKEN = ("when", "signs", "cause", "serious")
 _HURRY = 2
 
 
@@ -94,13 +73,13 @@ class Composer:
     def _draft(self, text: str, history: Sequence[turns.Turn]) -> draft.Draft:
         heard = self._listener.understand(text, history)
         if not heard.found.topics:
-            return draft.Draft(lead=DECLINED)
+            return _declined(heard.question)
         pair = comparison.pair(heard.question, heard.found)
         if pair is not None:
             return self._compared(pair)
         chosen = self._topic(heard)
         if chosen is None:
-            return draft.Draft(lead=DECLINED)
+            return _declined(heard.question)
         return self._about(heard, chosen)
 
     def _compared(self, pair: tuple[topic.Topic, topic.Topic]) -> draft.Draft:
@@ -121,8 +100,7 @@ class Composer:
         return max(full, key=lambda each: self._worth(each, heard.question))
 
     def _mentions(self, found: Sequence[topic.Topic], span: naming.Span) -> bool:
-        alike = self._shelf.lexicon.alike
-        wanted = [alike(stem) for stem in lexicon.stems(span.name)]
+        wanted = [self._chooser.alike(stem) for stem in lexicon.stems(span.name)]
         return any(
             all(not each.isdisjoint(unit.stems) for each in wanted)
             for one in found[:3]
@@ -131,7 +109,9 @@ class Composer:
 
     def _worth(self, each: topic.Topic, question: Question) -> tuple[float, float]:
         ask = self._ask(each, question, intents.find(question.text) or question.kinds)
-        hit = self._chooser.reach(ask)
+        weigh, own = self._shelf.weight, [s for s in question.content if s not in ask.focus]
+        named, rest = sum(map(weigh, own)), sum(map(weigh, ask.focus))
+        hit = (named + rest * self._chooser.reach(ask)) / max(named + rest, 1e-9)
         medicine = each.page.medicine and ask.kind.name in ("safe", "dose", "effects")
         people = bool(each.page.people & question.people) - bool(each.page.people - question.people)
         return round(hit, 1) + (0.35 if medicine else 0.0) + 0.5 * people, each.score
@@ -144,17 +124,20 @@ class Composer:
         budget: int = fitness.BUDGET,
     ) -> fitness.Ask:
         kind = kinds[0] if kinds else intents.named(intents.FALLBACK)
-        own, alike = found.own, self._shelf.lexicon.alike
-        focus = tuple(stem for stem in question.content if own.isdisjoint({stem, *alike(stem)}))
-        if _STOPPING.search(question.text):
-            focus = (*focus, "stop")
+        focus = _focus(found, question)
+        musts = self._musts(found, question)
+        if kind.name == "safe" and not focus and _says_safe(found.page):
+            focus = ("safe",)
+        if not kinds and focus and (musts or found.page.medicine) and _JOINED.search(question.text):
+            kind = intents.named("safe")
         return fitness.Ask(
             page=found.page,
             question=question,
             kind=_settled(kind, focus, question, found.page),
             second=kinds[1] if len(kinds) > 1 else None,
             focus=focus,
-            musts=self._musts(found, question),
+            named=found.own,
+            musts=musts,
             vector=self._shelf.encoder.encode([question.text])[0],
             budget=budget,
             fragment=not kinds,
@@ -183,8 +166,10 @@ class Composer:
             kinds.append(ask.kind.name)
             if units:
                 body.append(_quotes(chosen, units))
-        if not body:
-            return self._nothing_exact(chosen) if chosen.full else draft.Draft(lead=DECLINED)
+        if not body or self._unheard(heard, chosen, kinds):
+            if chosen.full:
+                return self._nothing_exact(chosen, heard.question)
+            return _declined(heard.question)
         return self._closed(chosen, heard.question, body, kinds)
 
     def _units(self, ask: fitness.Ask) -> list[pages.Unit]:
@@ -193,13 +178,23 @@ class Composer:
             return self._chooser.blocks(ask, urgent=urgent)
         return self._chooser.choose(ask)
 
-    def _nothing_exact(self, chosen: topic.Topic) -> draft.Draft:
+    def _unheard(
+        self, heard: conversation.Understood, chosen: topic.Topic, kinds: Sequence[str]
+    ) -> bool:
+        """True when the question names a medicine of which the page says nothing."""
+        if kinds[0] in _WHATEVER_IS_TAKEN:
+            return False
+        unknown = [span for span in heard.found.strangers if span.medicine]
+        return not all(self._mentions([chosen], span) for span in unknown)
+
+    def _nothing_exact(self, chosen: topic.Topic, question: Question) -> draft.Draft:
         page = chosen.page
         defining = page.under("What it is")[:2]
         return draft.Draft(
-            lead=NO_EXACT.format(title=title(page)) + " " + ASK,
+            lead=wording.NO_EXACT.format(title=title(page)) + " " + wording.ASK,
             body=(_quotes(chosen, defining),),
             closing=_quotes(chosen, page.under("Danger signs")),
+            note=wording.note(question, (), page),
             topic=page.card.id,
         )
 
@@ -217,15 +212,17 @@ class Composer:
             for heading in fitness.BLOCKS
         )
         words = sum(quote.unit.size for part in body for quote in part)
-        diagnosis = kinds[0] in ("signs", "yes-no", "care") and _DIAGNOSIS.search(question.text)
+        diagnosis = kinds[0] in ("signs", "yes-no", "care") and wording.DIAGNOSIS.search(
+            question.text
+        )
         open_ended = diagnosis or not question.kinds
         longest = LONGEST_OPEN if open_ended else LONGEST_WITH_BOTH
         both = words + sum(unit.size for unit in (*see, *danger)) <= longest
         return draft.Draft(
-            lead=NO_DIAGNOSIS if diagnosis else "",
+            lead=wording.NO_DIAGNOSIS if diagnosis else "",
             body=tuple(body),
             closing=() if "when" in kinds else _quotes(chosen, [*see, *danger] if both else danger),
-            note=_note(question, kinds, page),
+            note=wording.note(question, kinds, page),
             topic=page.card.id,
         )
 
@@ -254,6 +251,22 @@ def _quotes(chosen: topic.Topic, units: Sequence[pages.Unit]) -> tuple[draft.Quo
     return tuple(draft.Quote(chosen.page, unit, score) for unit in units)
 
 
+def _declined(question: Question) -> draft.Draft:
+    return draft.Draft(lead=wording.declining(question.text))
+
+
+def _focus(found: topic.Topic, question: Question) -> tuple[str, ...]:
+    """The stems of the question beyond the topic's own, and those that only its form implies."""
+    focus = tuple(stem for stem in question.content if stem not in found.own)
+    if wording.STOPPING.search(question.text):
+        focus = (*focus, "stop")
+    return (*focus, "adult") if _ADULTS.search(question.text) else focus
+
+
+def _says_safe(page: pages.Page) -> bool:
+    return not page.medicine and any("safe" in u.stems for u in page.under("Common questions"))
+
+
 def _settled(
     kind: intents.Intent, focus: tuple[str, ...], question: Question, page: pages.Page
 ) -> intents.Intent:
@@ -265,15 +278,3 @@ def _settled(
     if kind.name == "difference" and not focus and not page.under("Compared with"):
         return intents.named("signs")
     return kind
-
-
-def _note(question: Question, kinds: Sequence[str], page: pages.Page) -> str:
-    stops = _STOPPING.search(question.text) is not None
-    if stops and (page.medicine or _TAKING.search(question.text)):
-        return NO_STOPPING
-    people = sorted(question.people)
-    if "dose" in kinds and page.medicine:
-        return next((ASK_DOSE[who] for who in people if who in ASK_DOSE), "")
-    if "care" in kinds and people and _TAKING.search(question.text):
-        return ASK_TAKE.format(people=" or ".join(PEOPLE[who] for who in people))
-    return ""

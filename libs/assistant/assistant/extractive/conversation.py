@@ -12,6 +12,10 @@ FARTHEST = 4  # of the person's earlier questions
 _LEANS = re.compile(r"^(?:and|but|also|so|or|what about|how about|what if|then|even)\b")
 _POINTS = re.compile(r"\b(?:it|its|this|that|them|they|these|those|one)\b")
 _GROWN = re.compile(r"\b(?:adults?|grown.?ups?|for me|myself)\b")
+_SELF = re.compile(r"\b(?:i|me|my|we)\b")
+_THEY = re.compile(r"\b(?:he|she|him|her|his|they|them|their|give)\b")
+_RAMBLING = 30  # words, above which a question may hold its point at its end or its start
+_POINT = 20  # words
 _MOST_NEW = 4  # content words of a question that may still lean on the last one
 
 
@@ -39,7 +43,11 @@ class Listener:
 
     def _understand(self, text: str, earlier: Sequence[str]) -> Understood:
         question = self._reader.read(text)
+        if earlier and (_SELF.search(question.text) or _THEY.search(question.text)):
+            question = _same_people(question, self._understand(earlier[-1], earlier[:-1]).question)
         found = self._finder.find(question, self._vector(question))
+        if not found.topics and len(question.words) > _RAMBLING and not question.animal:
+            question, found = self._point(question, found)
         if not earlier or not self._may_lean(question, found):
             return Understood(question, found)
         before = self._understand(earlier[-1], earlier[:-1])
@@ -57,6 +65,16 @@ class Listener:
         carried = _carry(question, before)
         kept = _preferred(before.found.topics, carried)
         return Understood(carried, topic.Found(kept, found.strangers), carried=True)
+
+    def _point(self, whole: Question, found: topic.Found) -> tuple[Question, topic.Found]:
+        """The end of a long story, else its start, where that alone is about some topic."""
+        said = whole.text.split()
+        for part in (said[-_POINT:], said[:_POINT]):
+            point = self._reader.part(whole, " ".join(part))
+            heard = self._finder.find(point, self._vector(point))
+            if heard.topics:
+                return point, heard
+        return whole, found
 
     def _may_lean(self, question: Question, found: topic.Found) -> bool:
         if question.animal or not (question.kinds or question.people or _leans(question)):
@@ -78,6 +96,15 @@ class Listener:
 
 def _leans(question: Question) -> bool:
     return bool(_LEANS.match(question.text))
+
+
+def _same_people(question: Question, before: Question) -> Question:
+    """Still the same pregnancy or the same child, unless others are named."""
+    if question.people or _GROWN.search(question.text):
+        return question
+    kept = before.people & {"pregnant", "breastfeeding"} if _SELF.search(question.text) else set()
+    kept |= before.people & {"child"} if _THEY.search(question.text) else set()
+    return dataclasses.replace(question, people=frozenset(kept))
 
 
 def _carry(question: Question, before: Understood) -> Question:

@@ -24,6 +24,12 @@ _MEDICINE = re.compile(
 _TREATS = frozenset({"How to take it", "Treatment", "What to do"})
 _INFANT = re.compile(r"\b(?:bab(?:y|ies)|newborns?|infants?)\b", re.IGNORECASE)
 _BABY = 0.4
+_ADVICE = re.compile(
+    r"\b(?:should|must|ask|see|call|do not|never|avoid|safe|gives?|offer|needs?|"
+    r"first choice|use|try|take|advice|best|helps?)\b",
+    re.IGNORECASE,
+)
+_SCHOOL = re.compile(r"\b(?:school|nursery)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Ask:
     kind: intents.Intent
     second: intents.Intent | None
     focus: tuple[str, ...]  # stems beyond topic and frame
+    named: frozenset[str]  # stems of the name by which the question calls the topic
     musts: tuple[frozenset[str], ...]  # of each, a strict answer must hold a stem
     vector: NDArray[float32]
     budget: int = BUDGET
@@ -74,6 +81,10 @@ def leads(unit: pages.Unit, ask: Ask) -> bool:
     if not ask.people or not about(unit, ask):
         return False
     own = unit.heading in _PEOPLE_SECTIONS
+    if own and ask.kind.name == "care" and not _ADVICE.search(unit.text):
+        return False
+    if own and _SCHOOL.search(unit.text) and not _SCHOOL.search(ask.question.text):
+        return False
     if own and ask.kind.name != "care" and not ask.kind.cue.search(unit.text):
         return False
     return own or (unit.item is None and ask.kind.sections.get(unit.heading, 0.0) >= 0.9)

@@ -21,6 +21,7 @@ _HIDDEN = frozenset({"Sources"})
 _PEOPLE_HEADINGS = {"Children": "child", "Pregnancy": "pregnant"}
 _DANGLES = re.compile(r"(?:It|They|This|These|Those|Some|He|She|That|Such)\b")
 _CONDITION = re.compile(r"\b(?:[Uu]ntil|[Uu]nless|[Bb]ecause|[Ww]hile|[Ww]hen|[Ii]f)\b")
+_OTHERS = re.compile(r"\bnot (?:pregnant|breastfeeding)\b")
 _FOLLOWS = re.compile(r"(?:But|Otherwise|However|With most others)\b")
 
 
@@ -211,7 +212,8 @@ def _unit(
 ) -> Unit:
     said = known.words(text)
     vocabulary.update(said)
-    people = {who for who, named in known.people.items() if not named.isdisjoint(said)}
+    meant = known.words(_OTHERS.sub("", text)) if _OTHERS.search(text) else said
+    people = {who for who, named in known.people.items() if not named.isdisjoint(meant)}
     if heading in _PEOPLE_HEADINGS and not people:
         people.add(_PEOPLE_HEADINGS[heading])
     stems = Counter(lexicon.stems(said))

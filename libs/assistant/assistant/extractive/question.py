@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from assistant.extractive import intents, lexicon, repair
 
-MAX_CHARACTERS = 2_000  # of a question; what follows is not read
+MAX_CHARACTERS = 2_000  # of a question; of a longer one what stands in between is not read
+_HEAD = 500
+_READING = re.compile(r"\b(?:[789]\d|1\d\d|2[0-4]\d)/(?:[3-9]\d|1[0-4]\d)\b(?! blood pressure)")
 _AGE = re.compile(
     r"\b(?:aged? )?(\d{1,3})[ -]?(year|month|week|day)s?[ -]?olds?\b|\baged? (\d{1,2})\b"
 )
@@ -25,6 +27,7 @@ _BY_ANIMAL = re.compile(
 _INFANT = re.compile(
     r"\b(?:bab(?:y|ies)|newborns?|infants?|\d+[ -](?:week|month|day)s?[ -]olds?)\b"
 )
+_SCHOOL, _WORKPLACE = frozenset({"school", "nursery"}), frozenset({"workplace", "teacher"})
 _DIGITS = re.compile(r"[\d.,/]+")
 _SAID = {"pregnant": ("pregnancy", "pregnant"), "child": ("child",)}
 
@@ -61,7 +64,7 @@ class Reader:
 
     def read(self, question: str) -> Question:
         """The question, read; an empty one has no words."""
-        text = self._lexicon.normalise(question[:MAX_CHARACTERS])
+        text = _READING.sub(r"\g<0> blood pressure", self._lexicon.normalise(_clipped(question)))
         text = self._lexicon.normalise(self._repairer.text(text))
         words = tuple(lexicon.words(text))
         return Question(
@@ -100,4 +103,13 @@ class Reader:
                 found.add("child")
             else:
                 found.discard("child")
+        if not _WORKPLACE & set(words) and _SCHOOL & set(words):
+            found.add("child")
         return frozenset(found)
+
+
+def _clipped(question: str) -> str:
+    """The question, or of a very long one its opening and its end, where the point mostly is."""
+    if len(question) <= MAX_CHARACTERS:
+        return question
+    return f"{question[:_HEAD]} {question[_HEAD - MAX_CHARACTERS :]}"

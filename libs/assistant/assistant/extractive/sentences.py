@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from assistant.extractive import fitness, lexicon, pages
+from assistant.extractive import fitness, intents, lexicon, pages
 from assistant.extractive.fitness import BLOCKS, Ask
 
 _EXACT = frozenset({"safe", "yes-no", "long", "when", "serious"})
@@ -24,6 +24,10 @@ _TURNS = (
     " resolv disappear"
 )
 _SOFT = frozenset(_TURNS.split())  # stems that only turn "how long" round, and exclude no sentence
+_LASTED = re.compile(
+    r"\b(?:days|weeks|months|a week|a month)\b(?! (?:ago|old|pregnant|after|later))"
+)
+_OPENING = 5  # words before "is", at most, in a sentence that defines
 _LEADS = frozenset({"Treatment", "Common questions", "How to take it", "Children", "Pregnancy"})
 _LEADS_FRAGMENT = _LEADS | {"Signs", "Causes", "How long it lasts", "Side effects"}
 
@@ -44,8 +48,13 @@ class Chooser:
         if ask.kind.name in ("long", "dose"):
             return self._measured(ask, pool)
         shares = self.shares(ask, pool)
+        lasting = self._lasting(ask, pool)
         if max(shares, default=0.0) < _HIT:
-            return self._in_order(ask, pool)
+            if ask.kind.name == "difference" and ask.focus:
+                return []
+            return [*lasting, *self._in_order(ask, pool)]
+        if lasting:
+            return [*lasting, *(u for u in self._care(ask, pool, shares) if u not in lasting)]
         if ask.kind.name == "care":
             return self._care(ask, pool, shares)
         return self._best(ask, pool, shares, _KEEP)
@@ -96,6 +105,15 @@ class Chooser:
         if max(self.shares(ask, ask.page.units), default=0.0) >= _KNOWN:
             return []
         return self._in_order(ask, pool)
+
+    def _lasting(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
+        """For a complaint that has lasted: how long it may, and from when it needs someone."""
+        if not ask.fragment or not _LASTED.search(ask.question.text):
+            return []
+        measure = intents.named("long").cue
+        see = [unit for unit in ask.page.under(BLOCKS[0]) if measure.search(unit.text)]
+        usual = [u for u in pool if u.heading == "How long it lasts" and not u.people - ask.people]
+        return [*_within([unit for unit in usual if measure.search(unit.text)], 25), *see[:1]]
 
     def _strict(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """Only sentences that hit the focus, and the people when there are any."""
@@ -148,7 +166,8 @@ class Chooser:
             and shares[n] >= least
             and (ask.fragment or ask.kind.cue.search(unit.text))
         ]
-        lead = self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
+        told = dataclasses.replace(ask, kind=intents.named("signs")) if ask.fragment else ask
+        lead = self._best(told, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
         lead = _within(lead[:2], ask.budget // 2)
         if lead and _ONE_THING.search(ask.question.text):
             return lead
@@ -211,6 +230,10 @@ class Chooser:
             own = [unit for unit in rest if unit.heading == heading]
             if ask.kind.name == "serious":
                 own = [unit for unit in own if ask.kind.cue.search(unit.text)]
+            if own and ask.kind.name == "what":
+                lead = _defining(ask, pool)
+                own = [unit for unit in own if unit not in lead]
+                return [*lead, *_within(own, ask.budget), *self._more(ask, rest, heading)][:3]
             if own:
                 return [*lead, *_within(own, ask.budget), *self._more(ask, rest, heading)]
         return lead
@@ -224,6 +247,17 @@ class Chooser:
             signs = [u for u in rest if u.heading in ("Signs", "Side effects")]
             return signs[:1] if told < ask.budget // 2 else []
         return []
+
+
+def _defining(ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
+    """The sentence that opens with the very name asked about, where the title is another."""
+    for unit in pool:
+        opening, _, rest = unit.text.partition(" is ")
+        if rest and len(opening.split()) <= _OPENING and unit.item is None:
+            told = set(lexicon.stems(lexicon.words(opening.lower())))
+            if ask.named and ask.named <= told and rest.startswith(("a ", "an ", "the ")):
+                return [unit]
+    return []
 
 
 def _worth(unit: pages.Unit, alike: frozenset[str]) -> float:

@@ -8,7 +8,9 @@ _ITEM = re.compile(r"[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+")
 _BREAK = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t])")
 _STOP = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s+[\"'“‘(\[]?[A-Z0-9À-Þ])")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|Dr|Mr|Mrs|Ms|Prof|St|No|Fig|approx|cf|al|[A-Z])|\b[a-z]\.[a-z])\.$"
+    # A lone capital is an initial ("J. Smith"), but not after a degree sign or a plain word.
+    r"(?:\b(?:e\.g|i\.e|etc|vs|Dr|Mr|Mrs|Ms|Prof|St|No|Fig|approx|cf|al|[a-z]\.[a-z])"
+    r"|(?<!°)(?<![a-z]{4} )\b[A-Z])\.$"
 )
 _WORD = re.compile(r"\S*\w\S*")
 
