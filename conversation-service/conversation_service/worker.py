@@ -46,12 +46,16 @@ async def handle(db: Database, envelope: Envelope) -> None:
 
 async def end_orphans(db: Database) -> int:
     """Marks replies whose lease ended `failed`, with what they had said; answers how many."""
+    ended = 0
     try:
         async with db.transaction(ITSELF) as tx:
-            ended = await replies.fail_expired(tx)
+            waiting = await replies.with_expired(tx)
+        for conversation_id in waiting:
+            async with db.transaction(ITSELF) as tx:
+                await replies.lock(tx, conversation_id)
+                ended += await replies.fail_expired(tx, conversation_id)
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
         _log.warning("replies.sweep_waiting", **logs.failure(error))
-        return 0
     if ended:
         _log.warning("replies.orphaned", count=ended)
     return ended

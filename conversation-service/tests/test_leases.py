@@ -6,6 +6,10 @@ import uuid
 import asyncpg
 from conversing import Person, Start, Visit
 
+from conversation_service import worker
+from conversation_service.feed import store as feed
+from conversation_service.replies import store as replies
+from kit.database import Database
 from kit.testing import Addresses, Served
 
 
@@ -79,3 +83,25 @@ async def test_after_a_failed_reply_the_conversation_goes_on_at_once(
         "complete",
         "complete",
     ]
+
+
+async def test_a_sweep_never_waits_for_whoever_waits_for_it(
+    addresses: Addresses, database: Database, start: Start, visit: Visit
+) -> None:
+    """Of two conversations of one person, a message is being sent in the second."""
+    slow = await visit(await start(reply_lease_seconds=300.0))
+    paths = sorted([await slow.start(), await slow.start()])
+    for path in paths:
+        await _orphan(addresses, slow, path, "Rest")
+    await asyncio.sleep(1.1)
+    async with database.transaction(slow.actor) as sending:
+        place = await replies.take_places(sending, uuid.UUID(paths[1].rpartition("/")[2]), 2)
+        sweeping = asyncio.create_task(worker.end_orphans(database))
+        while not await sending.fetchval("select count(*) from pg_locks where not granted"):
+            await asyncio.sleep(0.01)
+        await feed.append(sending, slow.actor.id, "message.created", {})
+    assert place == 3
+    assert await sweeping == 2
+    for path in paths:
+        marked = (await slow.messages(path))[-1]
+        assert (marked["status"], marked["content"]) == ("failed", "Rest")

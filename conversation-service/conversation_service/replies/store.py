@@ -127,7 +127,7 @@ async def finish(
     usage: Sequence[dict[str, Any]],
 ) -> bool:
     """Folds the parts and `last` into the message; False when it does not run any more."""
-    await tx.execute("select 1 from public.conversations where id = $1 for update", conversation_id)
+    await lock(tx, conversation_id)
     row = await tx.fetchrow(
         f"update public.messages m set status = $2, content = ({SAID}) || $3,"  # noqa: S608
         f" citations = ({CITED}) || $4, latency = $5, usage = $6, lease_until = null"
@@ -145,30 +145,36 @@ async def finish(
     return True
 
 
-async def fail_expired(tx: Tx, conversation_id: UUID | None = None) -> int:
-    """Marks replies whose lease ended `failed`, keeping what they had said; answers how many."""
-    expired = await tx.fetch(
-        "select m.id, m.conversation_id from public.messages m where m.status = 'streaming'"
-        " and m.lease_until < clock_timestamp()"
-        " and ($1::uuid is null or m.conversation_id = $1) limit 100",
+async def with_expired(tx: Tx) -> list[UUID]:
+    """The conversations with a reply whose lease has ended, for a service's own actor."""
+    rows = await tx.fetch(
+        "select conversation_id from public.messages where status = 'streaming'"
+        " and lease_until < clock_timestamp() order by lease_until"
+    )
+    return [row["conversation_id"] for row in rows]
+
+
+async def lock(tx: Tx, conversation_id: UUID) -> None:
+    """Until the end of the transaction nobody else writes into the conversation."""
+    await tx.execute("select 1 from public.conversations where id = $1 for update", conversation_id)
+
+
+async def fail_expired(tx: Tx, conversation_id: UUID) -> bool:
+    """Marks a reply whose lease has ended `failed`, keeping what it had said; whether there is one.
+
+    The caller has locked the conversation, and no other one: a person's feed is locked after it.
+    """
+    row = await tx.fetchrow(
+        f"update public.messages m set status = 'failed', content = {SAID},"  # noqa: S608
+        f" citations = {CITED}, lease_until = null where m.conversation_id = $1"
+        " and m.status = 'streaming' and m.lease_until < clock_timestamp()"
+        " returning m.id, m.owner_id, m.seq",
         conversation_id,
     )
-    ended = 0
-    for row in expired:
-        await tx.execute(
-            "select 1 from public.conversations where id = $1 for update", row["conversation_id"]
-        )
-        done = await tx.fetchrow(
-            f"update public.messages m set status = 'failed', content = {SAID},"  # noqa: S608
-            f" citations = {CITED}, lease_until = null where m.id = $1"
-            " and m.status = 'streaming' and m.lease_until < clock_timestamp()"
-            " returning m.owner_id, m.seq",
-            row["id"],
-        )
-        if done is not None:
-            await _end(tx, done["owner_id"], row["conversation_id"], row["id"], done["seq"])
-            ended += 1
-    return ended
+    if row is None:
+        return False
+    await _end(tx, row["owner_id"], conversation_id, row["id"], row["seq"])
+    return True
 
 
 async def request_stop(tx: Tx, conversation_id: UUID, message_id: UUID) -> None:
