@@ -1,5 +1,6 @@
 """Sets two topics side by side."""
 
+import re
 from collections.abc import Sequence
 
 from assistant.extractive import draft, lexicon, naming, pages, topic
@@ -7,6 +8,7 @@ from assistant.extractive.question import Question
 
 LONGEST_WITH_DANGERS = 130
 _SIMILAR = 0.7
+_COULD_BE = re.compile(r"\b(?:could|might|can|would) (?:this|these|it|that|my|the)\b.* be\b")
 _SIGNS = ("Signs", "Side effects")
 
 
@@ -24,7 +26,7 @@ def pair(question: Question, found: topic.Found) -> tuple[topic.Topic, topic.Top
             two[0].score + two[1].score,
         ),
     )
-    one, other = sorted(best, key=lambda each: _first(question, each))
+    one, other = sorted(best, key=lambda each: first(question, each))
     return one, other
 
 
@@ -34,7 +36,8 @@ def _compares(question: Question, full: Sequence[topic.Topic]) -> bool:
     if kind == "difference":
         return True
     illnesses = [each for each in full if not each.page.medicine]
-    return kind in ("", "signs", "yes-no") and " or " in question.text and len(illnesses) > 1
+    doubts = " or " in question.text or _COULD_BE.search(question.text) is not None
+    return kind in ("", "signs", "yes-no") and doubts and len(illnesses) > 1
 
 
 def authored(one: pages.Page, other: pages.Page) -> list[tuple[pages.Page, pages.Unit]]:
@@ -82,6 +85,7 @@ def _holds(unit: pages.Unit, words: Sequence[str]) -> bool:
     return all(stem in unit.stems for stem in lexicon.stems(words))
 
 
-def _first(question: Question, each: topic.Topic) -> int:
+def first(question: Question, each: topic.Topic) -> int:
+    """The place in the question of the first word that names the topic."""
     words = lexicon.stems(question.words)
     return min((at for at, stem in enumerate(words) if stem in each.own), default=len(words))

@@ -30,6 +30,8 @@ _JOINED = re.compile(r"\b(?:and|with|plus|alongside|while on)\b")
 _ADULTS = re.compile(
     r"\b(?:can|do|does|could) (?:an )?adults? (?:\w+ )?(?:get|catch|have|develop)\b"
 )
+_READS = re.compile(r"\d.*\b(?:high|low|normal|fever|ok|okay|bad)\b")  # is a reading of N high
+_BEYOND = re.compile(r"\b(?:surgery|operation|costs?|prices?|insurance|laser|near me)\b")
 _WHATEVER_IS_TAKEN = ("when", "signs", "cause", "serious")
 _HURRY = 2
 
@@ -97,7 +99,8 @@ class Composer:
                 return None
         if len(full) < _HURRY or heard.carried:
             return found[0] if not full else full[0]
-        return max(full, key=lambda each: self._worth(each, heard.question))
+        same = all(each.page.medicine for each in full)
+        return max(full, key=lambda each: self._worth(each, heard.question, in_order=same))
 
     def _mentions(self, found: Sequence[topic.Topic], span: naming.Span) -> bool:
         wanted = [self._chooser.alike(stem) for stem in lexicon.stems(span.name)]
@@ -107,14 +110,18 @@ class Composer:
             for unit in one.page.units
         )
 
-    def _worth(self, each: topic.Topic, question: Question) -> tuple[float, float]:
+    def _worth(
+        self, each: topic.Topic, question: Question, *, in_order: bool
+    ) -> tuple[float, float]:
         ask = self._ask(each, question, intents.find(question.text) or question.kinds)
         weigh, own = self._shelf.weight, [s for s in question.content if s not in ask.focus]
         named, rest = sum(map(weigh, own)), sum(map(weigh, ask.focus))
         hit = (named + rest * self._chooser.reach(ask)) / max(named + rest, 1e-9)
         medicine = each.page.medicine and ask.kind.name in ("safe", "dose", "effects")
         people = bool(each.page.people & question.people) - bool(each.page.people - question.people)
-        return round(hit, 1) + (0.35 if medicine else 0.0) + 0.5 * people, each.score
+        return round(hit, 1) + (0.35 if medicine else 0.0) + 0.5 * people, (
+            -comparison.first(question, each) if in_order else each.score
+        )
 
     def _ask(
         self,
@@ -271,6 +278,10 @@ def _settled(
     kind: intents.Intent, focus: tuple[str, ...], question: Question, page: pages.Page
 ) -> intents.Intent:
     """A kind that the rest of the question can carry."""
+    if kind.name in ("signs", "yes-no") and _READS.search(question.text):
+        return intents.named("what")
+    if _BEYOND.search(question.text) and not page.medicine:
+        return intents.named("yes-no")
     if kind.name == "yes-no" and not focus and not question.people:
         return intents.named("what")
     if kind.name == "safe" and not focus and not question.people and not page.medicine:

@@ -27,6 +27,7 @@ _SOFT = frozenset(_TURNS.split())  # stems that only turn "how long" round, and 
 _LASTED = re.compile(
     r"\b(?:days|weeks|months|a week|a month)\b(?! (?:ago|old|pregnant|after|later))"
 )
+_ALONE = re.compile(r"\b(?:at home|home remed\w*|myself|naturally?|on my own)\b")
 _OPENING = 5  # words before "is", at most, in a sentence that defines
 _LEADS = frozenset({"Treatment", "Common questions", "How to take it", "Children", "Pregnancy"})
 _LEADS_FRAGMENT = _LEADS | {"Signs", "Causes", "How long it lasts", "Side effects"}
@@ -159,6 +160,8 @@ class Chooser:
         listed = [s for u, s in zip(pool, shares, strict=True) if u.heading == "What to do"]
         least = _LEAD if ask.fragment else max(_LEAD, max(listed, default=0.0) + 0.01)
         headings = _LEADS_FRAGMENT if ask.fragment else _LEADS
+        if _ALONE.search(ask.question.text):
+            headings -= {"Treatment"}
         kept = [
             n
             for n, unit in enumerate(pool)

@@ -37,7 +37,8 @@ NO_STOPPING = "Do not stop or change a prescribed medicine before asking whoever
 
 STOPPING = re.compile(
     r"\b(?:(?:can|could|should|may|if) (?:i|he|she|we|they|my \w+) (?:just |suddenly )?"
-    r"(?:stop|come off|quit)|stop(?:ping)? taking|coming off)\b"
+    r"(?:stop|come off|quit)|stop(?:ping)? taking|coming off|(?:want|need|trying|going|how) to "
+    r"(?:stop|come off))\b"
 )
 DIAGNOSIS = re.compile(
     r"\b(?:do|does|have|has|could|might|can) (?:i|he|she|we|my \w+) (?:have|got|be having)\b(?! to)"
@@ -52,7 +53,7 @@ _ILLNESS = re.compile(
 _WHAT_IS_IT = re.compile(r"\bis (?:it|this|that|my|the)\b|\bwhat (?:is|could|might)\b")
 _CHANGING = re.compile(
     r"\b(?:double|halve|increase|lower|reduce|raise|up|change|skip) (?:my|the|his|her) "
-    r"(?:\w+ ){0,2}(?:dose|tablets?|medicines?|pills?)\b"
+    r"(?:\w+ ){0,2}(?:dose|tablets?|medicines?|pills?)\b|\b(?:double|halve|increase|change) my \w+"
 )
 _TAKING = re.compile(r"\b(?:take|taking|give|giving|medicines?|tablets?|pills?|drugs?)\b")
 _POLITE = r"(?: there| you| again| so much| very much| a lot| everyone| doctor| medbot)*\W*$"
