@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ACCOUNTS, CONVERSATIONS = 4, 3
 WARM_UP = 24
+IDLE_AFTER = 1.0
 FIRST_CHARACTER = b"event: delta"
 MODEL_SAYS = b"see a pharmacist if it does not get better"
 ELSEWHERE = {"DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY"}
@@ -49,19 +50,21 @@ class Answer:
 
 
 class Wire:
-    """One kept HTTP/1.1 connection; no client library, so that none is measured."""
+    """One kept HTTP/1.1 connection; no client library, so that none is measured.
+
+    After a pause it is opened anew, before the clock starts: servers close idle ones.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def ask(
         self, method: str, path: str, token: str = "", body: object = None, **headers: str
     ) -> Answer:
         """Sends a request and reads its answer to the end."""
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._streams
+        reader, writer = await self._opened()
         sent = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{self._port}"]
         lines += [f"content-type: application/json\r\ncontent-length: {len(sent)}"] if sent else []
@@ -69,7 +72,15 @@ class Wire:
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         started = time.perf_counter()
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
-        return await _read(reader, started)
+        answer = await _read(reader, started)
+        self._used = time.perf_counter()
+        return answer
+
+    async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._streams is None or time.perf_counter() - self._used > IDLE_AFTER:
+            self.close()
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        return self._streams
 
     def close(self) -> None:
         if self._streams is not None:

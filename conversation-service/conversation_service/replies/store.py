@@ -223,8 +223,13 @@ def citation_rows(citations: Sequence[Citation]) -> list[dict[str, Any]]:
 
 
 async def _end(tx: Tx, owner_id: UUID, conversation_id: UUID, message_id: UUID, seq: int) -> None:
-    await tx.execute("delete from medbot.reply_parts where message_id = $1", message_id)
-    await tx.execute("select pg_notify($1, $2)", CHANNEL, grown(message_id))
+    await tx.execute(
+        "with gone as (delete from medbot.reply_parts where message_id = $1)"
+        " select pg_notify($2, $3)",
+        message_id,
+        CHANNEL,
+        grown(message_id),
+    )
     await _tell(tx, owner_id, conversation_id, message_id, seq)
 
 

@@ -4,12 +4,13 @@ One relay at a time, whichever process holds the lock, takes rows in order and h
 bus; a row goes when the bus has it. What is published twice is done once, by the inbox.
 """
 
+import asyncio
 import uuid
 from typing import Protocol
 
 from contracts.events import Envelope, Event
 from kit import logs, trace
-from kit.database import CONNECTION_ERRORS, Database, Tx
+from kit.database import CONNECTION_ERRORS, Database, Tx, utc_now
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.signals import CHANNEL, Signals
@@ -17,6 +18,9 @@ from kit.signals import CHANNEL, Signals
 LOCK = 7_305_110_443
 BATCH = 500
 TOPIC = "outbox"
+
+GATHER = 0.05
+"""Seconds that events may gather before they are relayed: a burst costs one transaction."""
 
 _log = logs.get(__name__)
 
@@ -34,13 +38,12 @@ class Publisher(Protocol):
 
 async def emit(tx: Tx, event: Event, *, source: str, event_id: uuid.UUID | None = None) -> None:
     """Records `event` in the caller's transaction; lock the row of its key before."""
-    now = await tx.fetchval("select clock_timestamp()")
     envelope = Envelope(
         id=event_id or uuid.uuid4(),
         type=event.topic,
         source=source,
         subject=event.key,
-        time=now,
+        time=utc_now(),
         traceparent=trace.traceparent.get() or None,
         data=event.model_dump(mode="json"),
     )
@@ -85,3 +88,4 @@ async def relay_for_ever(
                 if moved == BATCH:
                     continue
             await woken()
+            await asyncio.sleep(GATHER)
