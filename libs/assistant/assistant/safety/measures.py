@@ -16,7 +16,7 @@ _MINUTES = {"minute": 1.0, "minutes": 1.0, "min": 1.0, "mins": 1.0, "hour": 60.0
 _CHILD_WORDS = {"baby", "infant", "newborn", "boy", "girl", "son", "daughter", "old", "m", "f"}
 _CHILD_WORDS |= {"male", "female", "toddler", "grandson", "granddaughter", "neonate", "olds"}
 _PEOPLE = {"man", "woman", "gentleman", "lady", "male", "female", "m", "f", "old"}
-_AGE_BEFORE = {"aged", "age", "im", "turned"}
+_AGE_BEFORE = {"aged", "age", "im", "am", "turned"}
 _TEMPERATURE = {"temp", "temperature", "fever", "t", "temps", "febrile", "tmax", "thermometer"}
 _TEMPERATURE |= {"degrees", "degree", "celsius", "fahrenheit", "c", "f", "°", "tempature"}
 _OXYGEN = {
@@ -32,7 +32,7 @@ _OXYGEN = {
 }
 _SUGAR = {"glucose", "sugar", "sugars", "bg", "bm", "bgl", "cbg", "mmol", "bsl", "fsbs"}
 _PULSE = {"beating", "heart", "hr", "pulse", "bpm", "heartbeat", "heartrate", "beats", "p"}
-_BREATHS = {"rr", "respirations", "resps", "respiratory", "breaths"}
+_BREATHS = {"rr", "breathing", "respirations", "resps", "respiratory", "breaths"}
 _PRESSURE = {"bp", "pressure", "systolic", "sbp"}
 _UNITS_OF_TIME = _DAYS.keys() | _MINUTES.keys() | {"am", "pm", "oclock", "mg", "ml", "times"}
 _PREGNANT = {
@@ -202,7 +202,8 @@ def _circulation(place: _Place) -> Iterator[str]:
 
 
 def _breaths(place: _Place) -> Iterator[str]:
-    if 25 <= place.value <= 100 and place.near(_BREATHS, back=2, on=1):
+    is_rate = place.next not in _UNITS_OF_TIME
+    if is_rate and 25 <= place.value <= 100 and place.near(_BREATHS, back=2, on=1):
         yield "breaths_fast"
     if 3 <= place.value <= 12 and "gcs" in place.before[-3:]:
         yield "coma_score"
