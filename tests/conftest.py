@@ -1,4 +1,4 @@
-"""Whole installations for journeys and faults; one of each kind serves all tests of a run."""
+"""One whole installation for the journeys and faults of a run, told what each test wants."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,9 @@ from kit.testing.serving import free_port
 
 
 @pytest.fixture(scope="session")
-def _library_mode() -> Iterator[Installation]:
+def _installation() -> Iterator[Installation]:
     with installed() as made:
         yield made
-
-
-@pytest.fixture
-def library_mode(_library_mode: Installation) -> Installation:
-    """A running one without any model."""
-    _library_mode.begin()
-    return _library_mode
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +20,23 @@ def model_port() -> int:
     return free_port()
 
 
-@pytest.fixture(scope="session")
-def _with_model(model_port: int) -> Iterator[Installation]:
-    env = {
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
-        "REPLY_LEASE_SECONDS": str(LEASE),
-    }
-    with installed(env) as made:
-        yield made
+@pytest.fixture
+def anyhow(_installation: Installation) -> Installation:
+    """It runs, however it was told to."""
+    _installation.begin()
+    return _installation
 
 
 @pytest.fixture
-def with_model(_with_model: Installation) -> Installation:
-    """A running one that asks a model, with a short lease; a test may kill it."""
-    _with_model.begin()
-    return _with_model
+def library_mode(_installation: Installation) -> Installation:
+    """It runs without any model."""
+    _installation.begin({})
+    return _installation
+
+
+@pytest.fixture
+def with_model(_installation: Installation, model_port: int) -> Installation:
+    """It asks a model, and its replies have a short lease; a test may kill it."""
+    address = f"http://127.0.0.1:{model_port}/v1"
+    _installation.begin({"OPENAI_BASE_URL": address, "REPLY_LEASE_SECONDS": str(LEASE)})
+    return _installation

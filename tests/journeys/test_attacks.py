@@ -67,19 +67,17 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(library_mode: Installation) -> AsyncIterator[Scene]:
-    (row,) = await library_mode.rows(
-        "select kid, private_pem from medbot.signing_keys where active"
-    )
+async def scene(anyhow: Installation) -> AsyncIterator[Scene]:
+    (row,) = await anyhow.rows("select kid, private_pem from medbot.signing_keys where active")
     key = serialization.load_pem_private_key(row["private_pem"].encode(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    secret = (library_mode.data_dir / "service-token.key").read_text().strip()
+    secret = (anyhow.data_dir / "service-token.key").read_text().strip()
     async with (
-        newcomer(library_mode.url) as victim,
+        newcomer(anyhow.url) as victim,
         httpx.AsyncClient(timeout=10, trust_env=False) as http,
     ):
         good = victim.http.headers["authorization"].removeprefix("Bearer ")
-        yield Scene(library_mode, victim, Forger(good, key, row["kid"], secret), http)
+        yield Scene(anyhow, victim, Forger(good, key, row["kid"], secret), http)
 
 
 async def test_what_the_forger_signs_right_is_let_in(scene: Scene) -> None:

@@ -26,7 +26,7 @@ from medbot.testing import Up
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
 LEASE = 2.0
-"""Seconds for which a reply of `with_model` is leased."""
+"""Seconds for which a reply is leased where a test may kill its writer."""
 
 SERVICES = {"gateway": 0, "auth": 1, "conversation": 2}
 """How far the port of each lies behind the gateway's."""
@@ -59,11 +59,22 @@ class Installation:
         """The owner's address of the database, over its socket."""
         return embedded.address(self.data_dir / "postgres", "postgres", embedded.DATABASE)
 
-    def begin(self) -> None:
-        """Starts it, unless it runs, and waits until it answers."""
-        if self.up is None:
-            self.up = testing.start(self.project, self.port, self.env)
+    def begin(self, env: Mapping[str, str] | None = None) -> None:
+        """Starts it and waits until it answers; nothing if it runs so already.
+
+        `env` is what it is told; None is what it was told last.
+        """
+        wanted = self.env if env is None else dict(env)
+        if self.up is not None and self.env == wanted:
+            return
+        self._stop(signal.SIGINT)
+        self.env = wanted
+        self.up = testing.start(self.project, self.port, wanted)
+        try:
             self.up.wait_for("is ready after")
+        except AssertionError:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """SIGKILL: nothing of it may tidy up. Its PostgreSQL, another process, lives on."""
@@ -120,7 +131,7 @@ class Installation:
 
 
 @contextmanager
-def installed(env: Mapping[str, str] | None = None) -> Iterator[Installation]:
+def installed() -> Iterator[Installation]:
     """An installation that has not been started.
 
     Not under pytest's private folder: as root, the database has a user of its own.
@@ -129,7 +140,7 @@ def installed(env: Mapping[str, str] | None = None) -> Iterator[Installation]:
     folder.chmod(0o755)
     for name in ("database", "library"):
         (folder / name).symlink_to(ROOT / name)
-    made = Installation(folder, env=dict(env or {}))
+    made = Installation(folder)
     try:
         yield made
     finally:
