@@ -1,5 +1,6 @@
 """The gate: reads a message, finds what endangers somebody, and says so before anything else."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,10 +18,12 @@ from assistant.turns import Turn
 
 _TURNS_BACK = 6
 _CHARACTERS_BACK = 2000
+_MOST_MEMORIES = 2000
 _CALM = Assessment(Level.NONE, (), None, ())
 FIGURE = "figure"
 """The concept of all figures of speech: the words in them are not meant."""
 
+_Memory = Mapping[int, frozenset[str]]
 Found = Mapping[str, Sequence[Occurrence]]
 
 
@@ -31,14 +34,15 @@ class _Reading:
     tokens: Sequence[tokens.Token]
     found: Found
     sure: frozenset[str]
+    unsure: Mapping[str, frozenset[int]]
 
     def present(self, despite: int) -> frozenset[str]:
         if not despite:
             return self.sure
         return self.sure.union(
             name
-            for name in self.found.keys() - self.sure
-            if any(not one.flags & ~despite for one in self.found[name])
+            for name, doubts in self.unsure.items()
+            if any(not flags & ~despite for flags in doubts)
         )
 
 
@@ -50,12 +54,14 @@ class Gate:
         if unspoken:
             raise rulebook.RulebookError(f"no reply called {', '.join(sorted(unspoken))}")
         self._rules = tuple(sorted(book.rules, key=lambda rule: rule.level.rank))
+        self._despites = frozenset(int(rule.despite) for rule in book.rules)
+        self._memories: dict[bytes, _Memory] = {}
         self._symptoms = book.symptoms
         self._says = says
         stems = Stems(book.forms)
-        concepts = {**book.concepts, **dict.fromkeys(measures.NAMES, ())}
+        concepts = {FIGURE: (), **book.concepts, **dict.fromkeys(measures.NAMES, ())}
         wanted = sorted({name for rule in book.rules for case in rule.cases for name in case.names})
-        compiled = Compiler({FIGURE: (), **concepts}, key=stems.key, fillers=book.fillers).compile(
+        compiled = Compiler(concepts, key=stems.key, fillers=book.fillers).compile(
             [FIGURE, *wanted, *sorted(book.symptoms)]
         )
         cues = {word for kind in book.cues.values() for cue in kind for word in cue.split()}
@@ -83,15 +89,18 @@ class Gate:
             repair=repair,
             sounds=book.sounds,
         )
-        self._finder = Finder(compiled, complete=frozenset({FIGURE}))
+        self._finder = Finder(compiled)
+        figures = Compiler(concepts, key=stems.key, fillers=book.fillers).compile([FIGURE])
+        self._figures = Finder(figures, complete=frozenset({FIGURE}))
         self._context = Context(Cues(book.cues))
         self._yes = frozenset(book.cues["yes"])
 
     def assess(self, text: str, history: Sequence[Turn] = (), locale: str = "en-GB") -> Assessment:
         """Returns the verdict on `text`, said after `history`; see `assistant.safety.assess`."""
         reading = self._read(text)
+        self._remember(text, reading)
         earlier = [
-            self._read(turn.content[-_CHARACTERS_BACK:])
+            self._recall(turn.content[-_CHARACTERS_BACK:])
             for turn in history[-2 * _TURNS_BACK :]
             if turn.role == "user"
         ][-_TURNS_BACK:]
@@ -104,11 +113,23 @@ class Gate:
                 here = reading.present(despite)
                 if agreed is not None:
                     here |= agreed.present(despite | Doubt.ASKED)
-                present[despite] = here, here.union(*(one.present(despite) for one in earlier))
+                present[despite] = here, here.union(*(one[despite] for one in earlier))
             case = _first_case(rule, *present[despite])
             if case is not None:
                 fired.append((rule, Fired(rule.id, _spans(reading, case, despite))))
         return self._verdict(fired, reading, locale)
+
+    def _recall(self, text: str) -> _Memory:
+        known = self._memories.get(_digest(text))
+        return known or self._remember(text, self._read(text))
+
+    def _remember(self, text: str, reading: _Reading) -> _Memory:
+        """Keeps what a message was about, and none of its words, for the turns that follow."""
+        if len(self._memories) >= _MOST_MEMORIES:
+            self._memories.clear()
+        memory = {despite: reading.present(despite) for despite in self._despites}
+        self._memories[_digest(text)] = memory
+        return memory
 
     def _verdict(
         self, fired: Sequence[tuple[Rule, Fired]], reading: _Reading, locale: str
@@ -138,19 +159,15 @@ class Gate:
         }
         doubts = self._context.doubts(cut, consumed)
         leaves.extend(_measured(cut, words))
-        found = self._compose(leaves, doubts)
-        if FIGURE in found:
-            for one in found[FIGURE]:
-                for token in one.tokens:
-                    doubts[token] |= Doubt.FIGURE
-            found = self._compose(leaves, doubts)
+        for one in self._figures.compose(leaves).get(FIGURE, ()):
+            for token in one.tokens:
+                doubts[token] |= Doubt.FIGURE
+        found = self._finder.compose((names, _doubted(leaf, doubts)) for names, leaf in leaves)
         sure = frozenset(
             name for name, occurrences in found.items() if not all(one.flags for one in occurrences)
         )
-        return _Reading(cut, found, sure)
-
-    def _compose(self, leaves: Sequence[Leaf], doubts: Sequence[int]) -> Found:
-        return self._finder.compose((names, _doubted(leaf, doubts)) for names, leaf in leaves)
+        unsure = {name: frozenset(one.flags for one in found[name]) for name in found.keys() - sure}
+        return _Reading(cut, found, sure, unsure)
 
     def _agreed(self, reading: _Reading, history: Sequence[Turn]) -> _Reading | None:
         """What the assistant has just asked, when the message begins by saying yes to it."""
@@ -169,6 +186,10 @@ class Gate:
 def open_gate() -> Gate:
     """Compiles the packaged rules, once. Raises RulebookError or PatternError."""
     return Gate(rulebook.load(), replies.load())
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _with_forms(words: frozenset[str], stems: Stems) -> dict[str, str]:

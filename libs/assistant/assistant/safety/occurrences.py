@@ -1,7 +1,7 @@
 """Finds where the lexicon's concepts stand in a message."""
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
@@ -109,15 +109,16 @@ class Finder:
     def __init__(self, compiled: Compiled, *, complete: frozenset[str] = frozenset()) -> None:
         """Of `complete` concepts every place is wanted, not one that is certain."""
         self._trie: dict[str, Any] = {}
-        self._near = [
-            (name, near, frozenset(near.parts))
-            for name in compiled.order
-            for near in compiled.near.get(name, ())
-        ]
+        nears = [(name, near) for name in compiled.order for near in compiled.near.get(name, ())]
+        uses = Counter(part for _, near in nears for part in set(near.parts))
+        self._near: list[tuple[str, Near, tuple[str, ...]]] = []
         self._led: dict[str, list[int]] = defaultdict(list)
-        for number, (_, near, _) in enumerate(self._near):
-            self._led[near.parts[0]].append(number)
-        parts = {part for _, near, _ in self._near for part in near.parts}
+        for number, (name, near) in enumerate(nears):
+            # The part that fewest neighbourhoods share tells soonest that one is not there.
+            lead, *others = sorted(set(near.parts), key=lambda part: (uses[part], part))
+            self._led[lead].append(number)
+            self._near.append((name, near, tuple(others)))
+        parts = uses.keys()
         self._last = frozenset(compiled.order) - parts - complete
         for name, phrases in compiled.phrases.items():
             for phrase in phrases:
@@ -168,8 +169,8 @@ class Finder:
         due = [number for name in found for number in self._led.get(name, ())]
         heapify(due)
         while due:
-            name, near, parts = self._near[heappop(due)]
-            if not parts.issubset(found) or self._is_settled(name, found):
+            name, near, others = self._near[heappop(due)]
+            if any(part not in found for part in others) or self._is_settled(name, found):
                 continue
             made = _join(near, found)
             if not made:
