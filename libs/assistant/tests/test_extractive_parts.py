@@ -203,7 +203,7 @@ def test_whom_it_concerns(reader: question.Reader, said: str, people: set[str]) 
 def test_animals_are_told_from_their_bites(
     reader: question.Reader, said: str, animal: bool
 ) -> None:
-    assert reader.read(said).animal is animal
+    assert reader.read(said).elsewhere is animal
 
 
 def test_two_questions_are_split_and_one_is_not(reader: question.Reader) -> None:

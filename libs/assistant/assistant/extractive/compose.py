@@ -286,6 +286,8 @@ def _settled(
         return intents.named("what")
     if kind.name == "safe" and not focus and not question.people and not page.medicine:
         return intents.named("care")
+    if kind.name == "difference" and not focus and re.search(r" or | the same ", question.text):
+        return intents.named("what")
     if kind.name == "difference" and not focus and not page.under("Compared with"):
         return intents.named("signs")
     return kind

@@ -46,7 +46,7 @@ class Listener:
         if earlier and (_SELF.search(question.text) or _THEY.search(question.text)):
             question = _same_people(question, self._understand(earlier[-1], earlier[:-1]).question)
         found = self._finder.find(question, self._vector(question))
-        if not found.topics and len(question.words) > _RAMBLING and not question.animal:
+        if not found.topics and len(question.words) > _RAMBLING and not question.elsewhere:
             question, found = self._point(question, found)
         if not earlier or not self._may_lean(question, found):
             return Understood(question, found)
@@ -77,7 +77,7 @@ class Listener:
         return whole, found
 
     def _may_lean(self, question: Question, found: topic.Found) -> bool:
-        if question.animal or not (question.kinds or question.people or _leans(question)):
+        if question.elsewhere or not (question.kinds or question.people or _leans(question)):
             return False
         named = bool(found.topics) and found.topics[0].full
         return _leans(question) if named else len(question.content) <= _MOST_NEW

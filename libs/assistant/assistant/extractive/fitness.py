@@ -29,6 +29,7 @@ _ADVICE = re.compile(
     r"first choice|use|try|take|advice|best|helps?)\b",
     re.IGNORECASE,
 )
+_INFLAMMATORY = frozenset({"nsaid", "ibuprofen", "naproxen", "inflammatori", "diclofenac"})
 _SCHOOL = re.compile(r"\b(?:school|nursery)\b")
 
 
@@ -58,10 +59,19 @@ def pool(ask: Ask) -> list[pages.Unit]:
     units = [
         unit
         for unit in ask.page.units
-        if unit.heading not in BLOCKS or unit.heading in ask.kind.sections
+        if (unit.heading not in BLOCKS or unit.heading in ask.kind.sections)
+        and not _ruled_out(unit, ask.question.without)
     ]
     allowed = _may_be_said if ask.question.people else _for_anyone
     return [unit for unit in units if allowed(unit, ask)]
+
+
+def _ruled_out(unit: pages.Unit, without: frozenset[str]) -> bool:
+    """True for advice to take what the person cannot, unless it names another choice."""
+    if not without or unit.heading not in _TREATS:
+        return False
+    barred = without | (_INFLAMMATORY if without & _INFLAMMATORY else frozenset())
+    return not barred.isdisjoint(unit.stems) and " or " not in unit.text
 
 
 def about(unit: pages.Unit, ask: Ask) -> bool:
@@ -105,8 +115,8 @@ def prior(unit: pages.Unit, ask: Ask) -> float:
 
 
 def holds(unit: pages.Unit, ask: Ask) -> bool:
-    """True when nothing is missing that a strict answer must name."""
-    return all(not must.isdisjoint(unit.stems) for must in ask.musts)
+    """True when it names a medicine that a strict answer must name, where there are any."""
+    return not ask.musts or any(not must.isdisjoint(unit.stems) for must in ask.musts)
 
 
 def _for_anyone(unit: pages.Unit, ask: Ask) -> bool:

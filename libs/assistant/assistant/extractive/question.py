@@ -28,6 +28,13 @@ _INFANT = re.compile(
     r"\b(?:bab(?:y|ies)|newborns?|infants?|\d+[ -](?:week|month|day)s?[ -]olds?)\b"
 )
 _SCHOOL, _WORKPLACE = frozenset({"school", "nursery"}), frozenset({"workplace", "teacher"})
+_TRIVIA = re.compile(
+    r"^(?:who|when|where) (?:was |were |has |had )?(?:invent|discover|found|won|made)\w*\b"
+)
+_WITHOUT = re.compile(
+    r"\b(?:(?:if|but|as|because|since|and|that) (?:i|he|she|we) (?:cannot|am not allowed to) "
+    r"(?:take|have|use)|other than|instead of|besides|apart from|(?:am|is|are) allergic to) ([\w-]+)"
+)
 _DIGITS = re.compile(r"[\d.,/]+")
 _SAID = {"pregnant": ("pregnancy", "pregnant"), "child": ("child",)}
 
@@ -42,7 +49,8 @@ class Question:
     content: tuple[str, ...]
     people: frozenset[str]
     kinds: tuple[intents.Intent, ...]
-    animal: bool
+    elsewhere: bool  # about an animal, or no question of health at all
+    without: frozenset[str] = frozenset()  # stems of what the person says they cannot take
 
     @property
     def infant(self) -> bool:
@@ -74,7 +82,12 @@ class Reader:
             content=self._content(words),
             people=self._people(text, words),
             kinds=intents.find(text),
-            animal=bool(_ANIMAL.search(text)) and not _BY_ANIMAL.search(text),
+            elsewhere=_elsewhere(text),
+            without=frozenset(
+                part
+                for found in _WITHOUT.finditer(text)
+                for part in lexicon.stems(found[1].split("-"))
+            ),
         )
 
     def part(self, whole: Question, text: str) -> Question:
@@ -87,7 +100,8 @@ class Reader:
             content=self._content(words),
             people=whole.people,
             kinds=intents.find(text),
-            animal=whole.animal,
+            elsewhere=whole.elsewhere,
+            without=whole.without,
         )
 
     def _content(self, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -113,3 +127,8 @@ def _clipped(question: str) -> str:
     if len(question) <= MAX_CHARACTERS:
         return question
     return f"{question[:_HEAD]} {question[_HEAD - MAX_CHARACTERS :]}"
+
+
+def _elsewhere(text: str) -> bool:
+    about_animal = _ANIMAL.search(text) is not None and _BY_ANIMAL.search(text) is None
+    return about_animal or _TRIVIA.search(text) is not None

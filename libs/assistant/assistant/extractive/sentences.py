@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from assistant.extractive import fitness, intents, lexicon, pages
+from assistant.extractive import fitness, intents, lexicon, openings, pages
 from assistant.extractive.fitness import BLOCKS, Ask
 
 _EXACT = frozenset({"safe", "yes-no", "long", "when", "serious"})
@@ -24,11 +24,8 @@ _TURNS = (
     " resolv disappear"
 )
 _SOFT = frozenset(_TURNS.split())  # stems that only turn "how long" round, and exclude no sentence
-_LASTED = re.compile(
-    r"\b(?:days|weeks|months|a week|a month)\b(?! (?:ago|old|pregnant|after|later))"
-)
+_TOO_MUCH = re.compile(r"\boverdos|\b(?:too many|swallowed|ate|drank|got into|double)\b")
 _ALONE = re.compile(r"\b(?:at home|home remed\w*|myself|naturally?|on my own)\b")
-_OPENING = 5  # words before "is", at most, in a sentence that defines
 _LEADS = frozenset({"Treatment", "Common questions", "How to take it", "Children", "Pregnancy"})
 _LEADS_FRAGMENT = _LEADS | {"Signs", "Causes", "How long it lasts", "Side effects"}
 
@@ -45,15 +42,16 @@ class Chooser:
         if ask.kind.name in fitness.STRICT:
             return self._strict(ask, pool)
         if ask.people and ask.kind.name == "dose":
-            return _within([unit for unit in pool if fitness.about(unit, ask)], ask.budget)
+            return openings.within([unit for unit in pool if fitness.about(unit, ask)], ask.budget)
         if ask.kind.name in ("long", "dose"):
             return self._measured(ask, pool)
         shares = self.shares(ask, pool)
-        lasting = self._lasting(ask, pool)
+        if ask.kind.name == "difference" and ask.focus and max(shares, default=0.0) < _HIT_WHEN:
+            return []
+        lasting = openings.lasting(ask, pool)
         if max(shares, default=0.0) < _HIT:
-            if ask.kind.name == "difference" and ask.focus:
-                return []
-            return [*lasting, *self._in_order(ask, pool)]
+            said = [*openings.for_youngest(ask), *lasting]
+            return [*said, *(unit for unit in self._in_order(ask, pool) if unit not in said)]
         if lasting:
             return [*lasting, *(u for u in self._care(ask, pool, shares) if u not in lasting)]
         if ask.kind.name == "care":
@@ -63,6 +61,7 @@ class Chooser:
     def blocks(self, ask: Ask, *, urgent: bool) -> list[pages.Unit]:
         """When to see someone and the danger signs, and before them what is said on the focus."""
         see, danger = (ask.page.under(heading) for heading in BLOCKS)
+        urgent = urgent or _TOO_MUCH.search(ask.question.text) is not None
         baby = any(fitness.for_baby(unit, ask) for unit in see)
         ordered = [*danger, *see] if urgent and not baby else [*see, *danger]
         if max(self.shares(ask, ordered), default=0.0) >= _HIT_WHEN:
@@ -71,7 +70,7 @@ class Chooser:
         shares = self.shares(ask, pool)
         kept = [n for n, share in enumerate(shares) if share >= _HIT_WHEN]
         hits = self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
-        return [*_within(hits[:2], ask.budget // 2), *ordered]
+        return [*openings.within(hits[:2], ask.budget // 2), *ordered]
 
     def reach(self, ask: Ask) -> float:
         """The most of the focus that any sentence holds which could answer, 0 to 1."""
@@ -107,15 +106,6 @@ class Chooser:
             return []
         return self._in_order(ask, pool)
 
-    def _lasting(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
-        """For a complaint that has lasted: how long it may, and from when it needs someone."""
-        if not ask.fragment or not _LASTED.search(ask.question.text):
-            return []
-        measure = intents.named("long").cue
-        see = [unit for unit in ask.page.under(BLOCKS[0]) if measure.search(unit.text)]
-        usual = [u for u in pool if u.heading == "How long it lasts" and not u.people - ask.people]
-        return [*_within([unit for unit in usual if measure.search(unit.text)], 25), *see[:1]]
-
     def _strict(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """Only sentences that hit the focus, and the people when there are any."""
         pool = [unit for unit in pool if fitness.holds(unit, ask)]
@@ -131,6 +121,8 @@ class Chooser:
         if not ask.focus or (ask.people and best < _HIT and not self._knows(ask)):
             return self._plain(ask, pool)
         kept = [n for n, share in enumerate(shares) if share >= max(_HIT, 0.6 * best)]
+        if not kept and ask.musts:  # in a long story what is said of the other medicines is enough
+            kept = [n for n, unit in enumerate(pool) if unit.heading in ask.kind.sections]
         return self._best(ask, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP_STRICT)
 
     def _knows(self, ask: Ask) -> bool:
@@ -148,11 +140,11 @@ class Chooser:
                 ),
             )
             own = [unit for unit in ordered if unit.heading == ordered[0].heading]
-            return _within(own, ask.budget)
+            return openings.within(own, ask.budget)
         if ask.kind.name == "safe":
             for heading in ("Who should not take it", "What not to do"):
                 if own := [unit for unit in pool if unit.heading == heading]:
-                    return _within(own, ask.budget)
+                    return openings.within(own, ask.budget)
         return []
 
     def _care(self, ask: Ask, pool: list[pages.Unit], shares: list[float]) -> list[pages.Unit]:
@@ -171,7 +163,7 @@ class Chooser:
         ]
         told = dataclasses.replace(ask, kind=intents.named("signs")) if ask.fragment else ask
         lead = self._best(told, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
-        lead = _within(lead[:2], ask.budget // 2)
+        lead = openings.within(lead[:2], ask.budget // 2)
         if lead and _ONE_THING.search(ask.question.text):
             return lead
         return [*lead, *(unit for unit in self._in_order(ask, pool) if unit not in lead)]
@@ -227,24 +219,30 @@ class Chooser:
     def _in_order(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """The section that answers, as its author wrote it."""
         people = [unit for unit in pool if fitness.leads(unit, ask)]
-        lead = _within(people, ask.budget // 2) if people and ask.kind.name != "what" else []
+        lead = (
+            openings.within(people, ask.budget // 2) if people and ask.kind.name != "what" else []
+        )
         rest = [unit for unit in pool if unit not in people]
         for heading, _ in sorted(ask.kind.sections.items(), key=lambda entry: -entry[1]):
             own = [unit for unit in rest if unit.heading == heading]
             if ask.kind.name == "serious":
                 own = [unit for unit in own if ask.kind.cue.search(unit.text)]
             if own and ask.kind.name == "what":
-                lead = _defining(ask, pool)
+                lead = openings.defining(ask, pool)
                 own = [unit for unit in own if unit not in lead]
-                return [*lead, *_within(own, ask.budget), *self._more(ask, rest, heading)][:3]
+                return [*lead, *openings.within(own, ask.budget), *self._more(ask, rest, heading)][
+                    :3
+                ]
             if own:
-                return [*lead, *_within(own, ask.budget), *self._more(ask, rest, heading)]
+                return [*lead, *openings.within(own, ask.budget), *self._more(ask, rest, heading)]
         return lead
 
     def _more(self, ask: Ask, rest: list[pages.Unit], heading: str) -> list[pages.Unit]:
         """What rounds an answer off: what not to do after what to do, signs after a meaning."""
         if ask.kind.name == "care" and heading in ("What to do", "How to take it"):
-            return _within([u for u in rest if u.heading == "What not to do"], 25, strictly=True)
+            return openings.within(
+                [u for u in rest if u.heading == "What not to do"], 25, strictly=True
+            )
         if ask.kind.name == "what" and heading == "What it is":
             told = sum(unit.size for unit in rest if unit.heading == heading)
             signs = [u for u in rest if u.heading in ("Signs", "Side effects")]
@@ -252,36 +250,11 @@ class Chooser:
         return []
 
 
-def _defining(ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
-    """The sentence that opens with the very name asked about, where the title is another."""
-    for unit in pool:
-        opening, _, rest = unit.text.partition(" is ")
-        if rest and len(opening.split()) <= _OPENING and unit.item is None:
-            told = set(lexicon.stems(lexicon.words(opening.lower())))
-            if ask.named and ask.named <= told and rest.startswith(("a ", "an ", "the ")):
-                return [unit]
-    return []
-
-
 def _worth(unit: pages.Unit, alike: frozenset[str]) -> float:
     """1 for a word in what is stated, less for one in a condition, 0 for none."""
     if alike.isdisjoint(unit.stems):
         return 0.0
     return _IN_CONDITION if alike.isdisjoint(unit.main) else 1.0
-
-
-def _within(units: list[pages.Unit], budget: int, *, strictly: bool = False) -> list[pages.Unit]:
-    """The first of `units` up to `budget` words, at least one unless `strictly`; lists whole."""
-    chosen: list[pages.Unit] = []
-    size = 0
-    for unit in units:
-        listed = unit.item is not None and bool(chosen) and chosen[-1].item is not None
-        room = size + unit.size <= budget or (listed and not strictly)
-        if not room and (chosen or strictly):
-            break
-        chosen.append(unit)
-        size += unit.size
-    return chosen
 
 
 def _spread(values: list[float]) -> list[float]:

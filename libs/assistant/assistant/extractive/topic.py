@@ -79,7 +79,7 @@ class Finder:
 
     def find(self, question: Question, vector: NDArray[np.float32]) -> Found:
         """The topics of `question`, whose vector is `vector`, of shape (dimension,)."""
-        if not self._shelf.pages or question.animal or not question.words:
+        if not self._shelf.pages or question.elsewhere or not question.words:
             return NOTHING
         spans = self._names.find(question.names)
         strangers = tuple(span for span in spans if not span.owners)
@@ -90,6 +90,7 @@ class Finder:
             for topic in ranked
             if self.probability(topic, question) >= 0.5
             and (topic.page.people <= question.people or topic.page.number in owners)
+            and not (topic.page.medicine and topic.own and topic.own <= question.without)
         ]
         if strangers:
             good = [topic for topic in good if topic.full]
