@@ -1,6 +1,7 @@
 """PostgreSQL goes away under running services and comes back: nobody has to restart anything."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -19,7 +20,7 @@ SCRIPT: list[Step] = [step for n in range(30) for step in (Say(f"wörd{n} "), Pa
 WHOLE = "".join(step.text for step in SCRIPT if isinstance(step, Say))
 QUESTION = {"content": "What helps with a headache?"}
 AWAY = [
-    ("immediate", LEASE / 2),
+    ("immediate", 0.2),
     pytest.param("fast", LEASE / 2, marks=pytest.mark.long),
     pytest.param("immediate", LEASE * 2.5, marks=pytest.mark.long),
 ]
@@ -106,17 +107,19 @@ async def test_away_while_a_reply_streams(
         async with asyncio.timeout(10):
             while len(it.said) < 20:
                 await asyncio.sleep(0.02)
+        stopped = time.monotonic()
         async with _database_away(with_model, mode, seconds):
             await _ask_for_everything(person, http)
+        was_away = time.monotonic() - stopped
         await _works_again(person)
         await reading
         reply = await _ended(it)
         assert reply["content"].startswith(it.said)
         assert WHOLE.startswith(reply["content"])
-        assert (reply["status"], reply["content"] == WHOLE) in {
-            ("complete", True),
-            ("failed", False),
-        }
+        assert reply["status"] in {"complete", "failed"}
+        assert (reply["status"] == "complete") == (reply["content"] == WHOLE)
+        if was_away < LEASE * 0.6:
+            assert reply["status"] == "complete", "its writer had the lease all the time"
         model.scripts = [[Say("All is well.")]]
         answer = await person.send(it.path, "And now?")
         assert answer.json()["assistant_message"]["content"] == "All is well."
