@@ -228,7 +228,10 @@ def _closest(
         if other.first > chain.last + gap + 1:
             break
         between = max(other.first - chain.last, chain.first - other.last) - 1
-        if not 0 <= between <= gap or (ordered and other.first < chain.last):
+        if not -1 <= between <= gap or (ordered and other.first < chain.last):
+            continue
+        # A filler shares the place of the word before it and may begin the next part.
+        if between < 0 and not set(chain.tokens).isdisjoint(other.tokens):
             continue
         if other.sentence != chain.sentence:
             continue
