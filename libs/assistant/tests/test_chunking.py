@@ -36,6 +36,21 @@ def test_sentences_end_where_a_reader_ends_them() -> None:
     assert all(TEXT[each.start : each.end] == each.text for each in found)
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Most people need vitamin D. Vitamin D helps bones.", 2),
+        ("Fever is 38 °C. Call now if fever lasts.", 2),
+        ("Two germs cause hepatitis B. Vaccines prevent hepatitis B.", 2),
+        ("Found by J. Smith and A. B. Jones. Later proved.", 2),
+        ("Dr. Smith advises rest.", 1),
+        ("In the U.S. Americans say acetaminophen.", 1),
+    ],
+)
+def test_a_lone_capital_ends_a_sentence_only_after_a_plain_word(text: str, count: int) -> None:
+    assert len(prose.sentences(text)) == count
+
+
 @pytest.mark.parametrize("words", [5, 12, 20, 200])
 def test_chunks_are_whole_sentences_within_the_limit(words: int) -> None:
     splitter = chunking.SentenceSplitter(Chunking(words=words, tokens=1000), count_words)

@@ -13,6 +13,7 @@ from assistant.extractive import (
     intents,
     lexicon,
     naming,
+    openings,
     pages,
     parts,
     repair,
@@ -222,7 +223,7 @@ class Composer:
         diagnosis = kinds[0] in ("signs", "yes-no", "care") and wording.DIAGNOSIS.search(
             question.text
         )
-        open_ended = diagnosis or not question.kinds
+        open_ended = diagnosis or not question.kinds or openings.lasted(question.text)
         longest = LONGEST_OPEN if open_ended else LONGEST_WITH_BOTH
         both = words + sum(unit.size for unit in (*see, *danger)) <= longest
         return draft.Draft(

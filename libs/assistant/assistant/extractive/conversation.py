@@ -116,7 +116,7 @@ def _carry(question: Question, before: Understood) -> Question:
     kinds = question.kinds or old.kinds
     content = question.content
     named = {stem for each in before.found.topics for stem in each.own}
-    if not question.kinds:
+    if not question.kinds and (content or not question.people):
         content += tuple(s for s in old.content if s not in content and s not in named)
     return dataclasses.replace(question, people=people, kinds=kinds, content=content)
 

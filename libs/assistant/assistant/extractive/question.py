@@ -33,7 +33,8 @@ _TRIVIA = re.compile(
 )
 _WITHOUT = re.compile(
     r"\b(?:(?:if|but|as|because|since|and|that) (?:i|he|she|we) (?:cannot|am not allowed to) "
-    r"(?:take|have|use)|other than|instead of|besides|apart from|(?:am|is|are) allergic to) ([\w-]+)"
+    r"(?:take|have|use)|other than|instead of|besides|apart from|(?:am|is|are) allergic to) "
+    r"([\w-]+)"
 )
 _DIGITS = re.compile(r"[\d.,/]+")
 _SAID = {"pregnant": ("pregnancy", "pregnant"), "child": ("child",)}

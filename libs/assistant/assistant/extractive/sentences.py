@@ -14,11 +14,12 @@ _FOCUS_EXACT, _FOCUS = 0.9, 0.6
 _KEEP, _KEEP_STRICT = 0.75, 0.8
 _ALIKE = 0.86
 _HIT = 0.3  # least share of the focus that counts as a hit where only hits may answer
-_HIT_WHEN, _LEAD, _KNOWN = 0.6, 0.5, 0.5
+_HIT_WHEN, _LEAD, _LEAD_MEDICINE, _KNOWN = 0.6, 0.5, 0.35, 0.5
 _IN_CONDITION = 0.6
 _ONE_THING = re.compile(
     r"^(?:what is the |what are the )?best\b|^(?:which|what (?:kind|type|sort))\b"
 )
+_MISSED = re.compile(r"\b(?:miss|missed|forgot|forgotten|skipped)\b")
 _TURNS = (
     "work heal better recov clear away pass end over normal goe subsid finish kick wear cure"
     " resolv disappear"
@@ -118,7 +119,9 @@ class Chooser:
             ]
             shares = self.shares(ask, pool)
         best = max(shares, default=0.0)
-        if not ask.focus or (ask.people and best < _HIT and not self._knows(ask)):
+        for_whom = ask.page.medicine and ask.kind.name == "safe" and not ask.musts
+        unsaid = best < _HIT and (for_whom or not self._knows(ask))
+        if not ask.focus or (ask.people and unsaid):
             return self._plain(ask, pool)
         kept = [n for n, share in enumerate(shares) if share >= max(_HIT, 0.6 * best)]
         if not kept and ask.musts:  # in a long story what is said of the other medicines is enough
@@ -150,7 +153,8 @@ class Chooser:
     def _care(self, ask: Ask, pool: list[pages.Unit], shares: list[float]) -> list[pages.Unit]:
         """A sentence or two on the very thing, then what to do."""
         listed = [s for u, s in zip(pool, shares, strict=True) if u.heading == "What to do"]
-        least = _LEAD if ask.fragment else max(_LEAD, max(listed, default=0.0) + 0.01)
+        lead_from = _LEAD_MEDICINE if ask.page.medicine else _LEAD
+        least = _LEAD if ask.fragment else max(lead_from, max(listed, default=0.0) + 0.01)
         headings = _LEADS_FRAGMENT if ask.fragment else _LEADS
         if _ALONE.search(ask.question.text):
             headings -= {"Treatment"}
@@ -164,7 +168,8 @@ class Chooser:
         told = dataclasses.replace(ask, kind=intents.named("signs")) if ask.fragment else ask
         lead = self._best(told, [pool[n] for n in kept], [shares[n] for n in kept], _KEEP)
         lead = openings.within(lead[:2], ask.budget // 2)
-        if lead and _ONE_THING.search(ask.question.text):
+        missed = ask.page.medicine and _MISSED.search(ask.question.text)
+        if lead and (missed or _ONE_THING.search(ask.question.text)):
             return lead
         return [*lead, *(unit for unit in self._in_order(ask, pool) if unit not in lead)]
 

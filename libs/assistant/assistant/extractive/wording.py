@@ -45,7 +45,9 @@ DIAGNOSIS = re.compile(
     r"|(?:[.!;,] |\b(?:i|my|he|she)\b.* )(?:so |and )?what (?:is|could|might|can) "
     r"(?:it|this|that)(?: be)?\W*$"
     r"|\b(?:is|could|might|can) (?:it|this|that|these) (?:be )?(?!safe|ok|bad|normal|serious|"
-    r"dangerous|contagious|true|better|worse|possible|too|catching|an emergency)"
+    r"dangerous|contagious|true|better|worse|possible|too|catching|an emergency|permanent|curable|"
+    r"common|rare|hereditary|genetic|infectious|painful|treatable|harmful|fatal|lifelong|good|worth|"
+    r"going|likely|necessary|allowed)"
 )
 _ILLNESS = re.compile(
     r"\b(?:lump|mole|rash|spots?|pain|cancer|tumour|swelling|swollen|bleeding|discharge|blood)\b"
