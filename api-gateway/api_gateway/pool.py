@@ -46,7 +46,7 @@ class Pool:
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._limits = limits
+        self.limits = limits
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
 
@@ -70,7 +70,7 @@ class Pool:
             raise refusals.Unavailable
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._limits.connect):
+            async with asyncio.timeout(self.limits.connect):
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._lost), self._host, self._port, ssl=self._tls
                 )
@@ -123,9 +123,9 @@ class Pool:
 
     def _overdue(self, connection: Connection, now: float) -> bool:
         silent = now - connection.heard
-        if not connection.streaming and now - connection.opened > self._limits.whole:
+        if not connection.streaming and now - connection.opened > self.limits.whole:
             return True
-        return silent > (self._limits.idle if connection.answered else self._limits.first_byte)
+        return silent > (self.limits.idle if connection.answered else self.limits.first_byte)
 
     def _lost(self, connection: Connection) -> None:
         if connection in self._idle:

@@ -2,7 +2,7 @@
 
 Refusal
 ├── Unavailable, TimedOut, BadAnswer      a service is away, slow or broken
-├── BodyTooLarge, HeadersTooLarge, TargetTooLong
+├── BodyTooLarge, BodyTooSlow, HeadersTooLarge, TargetTooLong
 ├── MalformedPath, RepeatedHeader
 └── UnknownPath, MethodNotAllowed
 """
@@ -51,6 +51,14 @@ class BodyTooLarge(Refusal):
 
     status = 413
     code = "gateway.body_too_large"
+
+
+class BodyTooSlow(Refusal):
+    """The body did not come in time."""
+
+    status = 408
+    code = "gateway.body_too_slow"
+    headers = ((b"connection", b"close"),)
 
 
 class HeadersTooLarge(Refusal):

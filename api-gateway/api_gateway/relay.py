@@ -37,9 +37,10 @@ class Request:
 class _Body:
     """The client's body on its way up, and the ear for the client's leaving."""
 
-    def __init__(self, request: Request, receive: Receive) -> None:
+    def __init__(self, request: Request, receive: Receive, within: float) -> None:
         self._receive = receive
         self._limit = request.max_body
+        self._within = within
         self._received = 0
         self.more = request.has_body
         self.chunked = False
@@ -49,9 +50,13 @@ class _Body:
         """The next part; clears `more` at the end.
 
         Raises:
-            ClientLeft, BodyTooLarge
+            ClientLeft, BodyTooLarge, BodyTooSlow
         """
-        message = await self._receive()
+        try:
+            async with asyncio.timeout(self._within if self.more else None):
+                message = await self._receive()
+        except TimeoutError:
+            raise refusals.BodyTooSlow from None
         if message["type"] == "http.disconnect":
             raise ClientLeft
         part: bytes = message.get("body", b"")
@@ -101,7 +106,7 @@ async def relay(
     Raises:
         Refusal: nothing has been sent yet.
     """
-    body = _Body(request, receive)
+    body = _Body(request, receive, pool.limits.idle)
     connection: Connection | None = None
     started = False
     try:

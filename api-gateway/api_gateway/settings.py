@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from kit import settings
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(settings.Settings):
@@ -16,8 +16,8 @@ class Settings(settings.Settings):
     sizes in bytes.
     """
 
-    voice_service_url: str | None = None
-    clinic_service_url: str | None = None
+    voice_service_url: settings.ServiceUrl | None = None
+    clinic_service_url: settings.ServiceUrl | None = None
     cors_origins: settings.CommaList = ("http://localhost:3000", "http://localhost:5173")
     allow_guest_voice: bool = False
 

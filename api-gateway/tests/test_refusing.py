@@ -222,6 +222,17 @@ async def test_a_stream_may_last_but_not_be_silent(open_door: OpenDoor) -> None:
     assert b"".join(parts) == b": \n\n" * 10
 
 
+@pytest.mark.parametrize("begun", [b"", b'{"content"'])
+async def test_a_body_that_does_not_come_is_408(open_door: OpenDoor, begun: bytes) -> None:
+    """Nobody holds a connection by promising a body, with or without its beginning."""
+    door = await open_door(idle_timeout=0.3)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n".encode()
+    request = head + door.authorization + b"\r\n" + begun
+    answer = await exchange(door.port, request, seconds=3)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"gateway.body_too_slow" in answer
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [b"what?\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", b"",
