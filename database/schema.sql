@@ -31,7 +31,7 @@ CREATE SCHEMA medbot;
 
 CREATE FUNCTION auth.jwt() RETURNS jsonb
     LANGUAGE sql STABLE
-    AS $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
+    RETURN (NULLIF(current_setting('request.jwt.claims'::text, true), ''::text))::jsonb;
 
 --
 -- Name: role(); Type: FUNCTION; Schema: auth; Owner: -
@@ -39,7 +39,7 @@ CREATE FUNCTION auth.jwt() RETURNS jsonb
 
 CREATE FUNCTION auth.role() RETURNS text
     LANGUAGE sql STABLE
-    AS $$ select auth.jwt() ->> 'role' $$;
+    RETURN (auth.jwt() ->> 'role'::text);
 
 --
 -- Name: uid(); Type: FUNCTION; Schema: auth; Owner: -
@@ -47,7 +47,7 @@ CREATE FUNCTION auth.role() RETURNS text
 
 CREATE FUNCTION auth.uid() RETURNS uuid
     LANGUAGE sql STABLE
-    AS $$ select nullif(auth.jwt() ->> 'sub', '')::uuid $$;
+    RETURN (NULLIF((auth.jwt() ->> 'sub'::text), ''::text))::uuid;
 
 --
 -- Name: is_service(text); Type: FUNCTION; Schema: medbot; Owner: -
@@ -55,10 +55,7 @@ CREATE FUNCTION auth.uid() RETURNS uuid
 
 CREATE FUNCTION medbot.is_service(name text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE sql STABLE
-    AS $$
-    select coalesce(auth.jwt() ->> 'role' = 'service', false)
-      and (name is null or auth.jwt() ->> 'service' = name)
-  $$;
+    RETURN (COALESCE(((auth.jwt() ->> 'role'::text) = 'service'::text), false) AND ((name IS NULL) OR ((auth.jwt() ->> 'service'::text) = name)));
 
 SET default_tablespace = '';
 

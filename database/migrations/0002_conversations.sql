@@ -26,6 +26,8 @@ create policy own_conversations on public.conversations for select to medbot_app
 create policy app_writes_own on public.conversations to medbot_app
   using (owner_id = (select auth.uid()) or medbot.is_service('conversation'))
   with check (owner_id = (select auth.uid()) or medbot.is_service('conversation'));
+-- Projects may grant everything on new tables by default, and row security does not stop truncate.
+revoke all on public.conversations from public, anon, authenticated;
 grant select (id, owner_id, user_id, title, pinned, created_at, updated_at)
   on public.conversations to authenticated;
 grant select, insert, update, delete on public.conversations to medbot_app;
@@ -67,6 +69,7 @@ create policy own_messages on public.messages for select to medbot_app, authenti
 create policy app_writes_own on public.messages to medbot_app
   using (owner_id = (select auth.uid()) or medbot.is_service('conversation'))
   with check (owner_id = (select auth.uid()) or medbot.is_service('conversation'));
+revoke all on public.messages from public, anon, authenticated;
 grant select (id, conversation_id, owner_id, seq, role, channel, content, citations, triage,
   status, reply_to, latency, created_at) on public.messages to authenticated;
 grant select, insert, update, delete on public.messages to medbot_app;

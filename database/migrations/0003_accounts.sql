@@ -30,6 +30,7 @@ create policy own_profile on public.user_profiles for select to medbot_app, auth
 create policy app_writes_own on public.user_profiles to medbot_app
   using (user_id = (select auth.uid()) or medbot.is_service('auth'))
   with check (user_id = (select auth.uid()) or medbot.is_service('auth'));
+revoke all on public.user_profiles from public, anon, authenticated;
 grant select on public.user_profiles to authenticated;
 grant select, insert, update on public.user_profiles to medbot_app;
 
@@ -45,6 +46,7 @@ create policy own_roles on public.user_roles for select to medbot_app, authentic
   using (user_id = (select auth.uid()));
 create policy auth_writes on public.user_roles to medbot_app
   using (medbot.is_service('auth')) with check (medbot.is_service('auth'));
+revoke all on public.user_roles from public, anon, authenticated;
 grant select on public.user_roles to authenticated;
 grant select, insert, delete on public.user_roles to medbot_app;
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -86,9 +86,7 @@ CONNECTION_ERRORS = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # of a connection that the server has just closed
-    ConnectionError,
-    FileNotFoundError,
-    TimeoutError,
+    OSError,  # refused, reset, timed out, no route, no such host
 )
 """What a database that is down, restarting or full makes asyncpg raise."""
 
@@ -104,7 +102,7 @@ async def open_database(
     """
     try:
         pool = await asyncpg.create_pool(
-            url,
+            without_hints(url),
             min_size=min_size,
             max_size=max_size,
             command_timeout=STATEMENT_WITHIN,
@@ -129,6 +127,13 @@ def behind_pooler(url: str) -> bool:
     """Whether statements may have no name: Supabase's port 6543, or `?pgbouncer=true`."""
     parts = urlsplit(url)
     return parts.port == 6543 or parse_qs(parts.query).get("pgbouncer") == ["true"]
+
+
+def without_hints(url: str) -> str:
+    """The address without `pgbouncer=true`, which PostgreSQL itself does not know."""
+    parts = urlsplit(url)
+    kept = [pair for pair in parts.query.split("&") if pair and not pair.startswith("pgbouncer=")]
+    return urlunsplit(parts._replace(query="&".join(kept)))
 
 
 async def _prepare(connection: Any) -> None:

@@ -1,6 +1,7 @@
 """The public keys that access tokens are verified with, each bound to one algorithm."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,7 +125,8 @@ class RemoteKeys:
         return key
 
     def _age(self) -> float:
-        return self._clock().timestamp() - self._tried
+        age = self._clock().timestamp() - self._tried
+        return age if age >= 0 else math.inf  # the clock was set back
 
     def _choose(self, kid: str | None) -> Key | None:
         return choose(self._keys, kid) if self._keys is not None else None

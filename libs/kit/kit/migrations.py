@@ -87,9 +87,8 @@ async def _provide_login(connection: Any, service_url: str) -> None:
     name, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not name:
         raise Misconfigured("DATABASE_URL: the address names no login")
-    own = await connection.fetchval("select current_user")
-    if name in {own, "postgres"}:
-        return  # an installation that has one login alone; `medbot doctor` speaks of it
+    if (parts.hostname or "").endswith(".pooler.supabase.com"):
+        name = name.partition(".")[0]  # the pooler's names carry the project behind a dot
     quoted = await connection.fetchval("select quote_ident($1)", name)
     if not await connection.fetchval("select 1 from pg_roles where rolname = $1", name):
         secret = await connection.fetchval("select quote_literal($1)", password)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -51,8 +51,8 @@ def decode_time(cursor: str | None) -> tuple[datetime, UUID] | None:
         at = datetime.fromisoformat(time)
         if at.tzinfo is None:
             raise ValueError
-        return at, UUID(row_id)
-    except ValueError:
+        return at.astimezone(UTC), UUID(row_id)
+    except (ValueError, OverflowError):
         raise BadCursor from None
 
 

@@ -127,8 +127,12 @@ async def _validation(_: Request, error: Exception) -> Response:
 
 
 def _field(fault: Mapping[str, Any]) -> str:
-    """Where the fault is; a body that is no JSON has no fields, only a place in its text."""
-    where = fault["loc"][:1] if fault["type"] == "json_invalid" else fault["loc"]
+    """Where the fault is; never a key that we do not know, for it is the sender's word."""
+    where = fault["loc"]
+    if fault["type"] == "json_invalid":  # it has no fields, only a place in its text
+        where = where[:1]
+    elif fault["type"] == "extra_forbidden":
+        where = where[:-1]
     return ".".join(map(str, where[1:] or where))
 
 

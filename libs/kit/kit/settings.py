@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kit.errors import Misconfigured
@@ -34,6 +34,16 @@ RootedPath = Annotated[Path, AfterValidator(lambda path: home() / path)]
 """A path that, when it is relative, starts at the root, whatever the working directory is."""
 
 
+def _http_address(value: str) -> str:
+    return str(_addresses.validate_python(value)).rstrip("/")
+
+
+_addresses: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
+
+ServiceUrl = Annotated[str, AfterValidator(_http_address)]
+"""An address of a service, without a slash at its end."""
+
+
 class Settings(BaseSettings):
     """What every service reads. Field names in lower case are the environment's names."""
 
@@ -45,8 +55,8 @@ class Settings(BaseSettings):
     database_direct_url: SecretStr | None = None
     data_dir: RootedPath = Field(default_factory=lambda: home() / ".medbot")
     service_token_secret: SecretStr | None = Field(default=None, min_length=32)
-    auth_service_url: str = "http://127.0.0.1:8001"
-    conversation_service_url: str = "http://127.0.0.1:8002"
+    auth_service_url: ServiceUrl = "http://127.0.0.1:8001"
+    conversation_service_url: ServiceUrl = "http://127.0.0.1:8002"
     debug: bool = False
     log_format: Literal["json", "console"] = "json"
     log_file: RootedPath | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from kit import logs
+from kit import background, logs
 from kit.database import CONNECTION_ERRORS, behind_pooler
 
 POLL = 1.0
@@ -29,6 +29,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.listening = False
 
     @contextmanager
     def on(self, *topics: str) -> Iterator[Callable[..., Awaitable[None]]]:
@@ -54,6 +55,11 @@ class Signals:
                 if not self._waiting[topic]:
                     del self._waiting[topic]
 
+    def nudge(self, topic: str) -> None:
+        """Wakes those who wait for `topic` in this process, unless a notification will."""
+        if not self.listening:
+            self.wake(topic)
+
     def wake(self, topic: str) -> None:
         """Wakes those who wait for `topic` in this process."""
         for waiter in self._waiting.get(topic, ()):
@@ -67,12 +73,8 @@ async def open_signals(url: str) -> AsyncIterator[Signals]:
     if behind_pooler(url):
         yield signals
         return
-    listening = asyncio.create_task(_listen_for_ever(url, signals))
-    try:
+    async with background.running(listen=lambda: _listen_for_ever(url, signals)):
         yield signals
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _listen_for_ever(url: str, signals: Signals) -> None:
@@ -91,9 +93,11 @@ async def _listen(connection: Any, signals: Signals) -> None:
     connection.add_termination_listener(lambda _: ended.set())
     try:
         await connection.add_listener(CHANNEL, lambda *heard: signals.wake(heard[3]))
+        signals.listening = True
         await ended.wait()
     except CONNECTION_ERRORS as error:
         _log.warning("signals.lost", **logs.failure(error))
     finally:
+        signals.listening = False
         with contextlib.suppress(*CONNECTION_ERRORS):
             await connection.close(timeout=1)

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from kit import migrations
-from kit.database import Database
+from kit.database import Database, open_database
 from kit.identity import Actor
 from kit.testing import Addresses, make_person
 
@@ -50,6 +50,43 @@ async def test_nobody_writes_for_another(
             await tx.execute(
                 "insert into public.conversations (owner_id, user_id) values ($1, $1)", other.id
             )
+
+
+async def test_a_pooler_may_be_announced_in_the_address(
+    addresses: Addresses, person: Actor
+) -> None:
+    url = f"{addresses.service}{'&' if '?' in addresses.service else '?'}pgbouncer=true"
+    async with open_database(url, application="test") as db, db.transaction(person) as tx:
+        assert await tx.fetchval("select auth.uid()") == person.id
+
+
+async def test_policies_work_for_a_role_that_may_not_look_into_auth(
+    addresses: Addresses, database: Database, person: Actor
+) -> None:
+    """As on Supabase, whose owner cannot grant that schema's use."""
+    connection = await asyncpg.connect(addresses.owner)
+    await connection.execute("revoke usage on schema auth from medbot_app")
+    await connection.close()
+    async with database.transaction(person) as tx:
+        await tx.execute(
+            "insert into public.conversations (owner_id, user_id) values ($1, $1)", person.id
+        )
+        assert await tx.fetchval("select count(*) from public.conversations") == 1
+
+
+async def test_nobody_truncates(addresses: Addresses) -> None:
+    connection = await asyncpg.connect(addresses.owner)
+    try:
+        for role in ("anon", "authenticated", "medbot_app"):
+            tables = await connection.fetch(
+                "select oid::regclass::text from pg_class where relkind = 'r'"
+                " and relnamespace::regnamespace::text in ('public', 'medbot')"
+                " and has_table_privilege($1, oid, 'truncate')",
+                role,
+            )
+            assert tables == [], role
+    finally:
+        await connection.close()
 
 
 async def test_every_table_is_guarded(addresses: Addresses) -> None:

@@ -6,6 +6,7 @@ the relay, and `consume`.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from contracts.events import Envelope
@@ -31,6 +32,10 @@ class Bus(Publisher, Protocol):
         ...
 
 
+REMEMBERED = timedelta(days=14)
+"""How long an effect is known to have been had: far longer than all retries take."""
+
+
 async def first_time(tx: Tx, queue: str, envelope: Envelope) -> bool:
     """Whether this event has not had its effect yet; the answer is kept with the effect."""
     done = await tx.execute(
@@ -39,3 +44,10 @@ async def first_time(tx: Tx, queue: str, envelope: Envelope) -> bool:
         envelope.id,
     )
     return done.endswith(" 1")
+
+
+async def forget_old(tx: Tx) -> None:
+    """Deletes inbox rows whose event can come again no more."""
+    await tx.execute(
+        "delete from medbot.inbox where done_at < clock_timestamp() - $1::interval", REMEMBERED
+    )

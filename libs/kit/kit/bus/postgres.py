@@ -12,7 +12,8 @@ from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.signals import CHANNEL, Signals
 
-BATCH = 50
+BATCH = 10
+"""Events of one turn; its lock and connection are held while they are handled."""
 HANDLE_WITHIN = 30.0
 """Seconds after which a handler counts as failed."""
 
