@@ -45,7 +45,11 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         )
         assistant = await stack.enter_async_context(open_assistant(settings))
         runner = Runner(
-            backbone.db, backbone.signals, assistant, lease=settings.reply_lease_seconds
+            backbone.db,
+            backbone.signals,
+            assistant,
+            lease=settings.reply_lease_seconds,
+            drain_within=settings.drain_seconds,
         )
         stack.push_async_callback(runner.drain)
         tasks = worker.tasks(backbone, lease=settings.reply_lease_seconds)

@@ -16,6 +16,7 @@ class Settings(settings.Settings):
     llm_provider: providers.ProviderName | None = None
     llm_model: str | None = Field(default=None, max_length=200)
     llm_first_token_seconds: float = Field(default=4.0, gt=0, le=60)
+    drain_seconds: float = Field(default=10.0, ge=0, le=600)
     system_prompt: str | None = Field(default=None, max_length=20_000)
     reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
     library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")

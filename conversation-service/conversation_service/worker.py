@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contracts.events import Envelope, UserRegistered
 from conversation_service.feed import store as feed
 from conversation_service.replies import store as replies
-from kit import background, idempotency, logs
+from kit import background, bus, idempotency, logs
 from kit.backbone import Backbone
 from kit.bus import first_time
 from kit.database import CONNECTION_ERRORS, Database
@@ -67,5 +67,6 @@ async def forget_old(db: Database) -> None:
         async with db.transaction(ITSELF) as tx:
             await feed.forget_old(tx)
             await idempotency.forget_old(tx)
+            await bus.forget_old(tx)
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
         _log.warning("forget.waiting", **logs.failure(error))

@@ -1,15 +1,18 @@
 """Conversations are made, listed without gaps, searched, renamed and deleted whole."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import asyncpg
 import pytest
 from conversing import Person
 
+from kit import paging
 from kit.testing import Addresses
 
 ROOT = "/api/v1/conversations"
+LATE = paging.encode("9999-12-31T23:59:59-14:00", uuid.uuid4())
 
 
 async def test_a_new_conversation_is_read_back(alice: Person) -> None:
@@ -100,6 +103,7 @@ async def test_deleting_leaves_nothing_behind(alice: Person, addresses: Addresse
         ("GET", f"{ROOT}?limit=0", None, "request.invalid"),
         ("GET", f"{ROOT}?limit=101", None, "request.invalid"),
         ("GET", f"{ROOT}?cursor=nonsense", None, "request.bad_cursor"),
+        ("GET", f"{ROOT}?cursor={LATE}", None, "request.bad_cursor"),
         ("GET", f"{ROOT}?q=", None, "request.invalid"),
         ("GET", f"{ROOT}?q=a%00b", None, "request.invalid"),
         ("GET", f"{ROOT}/not-an-id", None, "request.invalid"),
@@ -116,6 +120,13 @@ async def test_bad_input_is_named(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == code
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_an_unknown_key_is_refused_without_repeating_it(alice: Person) -> None:
+    answer = await alice.http.post(ROOT, json={"I have gout": 1})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "body"
+    assert "gout" not in answer.text
 
 
 async def test_a_body_over_the_limit_is_refused(alice: Person) -> None:

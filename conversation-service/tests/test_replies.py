@@ -58,6 +58,23 @@ async def test_an_emergency_is_told_before_anything_else(alice: Person) -> None:
     assert (await alice.messages(path))[0]["triage"]["level"] == "emergency"
 
 
+async def test_after_an_emergency_the_library_gives_danger_signs_alone(alice: Person) -> None:
+    reply = (
+        await alice.send(await alice.start(), "I took 30 paracetamol tablets an hour ago")
+    ).json()
+    assert reply["user_message"]["triage"]["level"] == "emergency"
+    assert "tablets up to four times" not in reply["assistant_message"]["content"]
+    assert "mg" not in reply["assistant_message"]["content"]
+
+
+async def test_after_a_crisis_nobody_is_sent_away(alice: Person) -> None:
+    reply = (await alice.send(await alice.start(), "I want to end my life")).json()
+    assert reply["user_message"]["triage"]["level"] == "crisis"
+    said = reply["assistant_message"]["content"]
+    assert "safe right now" in said
+    assert "library" not in said
+
+
 async def test_the_number_to_call_is_that_of_the_reader(alice: Person) -> None:
     path = await alice.start()
     events = await alice.ask(

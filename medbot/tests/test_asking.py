@@ -30,7 +30,8 @@ def test_danger_comes_before_the_answer(medbot: Command) -> None:
 def test_where_the_gate_has_nothing_to_say_the_answer_comes_first(medbot: Command) -> None:
     done = medbot("ask", "--plain", "I have had a headache for three days. What can I do?")
     assert done.exit_code == 0, done.output
-    assert plain(done.output).startswith("- Drink water")
+    assert "╭" not in done.output
+    assert "Headache: NHS" in plain(done.output)
 
 
 def test_the_library_is_searched_with_scores_and_counted(medbot: Command, project: Path) -> None:

@@ -1,7 +1,7 @@
 """An OpenAI-compatible chat server for tests: speaks the wire strictly, says what it is told to.
 
-A step of a script is `Say`, `CallTool`, `Refuse`, `Hang`, `Cut` or `Pause`; each request takes the
-next script, the last one for ever.
+A step of a script is `Say`, `CallTool`, `Refuse`, `Hang`, `Cut`, `Raw` or `Pause`; each request
+takes the next script, the last one for ever.
 """
 
 import asyncio
@@ -45,6 +45,13 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Raw:
+    """A chunk as it stands, for what no honest server sends."""
+
+    chunk: dict[str, Any]
+
+
 class Hang:
     """Silence for ever."""
 
@@ -53,7 +60,7 @@ class Cut:
     """The connection breaks."""
 
 
-Step = Say | CallTool | Refuse | Pause | Hang | Cut
+Step = Say | CallTool | Refuse | Pause | Raw | Hang | Cut
 
 
 @dataclass
@@ -109,6 +116,8 @@ async def _stream(script: list[Step]) -> AsyncIterator[bytes]:
                 index += 1
             case Pause(seconds):
                 await asyncio.sleep(seconds)
+            case Raw(chunk):
+                yield _line(chunk)
             case Hang():
                 await asyncio.sleep(3600)
             case _:

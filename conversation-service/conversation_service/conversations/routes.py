@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from conversation_service.context import Ctx
 from conversation_service.conversations import store
@@ -39,7 +40,7 @@ async def create(
         return await store.insert(tx, person, uuid.UUID(made["conversation_id"]), wanted.title)
 
 
-@router.get("")
+@router.get("", response_model_exclude_unset=True)
 async def list_own(
     person: Person,
     ctx: Ctx,
@@ -51,9 +52,9 @@ async def list_own(
     after = paging.decode_time(cursor)
     async with ctx.db.transaction(person) as tx:
         if q is None:
-            found = await store.list_page(tx, after, limit + 1)
+            found = await store.list_page(tx, person, after, limit + 1)
         else:
-            found = await store.search_page(tx, q, after, limit + 1)
+            found = await store.search_page(tx, person, q, after, limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     following = paging.encode(last.created_at.isoformat(), last.id) if last else None
     return paging.Page(items=found[:limit], next_cursor=following)
@@ -81,7 +82,7 @@ async def change(
         return changed
 
 
-@router.delete("/{conversation_id}", status_code=204)
+@router.delete("/{conversation_id}", status_code=204, response_class=Response)
 async def delete(conversation_id: uuid.UUID, person: Person, ctx: Ctx) -> None:
     """Deletes a conversation with everything in it."""
     async with ctx.db.transaction(person) as tx:

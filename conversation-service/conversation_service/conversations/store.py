@@ -44,35 +44,37 @@ async def get(tx: Tx, conversation_id: ConversationId) -> Conversation | None:
 
 
 async def list_page(
-    tx: Tx, after: tuple[datetime, UUID] | None, limit: int
+    tx: Tx, owner: Actor, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[FoundConversation]:
     """The actor's conversations, newest first, those older than `after`."""
     rows = await tx.fetch(
         f"select {_COLUMNS} from public.conversations"  # noqa: S608 columns are ours
-        " where owner_id = (select auth.uid())"
+        " where owner_id = $4"
         " and ($1::timestamptz is null or (created_at, id) < ($1, $2))"
         " order by created_at desc, id desc limit $3",
         *(after or (None, None)),
         limit,
+        owner.id,
     )
     return [FoundConversation(**row) for row in rows]
 
 
 async def search_page(
-    tx: Tx, query: str, after: tuple[datetime, UUID] | None, limit: int
+    tx: Tx, owner: Actor, query: str, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[FoundConversation]:
     """Those whose title or messages hold the words of `query`, newest first."""
     rows = await tx.fetch(
         f"select {_COLUMNS} from public.conversations c"  # noqa: S608 columns are ours
-        " where owner_id = (select auth.uid())"
+        " where owner_id = $5"
         " and ($1::timestamptz is null or (created_at, id) < ($1, $2))"
         " and (c.words @@ websearch_to_tsquery('english', $4) or id in ("
-        "  select conversation_id from public.messages m where m.owner_id = (select auth.uid())"
+        "  select conversation_id from public.messages m where m.owner_id = $5"
         "  and m.words @@ websearch_to_tsquery('english', $4)))"
         " order by created_at desc, id desc limit $3",
         *(after or (None, None)),
         limit,
         query,
+        owner.id,
     )
     found = [FoundConversation(**row) for row in rows]
     matches = await _matches(tx, [conversation.id for conversation in found], query)

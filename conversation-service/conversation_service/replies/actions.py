@@ -1,14 +1,17 @@
-"""How a reply begins: the gate, both messages, the key and the events in one transaction."""
+"""How a reply begins: the gate, then both messages, the key and the events in one transaction."""
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import anyio.to_thread
 import asyncpg
 
 from assistant import safety
 from assistant.safety import Assessment
+from assistant.turns import Turn
 from conversation_service.conversations.models import ConversationId
 from conversation_service.messages import store as messages
 from conversation_service.replies import store
@@ -20,6 +23,7 @@ from kit.identity import Actor
 
 TURNS = 20
 CHARACTERS = 12_000
+READ_AT_ONCE = 1_500
 """What a model is told of earlier: at most so many turns and characters."""
 
 
@@ -46,6 +50,13 @@ async def begin(
     made = {"user_message_id": uuid.uuid4(), "assistant_message_id": uuid.uuid4()}
     call = f"messages.send {conversation_id}"
     async with db.transaction(actor) as tx:
+        history = await messages.recent_turns(
+            tx, conversation_id, turns=TURNS, characters=CHARACTERS
+        )
+    assessed = time.perf_counter()
+    assessment = await _assess(content, history, locale)
+    gate_ms = (time.perf_counter() - assessed) * 1000
+    async with db.transaction(actor) as tx:
         ids = {name: str(value) for name, value in made.items()}
         earlier = await idempotency.claim(tx, actor, key, call, content, ids)
         if earlier is not None:
@@ -54,12 +65,6 @@ async def begin(
         if place is None:
             raise NotFound
         await store.fail_expired(tx, conversation_id)
-        history = await messages.recent_turns(
-            tx, conversation_id, turns=TURNS, characters=CHARACTERS
-        )
-        assessed = time.perf_counter()
-        assessment = safety.assess(content, history, locale)
-        gate_ms = (time.perf_counter() - assessed) * 1000
         question, reply = made["user_message_id"], made["assistant_message_id"]
         await store.insert_question(
             tx, actor, conversation_id, question, place, content, triage(assessment)
@@ -71,6 +76,13 @@ async def begin(
     return Begun(
         actor, conversation_id, reply, content, history, assessment.level, started, gate_ms
     )
+
+
+async def _assess(content: str, history: Sequence[Turn], locale: str) -> Assessment:
+    """The gate's verdict; long texts are read in a thread, so that nobody else waits."""
+    if len(content) <= READ_AT_ONCE:
+        return safety.assess(content, history, locale)
+    return await anyio.to_thread.run_sync(safety.assess, content, history, locale)
 
 
 def triage(assessment: Assessment) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from assistant.safety import Level
 from assistant.turns import Citation, Turn
 from conversation_service.messages.models import Message
 from kit.errors import DomainError, Kind
 from kit.identity import Actor
-from kit.text import Storable
+from kit.text import storable
 
 Ending = Literal["complete", "interrupted", "failed"]
 
@@ -22,7 +22,7 @@ class SendMessage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    content: Annotated[Storable, Field(min_length=1, max_length=8000)]
+    content: Annotated[str, Field(min_length=1, max_length=8000), AfterValidator(storable)]
 
 
 class Exchange(BaseModel):

@@ -67,13 +67,16 @@ async def resume(
     return await _streamed(ctx, person, conversation_id, message_id, after=after)
 
 
-@router.post("/{message_id}/stop", status_code=202)
-async def stop(conversation_id: uuid.UUID, message_id: uuid.UUID, person: Person, ctx: Ctx) -> None:
+@router.post("/{message_id}/stop", status_code=202, response_class=Response)
+async def stop(
+    conversation_id: uuid.UUID, message_id: uuid.UUID, person: Person, ctx: Ctx
+) -> Response:
     """Ends a running reply with what it has said; nothing happens to one that has ended."""
     async with ctx.db.transaction(person) as tx:
         if await store.snapshot(tx, conversation_id, message_id) is None:
             raise NotFound
         await store.request_stop(tx, conversation_id, message_id)
+    return Response(status_code=202)
 
 
 async def _streamed(

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
 
 from assistant import reply
 from assistant.reply import Assistant
@@ -25,9 +28,10 @@ from kit.signals import Signals
 PACE = 0.02
 """Seconds between two commits of one reply."""
 
-DRAIN_WITHIN = 10.0
 LONGEST = 180.0
 """Seconds after which a reply is broken off."""
+
+_PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 _log = logs.get(__name__)
 _T = TypeVar("_T")
@@ -72,13 +76,21 @@ class Runner:
     """The running replies of this instance."""
 
     def __init__(
-        self, db: Database, signals: Signals, assistant: Assistant, *, lease: float
+        self,
+        db: Database,
+        signals: Signals,
+        assistant: Assistant,
+        *,
+        lease: float,
+        drain_within: float,
     ) -> None:
         self._db = db
         self._signals = signals
         self._assistant = assistant
         self.lease = lease
+        self._drain_within = drain_within
         self._running: set[asyncio.Task[None]] = set()
+        self._drafts: dict[UUID, _Draft] = {}
 
     def start(self, begun: Begun) -> None:
         """Writes the reply from now on, in the background."""
@@ -89,13 +101,18 @@ class Runner:
     async def drain(self) -> None:
         """Lets running replies end, for a while; what is cut then ends with its lease."""
         if self._running:
-            await asyncio.wait(self._running, timeout=DRAIN_WITHIN)
+            await asyncio.wait(self._running, timeout=self._drain_within)
+        for message_id, draft in self._drafts.items():  # what is cut says so at once
+            draft.ending = "failed"
+            self._signals.wake(f"work:{message_id}")
+        if self._running:
+            await asyncio.wait(self._running, timeout=1)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _write(self, begun: Begun) -> None:
-        draft = _Draft()
+        draft = self._drafts[begun.message_id] = _Draft()
         work = f"work:{begun.message_id}"
         with self._signals.on(work, store.stopped(begun.message_id)) as woken:
             speaking = asyncio.create_task(self._speak(begun, draft, work))
@@ -107,7 +124,13 @@ class Runner:
                 await self._finish(begun, draft)
             except _LeaseLost:
                 _log.warning("reply.lease_lost", message_id=str(begun.message_id))
+            except (
+                Exception
+            ) as error:  # a bug of ours; the reply must not hang until its lease ends
+                _log.error("reply.broken", **logs.failure(error))
+                await self._give_up(begun, draft)
             finally:
+                del self._drafts[begun.message_id]
                 speaking.cancel()
                 with suppress(asyncio.CancelledError):
                     await speaking
@@ -141,7 +164,7 @@ class Runner:
         stop = await self._insist(begun, append)
         if stop is None:
             raise _LeaseLost
-        self._signals.wake(store.grown(begun.message_id))
+        self._signals.nudge(store.grown(begun.message_id))
         if not stop and part is not None:
             await asyncio.sleep(max(0.0, PACE - (time.perf_counter() - started)))
         return not stop
@@ -167,7 +190,16 @@ class Runner:
 
         if not await self._insist(begun, finish):
             raise _LeaseLost
-        self._signals.wake(store.grown(begun.message_id))
+        self._signals.nudge(store.grown(begun.message_id))
+
+    async def _give_up(self, begun: Begun, draft: _Draft) -> None:
+        """Ends a reply as failed, with what was committed."""
+        draft.said.clear()
+        draft.ending = "failed"
+        try:
+            await self._finish(begun, draft)
+        except Exception as error:  # its lease will end it
+            _log.error("reply.left_to_its_lease", **logs.failure(error))
 
     async def _insist(self, begun: Begun, step: Callable[[Tx], Awaitable[_T]]) -> _T:
         """Runs a step in a transaction, again and again while the database is away.
@@ -179,7 +211,7 @@ class Runner:
             try:
                 async with self._db.transaction(begun.actor) as tx:
                     return await step(tx)
-            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+            except (*CONNECTION_ERRORS, *_PASSING, ServiceUnavailable) as error:
                 if time.monotonic() > deadline:
                     raise _LeaseLost from error
                 _log.warning("reply.waiting", **logs.failure(error))

@@ -89,12 +89,15 @@ async def _events(
     reader = _Reader(sent=after)
     with ctx.signals.on(store.grown(message_id)) as woken:
         current: Snapshot | None = shot
+        listened = False  # the first look was before the signal was waited for: look again at once
         while current is not None:
             for event in reader.take(current):
                 yield event
             if current.status != "streaming":
                 break
-            await woken()
+            if listened:
+                await woken()
+            listened = True
             async with ctx.db.transaction(actor) as tx:
                 current = await store.snapshot(tx, conversation_id, message_id, reader.part)
     yield await _last(ctx, actor, MessageId(message_id))

@@ -20,7 +20,7 @@ from assistant.llm.chat import Chat, ProviderFailed, ToolCall
 from assistant.llm.markers import Markers
 from assistant.llm.providers import Provider
 from assistant.tools import search_library
-from assistant.turns import Citation, Piece, Text, ToolUse, Turn
+from assistant.turns import Citation, Piece, Text, ToolUse, Turn, Usage
 
 ROUNDS = 3
 """How often a model may ask for tools within one reply."""
@@ -69,18 +69,43 @@ class Assistant:
                     raise ReplyFailed from failed
             if spoken:
                 return
-        for piece in self.from_library(question, history):
+        for piece in self.from_library(question, history, level=level):
             yield piece
 
-    def from_library(self, question: str, history: Sequence[Turn]) -> Iterator[Piece]:
-        """The reply of library mode, sentence by sentence."""
+    def from_library(
+        self, question: str, history: Sequence[Turn], *, level: str = "none"
+    ) -> Iterator[Piece]:
+        """The reply of library mode, sentence by sentence.
+
+        After an emergency it holds danger signs alone, and after a crisis no library text: what
+        fits a calm question may harm now.
+        """
+        if level == "crisis":
+            yield Text(prompts.read("library_crisis"))
+            return
         answer = self.composer.answer(question, history)
+        if level == "emergency":
+            yield from self._danger_signs(answer)
+            return
         cited = {f"[{citation.marker}]": citation for citation in answer.citations}
         for sentence in _SENTENCE.findall(answer.text):
             for marker in re.findall(r"\[\d+\]", sentence):
                 if citation := cited.pop(marker, None):
                     yield citation
             yield Text(sentence)
+
+    def _danger_signs(self, answer: Answer) -> Iterator[Piece]:
+        yield Text(prompts.read("library_emergency"))
+        card = self.library.cards.get(answer.topic or "")
+        signs = (
+            [section for section in card.sections if section.heading == "Danger signs"]
+            if card
+            else []
+        )
+        if card is not None and signs and not answer.declined:
+            source = card.sources[0]
+            yield Citation(1, card.id, card.title, source.name, source.url, signs[0].text, 1.0)
+            yield Text(f"\n\n{signs[0].text} [1]")
 
     async def _ask(
         self, model: Chat, question: str, history: Sequence[Turn], level: str
@@ -90,18 +115,14 @@ class Assistant:
         tool = search_library.make(self.library, given)
         messages = self._messages(question, history, level, search_library.quote(found))
         markers = Markers(given)
-        for left in reversed(range(ROUNDS)):
-            calls: list[ToolCall] = []
-            async for piece in model.stream(messages, [tool.schema()] if left else []):
-                if isinstance(piece, ToolCall):
-                    calls.append(piece)
-                    continue
+        try:
+            async for piece in _rounds(model, messages, tool):
                 for shown in markers.feed(piece.text) if isinstance(piece, Text) else (piece,):
                     yield shown
-            if not calls:
-                break
-            async for use in _use(calls, {tool.name: tool}, messages):
-                yield use
+        except ProviderFailed:
+            for shown in markers.end():
+                yield shown
+            raise
         for shown in markers.end():
             yield shown
 
@@ -113,8 +134,14 @@ class Assistant:
                 "role": "system",
                 "content": prompts.system(operator=self.operator_prompt, level=level),
             },
-            *({"role": turn.role, "content": turn.content} for turn in history),
-            {"role": "user", "content": f"{question}\n\n<library>\n{passages}\n</library>"},
+            *(
+                {"role": turn.role, "content": search_library.plain(turn.content)}
+                for turn in history
+            ),
+            {
+                "role": "user",
+                "content": f"{search_library.plain(question)}\n\n<library>\n{passages}\n</library>",
+            },
         ]
 
 
@@ -125,6 +152,23 @@ async def open_models(
     """Clients of all providers over one pool; `first_token` is their deadline in seconds."""
     async with openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(60, connect=2)) as http:
         yield tuple(Chat(provider, http, first_token=first_token) for provider in providers)
+
+
+async def _rounds(
+    model: Chat, messages: list[dict[str, Any]], tool: tools.Tool
+) -> AsyncIterator[Text | ToolUse | Usage]:
+    """Asks a model until it asks for no tool; in the last round it has none."""
+    for left in reversed(range(ROUNDS)):
+        calls: list[ToolCall] = []
+        async for piece in model.stream(messages, [tool.schema()] if left else []):
+            if isinstance(piece, ToolCall):
+                calls.append(piece)
+            else:
+                yield piece
+        if not calls:
+            return
+        async for use in _use(calls, {tool.name: tool}, messages):
+            yield use
 
 
 def _asked(calls: Sequence[ToolCall]) -> dict[str, Any]:

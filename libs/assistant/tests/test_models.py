@@ -60,6 +60,10 @@ def test_a_local_server_needs_no_key_and_openrouter_is_known_by_its_key() -> Non
         ("Rest [2, 9, 1].", "Rest [1][2].", [(1, "card-2"), (2, "card-1")]),
         ("Rest [0] [-1] [note] [1", "Rest [-1] [note] [1", []),
         ("Rest [2][2].", "Rest [1][1].", [(1, "card-2")]),
+        ("In [2019] and [0007]", "In and", []),
+        ("Rest [2-3]; [1; 9]", "Rest [1][2]; [3]", [(1, "card-2"), (2, "card-3"), (3, "card-1")]),
+        ("Rest 【3】", "Rest [1]", [(1, "card-3")]),
+        ("[[99]5] [ [99]5] [[2]]", "5]5] [1]]", [(1, "card-2")]),
         ("", "", []),
     ],
 )

@@ -64,14 +64,15 @@ class Chat:
         calls: dict[int, _Growing] = {}
         first: int | None = None
         usage: Any = None
+        letters = _Letters()
         async for chunk in self._chunks(messages, tools, started):
             usage = chunk.usage or usage
-            for choice in chunk.choices:
-                if first is None and (choice.delta.content or choice.delta.tool_calls):
+            for delta in _deltas(chunk):
+                if first is None:
                     first = round((time.monotonic() - started) * 1000)
-                if choice.delta.content:
-                    yield Text(choice.delta.content)
-                for part in choice.delta.tool_calls or ():
+                if text := letters.whole(delta.content):
+                    yield Text(text)
+                for part in delta.tool_calls or ():
                     self._grow(calls, part)
         if first is None:
             raise ProviderFailed(self.provider.name, "answered nothing")
@@ -110,25 +111,55 @@ class Chat:
                         chunk = await chunks.__anext__()
                     except StopAsyncIteration:
                         return
-                if any(c.delta.content or c.delta.tool_calls for c in chunk.choices):
+                if _deltas(chunk):
                     within = STALLS_AFTER
                 yield chunk
         except TimeoutError:
             raise ProviderFailed(self.provider.name, "too slow") from None
-        except (openai.OpenAIError, json.JSONDecodeError) as error:
+        except Exception as error:  # whatever a provider sends, it must not end the reply
             raise ProviderFailed(self.provider.name, type(error).__name__) from None
         finally:
             if stream is not None:
                 await stream.close()
 
     def _grow(self, calls: dict[int, "_Growing"], part: Any) -> None:
-        call = calls.setdefault(part.index, _Growing())
-        call.id = part.id or call.id
-        if part.function is not None:
-            call.name = part.function.name or call.name
-            call.raw += part.function.arguments or ""
+        try:
+            call = calls.setdefault(part.index, _Growing())
+            call.id = part.id or call.id
+            if part.function is not None:
+                call.name = part.function.name or call.name
+                call.raw += part.function.arguments or ""
+        except (AttributeError, TypeError) as error:
+            raise ProviderFailed(self.provider.name, type(error).__name__) from None
         if len(call.raw) > MAX_ARGUMENTS:
             raise ProviderFailed(self.provider.name, "endless tool arguments")
+
+
+def _deltas(chunk: Any) -> list[Any]:
+    """The deltas of a chunk that say something; the client does not check what a provider sends."""
+    deltas = [getattr(choice, "delta", None) for choice in getattr(chunk, "choices", None) or ()]
+    return [
+        delta
+        for delta in deltas
+        if delta is not None
+        and (isinstance(delta.content, str) or delta.tool_calls)
+        and (delta.content or delta.tool_calls)
+    ]
+
+
+@dataclass(slots=True)
+class _Letters:
+    """Joins characters that a stream has cut in two; drops what no database can hold."""
+
+    half: str = ""
+
+    def whole(self, text: object) -> str:
+        if not isinstance(text, str):
+            return ""
+        text, self.half = self.half + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self.half = text[:-1], text[-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
 
 
 @dataclass(slots=True)

@@ -60,11 +60,12 @@ def add(given: list[Citation], hits: Iterable[Hit]) -> list[Citation]:
 def quote(passages: Iterable[Citation]) -> str:
     """Passages as a model reads them. Brackets inside a passage cannot close its frame."""
     shown = [
-        f'<passage number="{p.marker}" title="{_plain(p.title)}">\n{_plain(p.passage)}\n</passage>'
+        f'<passage number="{p.marker}" title="{plain(p.title)}">\n{plain(p.passage)}\n</passage>'
         for p in passages
     ]
     return "\n".join(shown) or "Nothing in the library fits."
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text that cannot open or close a frame of ours in a prompt."""
     return text.replace("<", "‹").replace(">", "›").replace('"', "'")
