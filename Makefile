@@ -36,7 +36,7 @@ check: $(READY) ## Format, lint, imports, types, lock, cards and generated files
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	@set -e; for folder in $(TESTS); do \
+	@set -e; for folder in $(TESTS) bench; do \
 		echo "mypy $$folder"; $(BIN)/mypy $$folder; done
 	$(UV) lock --check
 	$(BIN)/python -m assistant.knowledge.lint library
@@ -48,7 +48,8 @@ fmt: $(READY) ## Formats the code and mends what lint can mend
 	$(BIN)/ruff format .
 
 bench: $(READY) ## Runs the benchmarks, one after the other
-	@set -e; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for name in chat knowledge gateway; do \
+		echo "== bench/$$name.py"; $(BIN)/python bench/$$name.py; done
 
 openapi: $(READY) ## Writes the OpenAPI documents from the code
 	@$(BIN)/medbot openapi

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -260,7 +260,9 @@ def _ratio(subject: Subject, other: Subject) -> float:
     return _median_of(subject.per_second, other.per_second, lambda a, b: a / b)
 
 
-def _median_of(mine: list[float], theirs: list[float], how) -> float:  # type: ignore[no-untyped-def]
+def _median_of(
+    mine: list[float], theirs: list[float], how: Callable[[float, float], float]
+) -> float:
     return statistics.median(how(a, b) for a, b in zip(mine, theirs, strict=True))
 
 

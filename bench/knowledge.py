@@ -4,7 +4,7 @@
 
 The corpus is a folder with `medquad.jsonl.gz` (answers, indexed with their subject as title and
 never with their question) and `dev_queries.tsv` (questions, and the answers that are relevant).
-How each figure is taken is written in bench/knowledge.md.
+How each figure is taken is written in bench/README.md.
 """
 
 import argparse
