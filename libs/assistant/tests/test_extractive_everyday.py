@@ -60,3 +60,9 @@ def test_advice_for_women_who_are_not_pregnant_is_not_given_in_pregnancy(
     text = composer.answer("what if im pregnant", (before, Turn("assistant", "…"))).text
     assert "not pregnant" not in text
     assert "antibiotics promptly" in text
+
+
+@pytest.mark.parametrize("asked", ["melatonin for my 7 year old", "vitamin d for a newborn"])
+def test_how_adults_take_a_medicine_is_not_told_for_a_child(composer: Composer, asked: str) -> None:
+    answer = composer.answer(asked)
+    assert not any(citation.passage.startswith("- Take") for citation in answer.citations)

@@ -132,4 +132,6 @@ def _may_be_said(unit: pages.Unit, ask: Ask) -> bool:
         return not unit.people.isdisjoint(ask.question.people)
     if ask.people <= unit.people:
         return True
+    if ask.page.medicine and unit.heading == "How to take it" and "child" in ask.people:
+        return False
     return unit.heading not in _TREATS or not _MEDICINE.search(unit.text)

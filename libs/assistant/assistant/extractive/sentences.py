@@ -15,6 +15,7 @@ _KEEP, _KEEP_STRICT = 0.75, 0.8
 _ALIKE = 0.86
 _HIT = 0.3  # least share of the focus that counts as a hit where only hits may answer
 _HIT_WHEN, _LEAD, _LEAD_MEDICINE, _KNOWN = 0.6, 0.5, 0.35, 0.5
+_COMPLAINT = 2  # words of focus from which a complaint may name a danger sign
 _IN_CONDITION = 0.6
 _ONE_THING = re.compile(
     r"^(?:what is the |what are the )?best\b|^(?:which|what (?:kind|type|sort))\b"
@@ -53,6 +54,7 @@ class Chooser:
         if max(shares, default=0.0) < _HIT:
             said = [*openings.for_youngest(ask), *lasting]
             return [*said, *(unit for unit in self._in_order(ask, pool) if unit not in said)]
+        lasting = [*self._alarming(ask), *lasting]
         if lasting:
             return [*lasting, *(u for u in self._care(ask, pool, shares) if u not in lasting)]
         if ask.kind.name == "care":
@@ -106,6 +108,14 @@ class Chooser:
         if max(self.shares(ask, ask.page.units), default=0.0) >= _KNOWN:
             return []
         return self._in_order(ask, pool)
+
+    def _alarming(self, ask: Ask) -> list[pages.Unit]:
+        """The danger sign that a complaint of several words names, to be said first."""
+        if not ask.fragment or len(ask.focus) < _COMPLAINT:
+            return []
+        units = ask.page.under(BLOCKS[1])
+        shares = self.shares(ask, units)
+        return [u for u, share in zip(units, shares, strict=True) if share >= _HIT_WHEN][:1]
 
     def _strict(self, ask: Ask, pool: list[pages.Unit]) -> list[pages.Unit]:
         """Only sentences that hit the focus, and the people when there are any."""

@@ -25,8 +25,12 @@ HELP = (
 THANKS = "You are welcome. Ask again whenever something else comes up."
 NO_EXACT = "My library has a page on {title}, but nothing on that exact point."
 ASK = "A pharmacist or doctor can answer it for you."
-ASK_TAKE = "Ask a pharmacist, midwife or doctor before any medicine for {people}."
-PEOPLE = {"child": "a child", "pregnant": "pregnancy", "breastfeeding": "breastfeeding"}
+ASK_TAKE = "Ask a pharmacist, midwife or doctor before any medicine {people}."
+PEOPLE = {
+    "child": "for a child",
+    "pregnant": "in pregnancy",
+    "breastfeeding": "while breastfeeding",
+}
 ASK_DOSE = {
     "child": "A pharmacist or doctor can tell you the right amount for this child.",
     "pregnant": "In pregnancy, ask a midwife, pharmacist or doctor before any dose.",
