@@ -151,6 +151,9 @@ class _Marker:
         return True
 
     def _ends_item(self, at: int, sentence: _Sentence) -> bool:
+        """ "Fever: no" denies the fever; "a fever and no" has only been broken off."""
+        if at > sentence.start and self._cues.length("broken_off", at - 1):
+            return False
         return at + 1 >= sentence.end or self._kinds[at + 1] is Kind.COMMA
 
     def _item_start(self, at: int, sentence: _Sentence) -> int:
