@@ -60,7 +60,8 @@ async def test_a_wrong_field_is_named_and_nothing_changes(auth: Auth, alice: Mem
         answer = await auth.put(PATH, alice.access, {"time_zone": "Asia/Tokyo", field: value})
         case = (field, value)
         assert (*case, answer.status_code, answer.json()["code"]) == (*case, 422, "request.invalid")
-        assert answer.json()["errors"][0]["field"].startswith(field)
+        named = field if field in WHOLE else "body"  # an unknown key is the sender's word
+        assert answer.json()["errors"][0]["field"].startswith(named)
     after = (await auth.get(PATH, alice.access)).json()
     assert after == {**WHOLE, "updated_at": "2030-01-01T12:00:00Z"}
 
