@@ -92,7 +92,7 @@ def test_a_denial_that_is_broken_off_denies_nothing_before_it() -> None:
 
 
 def test_every_beginning_of_an_emergency_stays_silent_until_the_words_are_there() -> None:
-    text = "hello I wanted to ask about my dad he has just gone very grey and he is"
+    text = "hello I wanted to ask about my dad he was in the kitchen just now and he is"
     for count in range(1, len(text)):
         assert safety.assess(text[:count]).level not in RAISED
     assert safety.assess(f"{text} not breathing").level is Level.EMERGENCY

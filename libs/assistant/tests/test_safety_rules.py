@@ -50,7 +50,11 @@ def test_every_reply_is_used_and_there_is_one_for_every_rule() -> None:
 
 def test_every_concept_is_used() -> None:
     book = rulebook.load()
-    todo = [FIGURE, *book.symptoms, *(name for rule in RULES for case in rule.cases for name in case.names)]
+    todo = [
+        FIGURE,
+        *book.symptoms,
+        *(name for rule in RULES for case in rule.cases for name in case.names),
+    ]
     used: set[str] = set()
     while todo:
         name = todo.pop()
