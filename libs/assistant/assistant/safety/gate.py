@@ -89,7 +89,8 @@ class Gate:
             repair=repair,
             sounds=book.sounds,
         )
-        self._finder = Finder(compiled)
+        literal = {name: near for name, near in compiled.near.items() if name != FIGURE}
+        self._finder = Finder(replace(compiled, near=literal))
         figures = Compiler(concepts, key=stems.key, fillers=book.fillers).compile([FIGURE])
         self._figures = Finder(figures, complete=frozenset({FIGURE}))
         self._context = Context(Cues(book.cues))
