@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a service: llhttp reads it, nothing is held back, nothing piles up.
 
 Why not a client library: on one core this passes more than twice the requests of the fastest one
-(`bench/gateway.md`), and the proxy needs to see what libraries hide: the very bytes as they come,
+(`bench/README.md`), and the proxy needs to see what libraries hide: the very bytes as they come,
 whether an answer was whole, and when to stop reading.
 """
 
