@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from assistant import extractive, safety
-from assistant.turns import Citation
+from assistant.reply import Assistant
+from assistant.turns import Citation, Text
 from conversation_service.settings import Settings
 from kit import settings
 from medbot import shelf
@@ -27,22 +28,29 @@ def generate(chosen: Settings) -> str:
     Raises:
         Failed: the library cannot be opened.
     """
-    composer = extractive.open_composer(shelf.open_library(chosen))
+    library = shelf.open_library(chosen)
+    assistant = Assistant(library, extractive.open_composer(library))
     questions = path().with_name("questions.txt").read_text(encoding="utf-8").splitlines()
     asked = [question for question in questions if question.strip()]
-    return "\n".join([_HEADER, *(_entry(composer, question) for question in asked)])
+    return "\n".join([_HEADER, *(_entry(assistant, question) for question in asked)])
 
 
-def _entry(composer: extractive.Composer, question: str) -> str:
-    assessed, answer = safety.assess(question), composer.answer(question)
+def _entry(assistant: Assistant, question: str) -> str:
+    assessed = safety.assess(question)
+    pieces = list(assistant.from_library(question, (), level=assessed.level))
     parts = [f"## {question}"]
     if assessed.message:
         parts.append(f"> **{assessed.level}.** {assessed.message}")
-    parts.append(answer.text)
-    if answer.citations:
-        parts.append("\n".join(map(_source, answer.citations)))
+    parts.append("".join(piece.text for piece in pieces if isinstance(piece, Text)))
+    if cited := [piece for piece in pieces if isinstance(piece, Citation)]:
+        parts.append("\n".join(_sources(cited)))
     return "\n\n".join(parts) + "\n"
 
 
-def _source(citation: Citation) -> str:
-    return f"- [{citation.marker}] {citation.title}: [{citation.source}]({citation.url})"
+def _sources(cited: list[Citation]) -> list[str]:
+    """A line a page, with all markers that name it."""
+    pages: dict[str, str] = {}
+    for citation in cited:
+        page = f"{citation.title}: [{citation.source}]({citation.url})"
+        pages[page] = pages.get(page, "") + f"[{citation.marker}]"
+    return [f"- {markers} {page}" for page, markers in pages.items()]
