@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from contracts import events
 
-EVENTS = events.Event.__subclasses__()
+EVENTS = [e for e in events.Event.__subclasses__() if e.__module__ == events.__name__]
 TOPIC = re.compile(r"medbot\.[a-z]+\.[a-z]+\.[a-z]+\.v[1-9]")
 
 
