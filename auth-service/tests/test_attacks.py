@@ -13,8 +13,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from auth_service import main
 from auth_service.testing import SERVICE_SECRET, Auth, Member
-from kit import doors, tokens
-from kit.testing import FixedClock
+from kit import tokens
+from kit.testing import FixedClock, unguarded
 
 NOW = int(datetime(2030, 1, 1, 12, tzinfo=UTC).timestamp())
 THIEF = ec.generate_private_key(ec.SECP256R1())
@@ -35,7 +35,7 @@ PUBLIC = {
 
 
 def test_every_route_is_guarded_or_public() -> None:
-    assert list(doors.unguarded(main.app)) == []
+    assert list(unguarded(main.app)) == []
     every = [
         route for route in iter_route_contexts(main.app.routes)
         if isinstance(route.original_route, APIRoute)

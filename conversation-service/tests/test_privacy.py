@@ -9,8 +9,7 @@ import pytest
 from conversing import Person
 
 from conversation_service import main
-from kit import doors
-from kit.testing import Addresses, Issuer, Served
+from kit.testing import Addresses, Issuer, Served, unguarded
 
 ROOT = "/api/v1/conversations"
 CANARY = "xylophobia of the left earlobe"
@@ -101,7 +100,7 @@ async def test_a_browsers_own_role_reads_its_rows_and_writes_none(
 
 
 async def test_every_route_is_guarded_or_listed_as_public(service: Served) -> None:
-    assert list(doors.unguarded(main.build())) == []
+    assert list(unguarded(main.build())) == []
 
 
 async def test_what_patients_write_is_in_no_log_and_no_error(

@@ -23,8 +23,10 @@ from kit.identity import Actor
 
 TURNS = 20
 CHARACTERS = 12_000
-READ_AT_ONCE = 1_500
 """What a model is told of earlier: at most so many turns and characters."""
+
+READ_AT_ONCE = 1_500
+"""Characters that the gate reads in the event loop; longer texts are read in a thread."""
 
 
 async def begin(

@@ -1,14 +1,13 @@
 """Permission as a parameter type: a route's signature says who may come in.
 
 The default is closed. `Person`, `Staff`, `Admin` and `Caller` guard; a route without one of them
-must be marked `public`, which `unguarded` checks.
+must be marked `PUBLIC`, which `kit.testing.unguarded` checks.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from kit import tokens
@@ -21,7 +20,8 @@ PUBLIC: dict[str, Any] = {"security": []}
 """`openapi_extra` of a route that anybody may call."""
 
 
-_guards: set[object] = set()
+guards: set[object] = set()
+"""The dependencies that let nobody in without a token; tests walk the routes for them."""
 
 
 def bearer_token(request: Request) -> str:
@@ -51,7 +51,7 @@ def require(role: Role | None = None) -> Callable[..., Awaitable[Actor]]:
             raise Forbidden
         return actor
 
-    _guards.add(person)
+    guards.add(person)
     return person
 
 
@@ -62,7 +62,7 @@ async def _service(request: Request) -> Actor:
     )
 
 
-_guards.add(_service)
+guards.add(_service)
 
 Person = Annotated[Actor, Depends(require())]
 """Whoever is signed in."""
@@ -70,14 +70,3 @@ Staff = Annotated[Actor, Depends(require(Role.STAFF))]
 Admin = Annotated[Actor, Depends(require(Role.ADMIN))]
 Caller = Annotated[Actor, Depends(_service)]
 """Another service, by its service token."""
-
-
-def unguarded(app: FastAPI) -> Iterator[str]:
-    """The routes that are neither guarded nor marked public."""
-    for context in iter_route_contexts(app.routes):
-        route = context.original_route
-        if not isinstance(route, APIRoute):
-            continue
-        guarded = any(dependant.call in _guards for dependant in route.dependant.dependencies)
-        if not guarded and (route.openapi_extra or {}).get("security") != []:
-            yield f"{sorted(route.methods or ())} {context.path}"

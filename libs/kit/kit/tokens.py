@@ -210,14 +210,6 @@ def verify_service(token: str, secret: str, *, audience: str, now: datetime) -> 
     return Actor.of_service(caller, acting_for=person)
 
 
-def is_service_token(token: str) -> bool:
-    """Whether a token says of itself that it is a service's; verify it all the same."""
-    try:
-        return bool(_header(token).get("typ") == SERVICE_TYPE)
-    except InvalidToken:
-        return False
-
-
 def _shared_key(secret: str) -> Key:
     if len(secret.encode()) < MIN_SECRET:
         raise ValueError(f"a shared secret needs at least {MIN_SECRET} bytes")

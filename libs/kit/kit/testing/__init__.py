@@ -21,10 +21,11 @@ from kit import embedded, migrations
 from kit.database import Database, open_database
 from kit.identity import Actor
 from kit.signals import Signals, open_signals
+from kit.testing.guards import unguarded
 from kit.testing.issuing import SERVICE_SECRET, Issuer, open_issuer
 from kit.testing.serving import Served, serve
 
-__all__ = ["SERVICE_SECRET", "Addresses", "FixedClock", "Issuer", "Served", "serve"]
+__all__ = ["SERVICE_SECRET", "Addresses", "FixedClock", "Issuer", "Served", "serve", "unguarded"]
 
 _KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY", "DATABASE_URL")
 
