@@ -198,6 +198,9 @@ class _Marker:
 
     def _ask(self, at: int, sentence: _Sentence) -> int:
         end = at + 1
+        reach = min(len(self._words), at + _CLAUSE)
+        if self._cues.first("same_now", at, reach) is not None:
+            return end  # "What is a seizure? He is having one now" asks of no general matter.
         if self._cues.length("question", at) or self._is_topic(at, sentence):
             end = self._until_real(at, sentence)
         elif at == sentence.start and self._is_plain_question(sentence):

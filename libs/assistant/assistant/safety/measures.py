@@ -34,7 +34,22 @@ _SUGAR = {"glucose", "sugar", "sugars", "bg", "bm", "bgl", "cbg", "mmol", "bsl",
 _PULSE = {"beating", "heart", "hr", "pulse", "bpm", "heartbeat", "heartrate", "beats", "p"}
 _BREATHS = {"rr", "breathing", "respirations", "resps", "respiratory", "breaths"}
 _PRESSURE = {"bp", "pressure", "systolic", "sbp"}
-_UNITS_OF_TIME = _DAYS.keys() | _MINUTES.keys() | {"am", "pm", "oclock", "mg", "ml", "times"}
+_UNITS_OF_TIME = (
+    _DAYS.keys()
+    | _MINUTES.keys()
+    | {
+        "am",
+        "pm",
+        "oclock",
+        "mg",
+        "ml",
+        "times",
+        "hr",
+        "hrs",
+        "hourly",
+        "h",
+    }
+)
 _PREGNANT = {
     "g1",
     "g2",
