@@ -12,8 +12,12 @@ DATA = Path(__file__).parent / "data"
 HELD = {"emergency": {Level.EMERGENCY}, "crisis": {Level.CRISIS, Level.EMERGENCY}}
 
 
+EVERYDAY = DATA / "safety_vignettes_everyday.yaml"
+"""Cases that were mended one by one; each must hold, so they count in no share."""
+
+
 def vignettes(kind: str) -> list[str]:
-    sets = sorted(DATA.glob("safety_vignettes*.yaml"))
+    sets = sorted(set(DATA.glob("safety_vignettes*.yaml")) - {EVERYDAY})
     assert sets
     return [text for one in sets for text in yaml.safe_load(one.read_text("utf-8"))[kind]]
 
@@ -36,3 +40,18 @@ def test_few_calm_messages_raise_an_alarm() -> None:
     calm = len(vignettes("calm"))
     assert len(raised("calm", {Level.EMERGENCY})) <= 0.05 * calm
     assert len(raised("calm", {Level.CRISIS})) <= 0.02 * calm
+
+
+@pytest.mark.parametrize(
+    ("kind", "levels"),
+    [
+        ("emergency", HELD["emergency"]),
+        ("crisis", HELD["crisis"]),
+        ("urgent", {Level.URGENT, Level.EMERGENCY, Level.CRISIS}),
+        ("calm", {Level.NONE, Level.ROUTINE, Level.URGENT}),
+    ],
+)
+def test_everyday_questions_stay_where_they_belong(kind: str, levels: set[Level]) -> None:
+    everyday = yaml.safe_load(EVERYDAY.read_text("utf-8"))[kind]
+    assert everyday
+    assert [text for text in everyday if safety.assess(text).level not in levels] == []
