@@ -2,9 +2,9 @@
 
 UV_VERSION := 0.13.8
 WORKERS ?= auto
-PACKAGES := api_gateway assistant auth_service contracts conversation_service kit medbot
+PACKAGES := api_gateway assistant auth_service contracts conversation_service kit medbot voice_service
 TESTS := $(wildcard api-gateway/tests auth-service/tests conversation-service/tests \
-	libs/*/tests medbot/tests tests)
+	libs/*/tests medbot/tests voice-service/tests tests)
 
 PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -67,7 +67,7 @@ clean: ## Removes what was installed and cached; your data in .medbot stays
 $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml libs/*/pyproject.toml) | $(filter .uv/%,$(UV))
 	@test -n "$(PYTHON)" || { echo "Medbot needs Python 3.11 or newer: none is on the PATH." >&2; exit 1; }
 	@echo "Installing what Medbot needs into .venv"
-	@$(UV) sync --frozen --python "$(PYTHON)"
+	@$(UV) sync --frozen --all-extras --python "$(PYTHON)"
 	@touch $@
 
 .uv/bin/uv:

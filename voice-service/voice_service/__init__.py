@@ -1,0 +1,1 @@
+"""Talking to Medbot: sessions, sockets and the agent."""
