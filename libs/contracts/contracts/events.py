@@ -36,6 +36,20 @@ class UserRegistered(Event):
         return str(self.user_id)
 
 
+class GuestJoined(Event):
+    """A guest proved, with the guest's own token, to be this person: what the guest made is the
+    person's from now on. It may be delivered again, and later than things the person did since."""
+
+    topic: ClassVar[str] = "medbot.auth.guest.joined.v1"
+
+    guest_id: UUID
+    user_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.user_id)
+
+
 class MessageCreated(Event):
     """A message of a conversation is complete: a person's at once, a reply when it has ended."""
 
@@ -67,7 +81,7 @@ class Envelope(BaseModel):
 
 
 SUBSCRIPTIONS: dict[str, tuple[type[Event], ...]] = {
-    "conversation": (UserRegistered,),
+    "conversation": (UserRegistered, GuestJoined),
 }
 """Durable queue → the events that reach it. Both buses declare every queue before they publish,
 so a consumer that starts last misses nothing."""

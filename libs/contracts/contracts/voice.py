@@ -1,0 +1,97 @@
+"""What the voice service and a running voice session tell each other."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Channel = Literal["voice", "websocket", "phone"]
+Pipeline = Literal["realtime", "cascade", "offline"]
+AgentState = Literal["initializing", "listening", "thinking", "speaking", "away"]
+EndReason = Literal[
+    "asked", "caller_left", "silence", "too_long", "drained", "failed", "conversation_deleted"
+]
+
+MAX_SPOKEN = 8_000
+"""Characters of one turn: some nine minutes of speech without a pause."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class VoiceSettings(_Model):
+    """How the agent speaks; None leaves a value to the provider."""
+
+    voice_id: str | None = Field(default=None, max_length=100)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=4096)
+
+
+class Earlier(_Model):
+    """A message of the conversation from before, or beside, the session."""
+
+    message_id: UUID
+    seq: int = Field(ge=1, description="place of the message in its conversation")
+    role: Literal["user", "assistant"]
+    channel: Literal["chat", "voice", "websocket", "phone"]
+    content: str
+
+
+class Plan(_Model):
+    """All that a session needs to begin, or to go on in another process."""
+
+    session_id: UUID
+    conversation_id: UUID
+    owner_id: UUID
+    channel: Channel
+    pipeline: Pipeline
+    instructions: str | None = Field(default=None, max_length=20_000)
+    voice_settings: VoiceSettings = VoiceSettings()
+    locale: str = Field(default="en-GB", max_length=35)
+    history: tuple[Earlier, ...] = ()
+    greeted: bool = Field(default=False, description="the conversation was greeted before")
+    next_seq: int = Field(default=1, ge=1, description="the number of the session's next turn")
+    ends_at: datetime = Field(description="the longest duration is over then")
+
+
+class Latency(_Model):
+    """Milliseconds from the end of the caller's speech, as far as they are known."""
+
+    end_of_turn_ms: float | None = None
+    first_text_ms: float | None = None
+    first_audio_ms: float | None = None
+
+
+class SpokenTurn(_Model):
+    """What was said by one side: for the agent what was played, not what was meant."""
+
+    seq: int = Field(ge=1)
+    role: Literal["user", "assistant"]
+    text: str = Field(min_length=1, max_length=MAX_SPOKEN)
+    interrupted: bool = False
+    started_at: datetime
+    ended_at: datetime
+    latency: Latency = Latency()
+    citations: tuple[dict[str, object], ...] = Field(default=(), max_length=50)
+    triage: dict[str, object] | None = None
+    usage: tuple[dict[str, object], ...] = Field(default=(), max_length=50)
+
+
+class Heartbeat(_Model):
+    """How a running session is; sent every few seconds and whenever it changes."""
+
+    agent_state: AgentState
+    participants: int = Field(default=1, ge=0, le=1000)
+    ended: EndReason | None = None
+
+
+class Changes(_Model):
+    """What a running session should know since `cursor`; long-polled."""
+
+    cursor: str = Field(default="", max_length=100, description="give it back to be told on")
+    instructions: str | None = None
+    voice_settings: VoiceSettings | None = None
+    messages: tuple[Earlier, ...] = Field(default=(), description="chat messages, oldest first")
+    end: EndReason | None = None
