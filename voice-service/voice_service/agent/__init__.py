@@ -1,0 +1,1 @@
+"""The spoken assistant: one session and one supervisor, whatever carries the sound."""

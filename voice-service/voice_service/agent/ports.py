@@ -1,0 +1,107 @@
+"""What a running voice session needs from outside, and what it shows to whoever carries it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from livekit import rtc
+from livekit.agents.voice import io
+
+from contracts.voice import AgentState, Changes, EndReason, Heartbeat, SpokenTurn
+
+
+class Link(Protocol):
+    """The voice service, as a running session sees it."""
+
+    async def record(self, turn: SpokenTurn) -> None:
+        """Returns when the turn is durable; retries by itself, and a second time is no harm."""
+
+    async def beat(self, beat: Heartbeat) -> None:
+        """Tells how the session is. May be lost: the next one says it again."""
+
+    async def changes(self, cursor: str) -> Changes:
+        """What is new since `cursor`; returns after at most 25 s, possibly with nothing."""
+
+
+@dataclass(slots=True)
+class Transport:
+    """What carries the sound: a room, or the two ends of a socket.
+
+    With a `room` the session makes its own ends. Without one `audio_in` and `audio_out` are
+    given: frames in are 16-bit PCM of one rate, and `audio_out` paces, pauses and clears.
+    `text_out` receives the agent's words as they are played.
+    """
+
+    room: rtc.Room | None = None
+    audio_in: io.AudioInput | None = None
+    audio_out: io.AudioOutput | None = None
+    text_out: io.TextOutput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What one side has said of its turn so far; `text` is all of it, not what was added.
+
+    The agent's text is what was played. A final one carries the turn's `seq`.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str
+    final: bool
+    at: datetime
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The agent listens, thinks, speaks."""
+
+    state: AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The caller spoke over the agent, whose turn ends here."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """One utterance of the agent is over; no more sound belongs to it."""
+
+    interrupted: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over; every turn is recorded."""
+
+    reason: EndReason
+
+
+Shown = Transcript | StateChanged | Interrupted | SpeechEnded | Closed
+Audience = Callable[[Shown], None]
+"""Called in the session's event loop, in order; must not block."""
+
+
+class Running(Protocol):
+    """A session as its carrier sees it: `agent.supervisor.Supervisor`.
+
+    Made by `Supervisor(plan, link, transport, resources, show=…)` with
+    `resources` from `async with agent.resources.open_resources(settings)`, once a process.
+    """
+
+    async def start(self) -> None:
+        """Greets where the conversation was not greeted, and listens."""
+
+    async def say_typed(self, text: str) -> None:
+        """A message that the caller typed instead of speaking; it is answered aloud."""
+
+    async def end(self, reason: EndReason) -> None:
+        """Ends the session; returns when every turn is recorded. A second time is no harm."""
+
+    async def closed(self) -> EndReason:
+        """Waits for the end, whoever asked for it."""
