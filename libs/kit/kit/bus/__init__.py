@@ -31,6 +31,13 @@ class Bus(Publisher, Protocol):
         """Hands the events of `queue` to `handler`, in order on first delivery, until cancelled."""
         ...
 
+    async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
+        """Hands an event to one queue again, with all its attempts, when `tx` has committed.
+
+        A bus beyond the database may do it a moment earlier: the inbox makes twice harmless.
+        """
+        ...
+
 
 REMEMBERED = timedelta(days=14)
 """How long an effect is known to have been had: far longer than all retries take."""

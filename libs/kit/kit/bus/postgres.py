@@ -56,6 +56,19 @@ class PostgresBus:
         for queue in {row[0] for row in rows}:
             await tx.execute("select pg_notify($1, $2)", CHANNEL, f"queue:{queue}")
 
+    async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
+        """Puts an event back into its queue."""
+        await tx.execute(
+            "with again as (insert into medbot.queue (queue, event_id, envelope)"
+            "  values ($1, $2, $3) on conflict (queue, event_id) do nothing)"
+            " select pg_notify($4, $5)",
+            queue,
+            envelope.id,
+            envelope.model_dump(mode="json"),
+            CHANNEL,
+            f"queue:{queue}",
+        )
+
     async def consume(self, queue: str, handler: Handler) -> None:
         """Consumes until cancelled; a database that is away is waited for."""
         with self._signals.on(f"queue:{queue}") as woken:

@@ -1,0 +1,46 @@
+"""Dead letters: events that no attempt could handle. Either bus keeps them in one table."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from contracts.events import Envelope
+from kit.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that was given up; `error` is the type of what was raised, never its text.
+
+    `type` is None where what arrived was no event at all.
+    """
+
+    id: int
+    queue: str
+    event_id: str
+    type: str | None
+    attempts: int
+    error: str
+    died_at: datetime
+
+
+async def page(tx: Tx, *, queue: str | None, after: int, limit: int) -> list[DeadLetter]:
+    """Those beyond the number `after`, of one queue or of all, oldest first."""
+    rows = await tx.fetch(
+        "select id, queue, event_id::text as event_id, envelope ->> 'type' as type, attempts,"
+        " error, died_at from medbot.dead_letters"
+        " where id > $1 and ($2::text is null or queue = $2) order by id limit $3",
+        after,
+        queue,
+        limit,
+    )
+    return [DeadLetter(**row) for row in rows]
+
+
+async def take(tx: Tx, letter_id: int) -> tuple[str, Envelope] | None:
+    """Takes a letter out of the table; answers its queue and its event, if it is one."""
+    row = await tx.fetchrow(
+        "delete from medbot.dead_letters where id = $1 and envelope ? 'type'"
+        " returning queue, envelope",
+        letter_id,
+    )
+    return (row["queue"], Envelope.model_validate(row["envelope"])) if row else None
