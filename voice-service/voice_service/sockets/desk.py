@@ -1,0 +1,48 @@
+"""What the sockets need of the rest of the voice service."""
+
+from typing import Protocol
+from uuid import UUID
+
+from contracts.voice import EndReason, Plan
+from kit.identity import Actor
+from voice_service.agent.ports import Audience, Running, Transport
+
+
+class Desk(Protocol):
+    """Lets callers in and makes their sessions run."""
+
+    async def admit(self, token: str | None, *, guests: bool) -> Actor:
+        """The person of a token; somebody new without one, where `guests` may come.
+
+        Raises:
+            InvalidToken: it does not hold, or there is none where one is needed.
+        """
+
+    async def still_in(self, caller: Actor) -> bool:
+        """Whether the caller has not signed out."""
+
+    async def open(self, caller: Actor, conversation_id: UUID | None) -> Plan:
+        """A new session of channel `websocket`, in a conversation of the caller or a new one.
+
+        Raises:
+            NotFound: the conversation is not the caller's.
+            TooManySessions: the caller has as many as one may.
+        """
+
+    async def find(self, caller: Actor, session_id: UUID) -> None:
+        """Raises NotFound unless it is the caller's, SessionOver when it has ended."""
+
+    async def join(self, caller: Actor, session_id: UUID) -> Plan:
+        """The plan of a session that is about to run here.
+
+        Raises:
+            NotFound: it is not the caller's.
+            SessionOver: it has ended.
+            SessionTaken: it runs elsewhere.
+        """
+
+    async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
+        """Ends a session that does not run here."""
+
+    def run(self, plan: Plan, transport: Transport, show: Audience) -> Running:
+        """The session, ready to be started."""
