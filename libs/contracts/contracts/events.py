@@ -50,6 +50,31 @@ class GuestJoined(Event):
         return str(self.user_id)
 
 
+class UserErased(Event):
+    """Somebody wants everything about them erased; who keeps rows of theirs does so and says so."""
+
+    topic: ClassVar[str] = "medbot.auth.user.erased.v1"
+
+    user_id: UUID
+    erasure_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.user_id)
+
+
+class ConversationPersonErased(Event):
+    """The conversation service keeps nothing of that person any more."""
+
+    topic: ClassVar[str] = "medbot.conversation.person.erased.v1"
+
+    erasure_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.erasure_id)
+
+
 class MessageCreated(Event):
     """A message of a conversation is complete: a person's at once, a reply when it has ended."""
 
@@ -58,6 +83,73 @@ class MessageCreated(Event):
     conversation_id: UUID
     message_id: UUID
     seq: int = Field(ge=1, description="place of the message in its conversation")
+
+    @property
+    def key(self) -> str:
+        return str(self.conversation_id)
+
+
+class VoiceSessionStarted(Event):
+    """Somebody and the assistant are on the line."""
+
+    topic: ClassVar[str] = "medbot.voice.session.started.v1"
+
+    session_id: UUID
+    conversation_id: UUID
+    owner_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+class VoiceSessionEnded(Event):
+    """A voice session is over; late turns of its last seconds may still be recorded."""
+
+    topic: ClassVar[str] = "medbot.voice.session.ended.v1"
+
+    session_id: UUID
+    conversation_id: UUID
+    owner_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+class VoiceTurnRecorded(Event):
+    """One side of a voice session said something; `seq` is its place in the session."""
+
+    topic: ClassVar[str] = "medbot.voice.turn.recorded.v1"
+
+    session_id: UUID
+    conversation_id: UUID
+    seq: int = Field(ge=1)
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+class VoicePersonErased(Event):
+    """The voice service keeps nothing of that person any more."""
+
+    topic: ClassVar[str] = "medbot.voice.person.erased.v1"
+
+    erasure_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.erasure_id)
+
+
+class ConversationDeleted(Event):
+    """A conversation is gone; whoever keeps something of it drops that too."""
+
+    topic: ClassVar[str] = "medbot.conversation.conversation.deleted.v1"
+
+    conversation_id: UUID
+    owner_id: UUID | None
 
     @property
     def key(self) -> str:
@@ -80,8 +172,15 @@ class Envelope(BaseModel):
     data: dict[str, object]
 
 
+HOLDERS: dict[str, type[Event]] = {
+    "conversation": ConversationPersonErased,
+}
+"""Service beside auth that keeps rows of people → what it says when it has erased somebody."""
+
 SUBSCRIPTIONS: dict[str, tuple[type[Event], ...]] = {
-    "conversation": (UserRegistered, GuestJoined),
+    "auth": tuple(HOLDERS.values()),
+    "conversation": (UserRegistered, UserErased, GuestJoined),
+    "voice": (ConversationDeleted,),
 }
 """Durable queue → the events that reach it. Both buses declare every queue before they publish,
 so a consumer that starts last misses nothing."""
