@@ -163,7 +163,7 @@ async def _pass_on(
     method: str = scope["method"]
     if route.methods is not None and method not in route.methods:
         raise refusals.MethodNotAllowed(route.methods)
-    if route.access is not routes.Access.PUBLIC:
+    if route.access is not routes.Access.PUBLIC and method not in route.unguarded:
         token = bearer(fields.get(b"authorization"))
         if context.verifier.cached(token) is None:
             await context.verifier.verify(token)

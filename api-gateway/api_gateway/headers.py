@@ -79,7 +79,7 @@ def upstream(raw: Iterable[tuple[bytes, bytes]], connection: bytes | None) -> li
 
 
 def downstream(raw: Pairs, status: int) -> tuple[Pairs, bool]:
-    """The headers of an answer that go to the client, and whether it is a stream of events.
+    """The headers of an answer that go to the client, and whether it is a stream or a file.
 
     The caller adds the gateway's own.
     """
@@ -89,7 +89,9 @@ def downstream(raw: Pairs, status: int) -> tuple[Pairs, bool]:
         if not passing or (status in (204, 304) and passing == b"content-length"):
             continue  # an answer without a body states no length
         if passing == b"content-type":
-            streaming = value.startswith(b"text/event-stream")
+            streaming = streaming or value.startswith(b"text/event-stream")
+        elif passing == b"content-disposition":  # a file may take as long as it goes on coming
+            streaming = streaming or value.startswith(b"attachment")
         elif passing == b"cache-control":
             stored = True
         pairs.append((passing, value))

@@ -18,7 +18,8 @@ class Access(StrEnum):
 class Route:
     """Sends `path` to `service`; `/*` at its end takes in everything below as well.
 
-    `methods` are those that the route has; None leaves that to the service.
+    `methods` are those that the route has; None leaves that to the service. `unguarded` are those
+    that go on whatever their token is, since the service has a judgement of its own.
     """
 
     path: str
@@ -26,6 +27,7 @@ class Route:
     access: Access = Access.GUARDED
     methods: frozenset[str] | None = None
     sockets: bool = False
+    unguarded: frozenset[str] = frozenset()
 
 
 _GET = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -37,11 +39,17 @@ ROUTES: tuple[Route, ...] = (
         Route(f"/api/v1/auth/{call}", "auth", Access.PUBLIC, _POST)
         for call in ("register", "login", "refresh", "verify", "password/forgot", "password/reset")
     ),
+    # Whoever has erased themselves has no session any more: the service itself judges their token.
+    Route("/api/v1/auth/me", "auth", unguarded=frozenset({"DELETE"})),
+    Route("/api/v1/auth/erasures/*", "auth", Access.PUBLIC, _GET),
     Route("/api/v1/auth/*", "auth"),
     Route("/api/v1/profile/*", "auth"),
+    Route("/api/v1/admin/usage", "conversation"),
+    Route("/api/v1/admin/*", "auth"),
     Route("/api/v1/conversations/*", "conversation"),
     Route("/api/v1/events", "conversation"),
     Route("/api/v1/library/*", "conversation"),
+    Route("/api/v1/voice/livekit", "voice", Access.PUBLIC, _POST),
     Route("/api/v1/voice/*", "voice", sockets=True),
     Route("/ws/voice", "voice", Access.GUESTS, sockets=True),
     Route("/ws/transcript/*", "voice", sockets=True),

@@ -82,10 +82,10 @@ def bearer(token: str | None) -> dict[str, str]:
     return {} if token is None else {"authorization": f"Bearer {token}"}
 
 
-def make_app(database_url: str, clock: Clock) -> FastAPI:
+def make_app(database_url: str, clock: Clock, **more: Any) -> FastAPI:
     """The service over a migrated database, with a clock of the test's own."""
     settings = Settings.model_validate(
-        {"database_url": database_url, "service_token_secret": SERVICE_SECRET}
+        {"database_url": database_url, "service_token_secret": SERVICE_SECRET, **more}
     )
     opener = partial(open_context, clock=clock)
     return build_app("auth", Settings, opener, *main.ROUTERS, given=settings)

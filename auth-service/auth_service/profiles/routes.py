@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from auth_service.context import Ctx
-from auth_service.profiles import actions, store
+from auth_service.profiles import actions
 from auth_service.profiles.models import ChangeProfile, Profile
 from kit import doors
 from kit.errors import InvalidToken
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1/profile", tags=["profile"])
 async def read(caller: doors.Person, ctx: Ctx) -> Profile:
     """The caller's profile."""
     async with ctx.db.transaction(caller) as tx:
-        return await store.get(tx, _id(caller)) or Profile()
+        return await actions.read(tx, _id(caller))
 
 
 @router.put("")
@@ -26,7 +26,12 @@ async def change(wanted: ChangeProfile, caller: doors.Person, ctx: Ctx) -> Profi
     """Sets the fields that are sent."""
     async with ctx.db.transaction(caller) as tx:
         return await actions.change(
-            tx, _id(caller), wanted, now=ctx.clock(), time_zones=ctx.time_zones
+            tx,
+            _id(caller),
+            wanted,
+            now=ctx.clock(),
+            time_zones=ctx.time_zones,
+            wordings=ctx.wordings,
         )
 
 

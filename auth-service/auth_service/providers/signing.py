@@ -25,9 +25,10 @@ class Signer:
     jwks: Mapping[str, Any]
     private: ec.EllipticCurvePrivateKey = field(repr=False)
 
-    def sign(self, claims: Mapping[str, Any]) -> str:
-        """A JWT of `claims`."""
-        return jwt.encode(dict(claims), self.private, ALGORITHM, headers={"kid": self.kid})
+    def sign(self, claims: Mapping[str, Any], *, kind: str = "JWT") -> str:
+        """A JWT of `claims`; `kind` is its `typ`, by which verifiers tell tokens from papers."""
+        headers = {"kid": self.kid, "typ": kind}
+        return jwt.encode(dict(claims), self.private, ALGORITHM, headers=headers)
 
 
 async def open_signer(tx: Tx, *, now: datetime) -> Signer:

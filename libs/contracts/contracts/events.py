@@ -174,13 +174,21 @@ class Envelope(BaseModel):
 
 HOLDERS: dict[str, type[Event]] = {
     "conversation": ConversationPersonErased,
+    "voice": VoicePersonErased,
 }
 """Service beside auth that keeps rows of people → what it says when it has erased somebody."""
 
 SUBSCRIPTIONS: dict[str, tuple[type[Event], ...]] = {
     "auth": tuple(HOLDERS.values()),
-    "conversation": (UserRegistered, UserErased, GuestJoined),
-    "voice": (ConversationDeleted,),
+    "conversation": (
+        UserRegistered,
+        UserErased,
+        GuestJoined,
+        VoiceTurnRecorded,
+        VoiceSessionStarted,
+        VoiceSessionEnded,
+    ),
+    "voice": (MessageCreated, ConversationDeleted, GuestJoined, UserErased),
 }
 """Durable queue → the events that reach it. Both buses declare every queue before they publish,
 so a consumer that starts last misses nothing."""

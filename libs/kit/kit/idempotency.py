@@ -7,11 +7,12 @@ import hashlib
 import json
 from datetime import timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Header
 
 from kit.database import Tx
-from kit.errors import DomainError, Kind
+from kit.errors import DomainError, InvalidToken, Kind
 from kit.identity import Actor
 
 KEPT = timedelta(hours=24)
@@ -29,10 +30,10 @@ class Mismatch(DomainError):
     code = "idempotency.mismatch"
 
 
-def digest(actor: Actor, key: str, call: str, body: object) -> bytes:
+def digest(owner: UUID | None, key: str, call: str, body: object) -> bytes:
     """A fingerprint of a request; the key and the person salt it."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{actor.id}\n{key}\n{call}\n{canonical}".encode()).digest()
+    return hashlib.sha256(f"{owner}\n{key}\n{call}\n{canonical}".encode()).digest()
 
 
 async def claim(
@@ -45,10 +46,11 @@ async def claim(
 
     Raises:
         Mismatch: the key belongs to another request.
+        InvalidToken: the person was erased.
     """
     if key is None:
         return None
-    print_ = digest(actor, key, call, body)
+    print_ = digest(actor.id, key, call, body)
     row: Any = await tx.fetchrow(
         "insert into medbot.idempotency_keys (owner_id, key, digest, made) values ($1, $2, $3, $4)"
         " on conflict (owner_id, key) do nothing returning key",
@@ -60,10 +62,14 @@ async def claim(
     if row is not None:
         return None
     row = await tx.fetchrow(
-        "select digest, made from medbot.idempotency_keys where owner_id = $1 and key = $2",
+        "select digest, digest_of, made from medbot.idempotency_keys where owner_id = $1 and key = $2",
         actor.id,
         key,
     )
+    if row is None:
+        raise InvalidToken  # the person was erased meanwhile: nothing is written for them
+    if row["digest_of"] is not None:  # made by a guest who has this account now
+        print_ = digest(row["digest_of"], key, call, body)
     if row["digest"] != print_:
         raise Mismatch
     earlier: dict[str, str] = row["made"]

@@ -1,0 +1,75 @@
+"""How somebody is erased: at once here, everywhere else as soon as it can be, then the receipt."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from auth_service.erasure import receipts, store
+from auth_service.providers import local
+from auth_service.providers.signing import Signer
+from auth_service.sessions import store as sessions
+from contracts.events import HOLDERS, UserErased
+from kit import outbox
+from kit.database import Tx
+from kit.errors import InvalidToken
+from kit.identity import Actor
+
+TELL_AGAIN_AFTER = timedelta(minutes=10)
+"""A service that was told and has not answered is told again: its event may lie dead somewhere."""
+
+AT_ONCE = 100
+
+
+async def request(tx: Tx, caller: Actor, *, now: datetime) -> tuple[UUID, list[UUID]]:
+    """Erases what auth keeps and tells the others.
+
+    Answers the id of the erasure, the same one every time, and the sessions that this ended.
+
+    Raises:
+        InvalidToken: the caller's session has ended, and not by an erasure.
+    """
+    if caller.id is None:
+        raise InvalidToken
+    await store.lock_person(tx, caller.id)
+    earlier = await store.find(tx, caller.id)
+    if earlier is not None:
+        return earlier, []
+    if await store.has_ended(tx, caller.session_id):
+        raise InvalidToken
+    erasure_id = uuid4()
+    await store.insert(tx, erasure_id, caller.id, (local.SERVICE, *HOLDERS), now=now)
+    await store.forget_events(tx, [str(caller.id)])
+    ended = await store.erase_own(tx, caller.id)
+    event = UserErased(user_id=caller.id, erasure_id=erasure_id)
+    await outbox.emit(tx, event, source=local.SERVICE)
+    await sessions.record(tx, ended, now=now)
+    return erasure_id, ended
+
+
+async def reported(
+    tx: Tx, erasure_id: UUID, services: Iterable[str], signer: Signer, *, now: datetime
+) -> None:
+    """Takes a service's word that it has erased; after the last one's comes the receipt."""
+    person: UUID | None = None
+    for service in services:
+        person = await store.mark(tx, erasure_id, service, now=now)
+    if person is None:
+        return
+    await store.forget_events(tx, [str(person), str(erasure_id)])
+    await store.delete_account(tx, person)
+    erasure = await store.get(tx, erasure_id)
+    assert erasure is not None, "the transaction holds its row"
+    digest = await store.digest(tx, erasure_id)
+    signed = signer.sign(
+        receipts.claims(erasure, digest, issuer=local.ISSUER, now=now), kind=receipts.TYPE
+    )
+    await store.complete(tx, erasure_id, signed, now=now)
+
+
+async def tell_again(tx: Tx, *, now: datetime) -> int:
+    """Repeats the event of erasures that take too long; answers how many there are."""
+    waiting = await store.overdue(tx, after=TELL_AGAIN_AFTER, now=now, limit=AT_ONCE)
+    for erasure_id, person in waiting:
+        event = UserErased(user_id=person, erasure_id=erasure_id)
+        await outbox.emit(tx, event, source=local.SERVICE)
+    return len(waiting)

@@ -1,0 +1,61 @@
+"""What goes on after somebody was erased here: the other services' words, and reminders."""
+
+from collections.abc import Awaitable, Callable
+
+from auth_service.erasure import actions
+from auth_service.providers import local
+from auth_service.providers.signing import Signer
+from contracts.events import HOLDERS, Envelope
+from kit import background, logs
+from kit.backbone import Backbone
+from kit.bus import first_time
+from kit.database import CONNECTION_ERRORS, Clock, Database
+from kit.errors import ServiceUnavailable
+
+QUEUE = "auth"
+LOOK_EVERY = 60.0
+
+_log = logs.get(__name__)
+_SERVICES = {event.topic: name for name, event in HOLDERS.items()}
+
+
+def tasks(
+    backbone: Backbone, signer: Signer, clock: Clock
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Background tasks by name."""
+
+    async def consume() -> None:
+        async def take(envelope: Envelope) -> None:
+            await handle(backbone.db, envelope, signer, clock)
+
+        await backbone.bus.consume(QUEUE, take)
+
+    async def remind() -> None:
+        await background.every(LOOK_EVERY, lambda: look(backbone.db, clock))
+
+    return {"erasures": consume, "overdue_erasures": remind}
+
+
+async def handle(db: Database, envelope: Envelope, signer: Signer, clock: Clock) -> None:
+    """The effect of an event, once."""
+    service = _SERVICES.get(envelope.type)
+    if service is None:
+        return
+    done = HOLDERS[service].model_validate(envelope.data)
+    async with db.transaction(local.ACTOR) as tx:
+        if await first_time(tx, QUEUE, envelope):
+            erasure_id = done.model_dump()["erasure_id"]
+            await actions.reported(tx, erasure_id, [service], signer, now=clock())
+
+
+async def look(db: Database, clock: Clock) -> int:
+    """Reminds services of erasures that take too long; answers how many."""
+    try:
+        async with db.transaction(local.ACTOR) as tx:
+            count = await actions.tell_again(tx, now=clock())
+    except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+        _log.warning("erasures.look_waiting", **logs.failure(error))
+        return 0
+    if count:
+        _log.warning("erasures.overdue", count=count)
+    return count

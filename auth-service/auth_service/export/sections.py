@@ -1,0 +1,40 @@
+"""The auth service's own rows about a person. Secrets are told of, not shown."""
+
+from kit.people import Section
+
+SECTIONS = (
+    Section("account", "auth.users", "id", "id, email, created_at, updated_at", {"id": "uuid"}),
+    Section(
+        "profile",
+        "public.user_profiles",
+        "user_id",
+        "user_id, full_name, phone, date_of_birth, locale, time_zone, created_at, updated_at",
+        {"user_id": "uuid"},
+    ),
+    Section(
+        "consents",
+        "public.user_consents",
+        "user_id",
+        "id, name, given, wording, locale, decided_at",
+        {"id": "bigint"},
+    ),
+    Section("roles", "public.user_roles", "user_id", "role, created_at", {"role": "text"}),
+    Section(
+        "password", "medbot.credentials", "user_id", "user_id, updated_at", {"user_id": "uuid"}
+    ),
+    Section(
+        "sessions",
+        "medbot.sessions",
+        "user_id",
+        "id, created_at, used_at, ended_at",
+        {"id": "uuid"},
+    ),
+    Section(
+        "refresh_tokens",
+        "(select s.user_id, t.session_id, t.created_at, t.used_at, encode(t.digest, 'hex') digest"
+        " from medbot.refresh_tokens t join medbot.sessions s on s.id = t.session_id) tokens",
+        "user_id",
+        "digest, session_id, created_at, used_at",
+        {"digest": "text"},
+    ),
+)

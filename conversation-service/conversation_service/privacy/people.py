@@ -1,0 +1,58 @@
+"""Where this service keeps rows of people. A new table joins here, or hangs on one that is here."""
+
+from kit import people
+from kit.people import Section
+
+SECTIONS = (
+    Section(
+        "conversations",
+        "public.conversations",
+        "owner_id",
+        "id, title, pinned, created_at, updated_at",
+        {"id": "uuid"},
+    ),
+    Section(
+        "messages",
+        "public.messages",
+        "owner_id",
+        "id, conversation_id, seq, role, channel, content, citations, triage, status, reply_to,"
+        " latency, usage, stop_requested, created_at",
+        {"conversation_id": "uuid", "seq": "bigint"},
+    ),
+    Section(
+        "running_replies",
+        "(select m.owner_id, p.message_id, p.seq, p.start, p.text, p.citations, p.tools"
+        " from medbot.reply_parts p join public.messages m on m.id = p.message_id) parts",
+        "owner_id",
+        "message_id, seq, start, text, citations, tools",
+        {"message_id": "uuid", "seq": "integer"},
+    ),
+    Section("feed", "medbot.feed", "owner_id", "seq, type, ref, created_at", {"seq": "bigint"}),
+    Section(
+        "idempotency_keys",
+        "medbot.idempotency_keys",
+        "owner_id",
+        "key, made, created_at",
+        {"key": "text"},
+    ),
+)
+
+_EVENTS = tuple(
+    f"delete from medbot.{table} where id in (select e.id from medbot.{table} e"  # noqa: S608
+    " join public.conversations c on c.id::text = e.envelope -> 'data' ->> 'conversation_id'"
+    " where c.owner_id = $1 for update of e skip locked)"
+    for table in ("outbox", "queue", "dead_letters")
+)
+
+ERASE = (
+    # As every writer does: conversations first, so that nobody waits for one another in a ring.
+    "select 1 from public.conversations where owner_id = $1 order by id for update",
+    *_EVENTS,
+    "delete from public.messages where owner_id = $1",
+    "delete from public.conversations where owner_id = $1",
+    "delete from medbot.feed_heads where owner_id = $1",
+    "delete from medbot.idempotency_keys where owner_id = $1",
+)
+"""In this order; what refers to these rows goes with them."""
+
+router = people.router("conversation", SECTIONS)
