@@ -3,11 +3,14 @@
 
 -- migrate: apply
 
--- The log names people by a random number of their own. Erasing an account takes this row away:
--- the log and its hashes stay as they are, and tell of nobody any more.
+-- The log names people by a number drawn from their id and a random salt. Erasing an account takes
+-- this row away: the log and its hashes stay as they are, and tell of nobody any more. Nobody can
+-- be put in another's place here, since the number would be another one.
 create table medbot.audit_people (
   person_id uuid primary key references auth.users (id) on delete cascade,
-  pseudonym uuid not null unique default gen_random_uuid()
+  salt uuid not null default gen_random_uuid(),
+  pseudonym uuid not null unique generated always as
+    (encode(substring(sha256(uuid_send(salt) || uuid_send(person_id)) for 16), 'hex')::uuid) stored
 );
 alter table medbot.audit_people enable row level security;
 create policy auth_reads on medbot.audit_people for select to medbot_app

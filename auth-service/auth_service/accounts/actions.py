@@ -1,11 +1,8 @@
 """What the service decides about accounts before and after it asks the identity provider."""
 
-from collections.abc import Iterable
-from uuid import UUID
-
-from auth_service.accounts.models import Register, Scope, SignedIn, User, WeakPassword
+from auth_service.accounts.models import Register, Scope, SignedIn, WeakPassword
 from auth_service.providers import Provider
-from kit.identity import Actor, Role
+from kit.identity import Actor
 from kit.tokens import Verifier
 
 SHORTEST_CHARACTERS = 8
@@ -32,16 +29,3 @@ def check_strength(password: str) -> None:
 async def logout(provider: Provider, verifier: Verifier, actor: Actor, scope: Scope) -> None:
     """Ends the caller's session, or all of theirs; this instance knows at once."""
     verifier.ended(await provider.logout(actor, scope))
-
-
-async def set_roles(
-    provider: Provider, verifier: Verifier, user_id: UUID, roles: Iterable[Role]
-) -> User:
-    """Gives somebody exactly these roles; who loses a power is signed out at once.
-
-    Raises:
-        NotFound: there is no such account.
-    """
-    user, ended = await provider.set_roles(user_id, frozenset(roles))
-    verifier.ended(ended)
-    return user

@@ -122,6 +122,13 @@ class BadCredentials(DomainError):
     code = "auth.bad_credentials"
 
 
+class AccountLocked(DomainError):
+    """This account is locked; ask the clinic."""
+
+    kind = Kind.FORBIDDEN
+    code = "auth.account_locked"
+
+
 class InvalidRefreshToken(DomainError):
     """The refresh token is not valid; sign in again."""
 

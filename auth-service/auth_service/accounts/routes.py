@@ -17,8 +17,9 @@ from auth_service.accounts.models import (
     Valid,
     ValidUser,
 )
+from auth_service.administration import actions as administration
 from auth_service.context import Ctx
-from kit import doors
+from kit import audit, doors
 
 router = APIRouter(prefix="/api/v1/auth", tags=["accounts"])
 
@@ -63,6 +64,8 @@ async def me(caller: doors.Person, ctx: Ctx) -> User:
 
 
 @router.put("/users/{user_id}/roles")
-async def set_roles(user_id: UUID, wanted: SetRoles, _: doors.Admin, ctx: Ctx) -> User:
+async def set_roles(user_id: UUID, wanted: SetRoles, desk: audit.AdminDesk, ctx: Ctx) -> User:
     """Gives somebody exactly these roles."""
-    return await actions.set_roles(ctx.provider, ctx.ground.verifier, user_id, wanted.roles)
+    person, ended = await administration.set_roles(desk, user_id, wanted.roles, now=ctx.clock())
+    ctx.ground.verifier.ended(ended)
+    return person

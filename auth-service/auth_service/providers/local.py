@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from auth_service import emails
 from auth_service.accounts.models import (
+    AccountLocked,
     BadCredentials,
     InvalidRefreshToken,
     Scope,
@@ -148,6 +149,8 @@ class LocalProvider:
         return ended
 
     async def _open_session(self, tx: Tx, user_id: UUID, now: datetime) -> SignedIn:
+        if await store.is_locked(tx, user_id):
+            raise AccountLocked
         session_id = uuid4()
         await store.insert_session(tx, session_id, user_id, now=now)
         return await self._go_on(tx, user_id, session_id, now, now)

@@ -65,7 +65,8 @@ async def get_user(tx: Tx, user_id: UUID) -> User | None:
         "select u.id, u.email, p.full_name, u.created_at,"
         " array(select r.role from public.user_roles r where r.user_id = u.id order by r.role)"
         " as roles"
-        " from auth.users u left join public.user_profiles p on p.user_id = u.id where u.id = $1",
+        " from auth.users u left join public.user_profiles p on p.user_id = u.id where u.id = $1"
+        " and not medbot.is_erased(u.id)",
         user_id,
     )
     return User(**row) if row else None
@@ -93,7 +94,16 @@ async def set_password_hash(tx: Tx, user_id: UUID, password_hash: str, *, now: d
 
 async def lock_account(tx: Tx, user_id: UUID) -> bool:
     """Sign-ins and changes of one account wait for each other here; False when there is none."""
-    found = await tx.fetchval("select 1 from auth.users where id = $1 for no key update", user_id)
+    found = await tx.fetchval(
+        "select 1 from auth.users where id = $1 and not medbot.is_erased(id) for no key update",
+        user_id,
+    )
+    return found is not None
+
+
+async def is_locked(tx: Tx, user_id: UUID) -> bool:
+    """Whether an administrator has locked the account; `lock_account` comes before."""
+    found = await tx.fetchval("select 1 from medbot.account_locks where user_id = $1", user_id)
     return found is not None
 
 

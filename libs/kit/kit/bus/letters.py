@@ -44,3 +44,8 @@ async def take(tx: Tx, letter_id: int) -> tuple[str, Envelope] | None:
         letter_id,
     )
     return (row["queue"], Envelope.model_validate(row["envelope"])) if row else None
+
+
+async def exists(tx: Tx, letter_id: int) -> bool:
+    """Whether such a letter lies in the table, be it an event or not."""
+    return bool(await tx.fetchval("select 1 from medbot.dead_letters where id = $1", letter_id))

@@ -1,0 +1,1 @@
+"""People's accounts and what got stuck, for who runs the installation."""

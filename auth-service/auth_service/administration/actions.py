@@ -1,0 +1,124 @@
+"""What an administrator does to an account; each is one transaction with its row in the log.
+
+Each locks the account first, then the list of ended sessions, and last the audit log.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from auth_service.administration import store
+from auth_service.administration.models import NotAnEvent, OwnAccount, Person
+from auth_service.providers import store as accounts
+from auth_service.sessions import store as sessions
+from kit.audit import Desk, Record
+from kit.bus import Bus, letters
+from kit.errors import NotFound
+from kit.identity import Role
+
+POWERS = frozenset({Role.STAFF, Role.ADMIN})
+"""Who loses one of these is signed out, so that no token carries it on."""
+
+
+async def get(record: Record, person_id: UUID) -> Person:
+    """Raises NotFound."""
+    person = await store.get(record, person_id)
+    if person is None:
+        raise NotFound
+    return person
+
+
+async def set_roles(
+    desk: Desk, person_id: UUID, roles: Iterable[Role], *, now: datetime
+) -> tuple[Person, Sequence[UUID]]:
+    """Gives somebody exactly these roles; who loses a power is signed out.
+
+    Raises:
+        NotFound
+    """
+    wanted = frozenset(roles)
+    async with desk.transaction("people.roles") as record:
+        record.about(person_id)
+        for role in sorted(wanted):
+            record.touched("role", role)
+        await _held(record, person_id)
+        lost = await accounts.replace_roles(record.tx, person_id, wanted, now=now) - wanted
+        ended = await end(record, person_id, None, now=now) if lost & POWERS else []
+        return await get(record, person_id), ended
+
+
+async def lock(desk: Desk, person_id: UUID, *, now: datetime) -> tuple[Person, Sequence[UUID]]:
+    """Locks an account and ends its sessions.
+
+    Raises:
+        NotFound, OwnAccount
+    """
+    async with desk.transaction("people.lock") as record:
+        record.about(person_id)
+        if desk.actor is not None and desk.actor.id == person_id:
+            raise OwnAccount
+        await _held(record, person_id)
+        await store.lock(record, person_id, now=now)
+        ended = await end(record, person_id, None, now=now)
+        return await get(record, person_id), ended
+
+
+async def unlock(desk: Desk, person_id: UUID) -> Person:
+    """Raises NotFound."""
+    async with desk.transaction("people.unlock") as record:
+        record.about(person_id)
+        await _held(record, person_id)
+        await store.unlock(record, person_id)
+        return await get(record, person_id)
+
+
+async def end_sessions(
+    desk: Desk, person_id: UUID, session_id: UUID | None, *, now: datetime
+) -> Sequence[UUID]:
+    """Ends one session of somebody or, without `session_id`, all of them.
+
+    Raises:
+        NotFound: there is no such account, or no such session that lives.
+    """
+    async with desk.transaction("people.end_sessions") as record:
+        record.about(person_id)
+        await _held(record, person_id)
+        ended = await end(record, person_id, session_id, now=now)
+        if session_id is not None and not ended:
+            raise NotFound
+        return ended
+
+
+async def end(
+    record: Record, person_id: UUID, session_id: UUID | None, *, now: datetime
+) -> list[UUID]:
+    """Ends sessions and tells every verifier."""
+    ended = await accounts.end_sessions(record.tx, person_id, session_id=session_id, now=now)
+    for one in ended:
+        record.touched("session", one)
+    await sessions.record(record.tx, ended, now=now)
+    return ended
+
+
+async def replay(desk: Desk, bus: Bus, letter_id: int) -> None:
+    """Hands a dead letter to its queue again.
+
+    Raises:
+        NotFound, NotAnEvent
+    """
+    async with desk.transaction("events.replay") as record:
+        record.touched("letter", letter_id)
+        taken = await letters.take(record.tx, letter_id)
+        if taken is None:
+            if await letters.exists(record.tx, letter_id):
+                raise NotAnEvent
+            raise NotFound
+        queue, envelope = taken
+        record.touched("queue", queue)
+        record.touched("event", envelope.id)
+        await bus.replay(record.tx, queue, envelope)
+
+
+async def _held(record: Record, person_id: UUID) -> None:
+    if not await accounts.lock_account(record.tx, person_id):
+        raise NotFound

@@ -1,0 +1,65 @@
+"""The audit log as the API shows it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Action = Annotated[str, Field(max_length=60, pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
+
+
+class Entry(BaseModel):
+    """A row of the log. People whose account was erased have no id any more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    at: datetime
+    service: str
+    actor_kind: Literal["person", "operator", "service"]
+    actor_id: UUID | None
+    actor_roles: list[str]
+    action: str
+    outcome: str = Field(description="`done`, or the code of the refusal")
+    people: list[UUID | None]
+    resources: list[str]
+    request_id: str
+
+
+class Fault(StrEnum):
+    """What can be wrong with the chain, at the first place where it is."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+    UNSIGNED = "unsigned"
+    ANCHOR = "anchor"
+
+
+class Verdict(BaseModel):
+    """`rows` were looked at, `first` to `head` are there; `fault` is at the row `seq`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    whole: bool
+    rows: int
+    first: int | None
+    head: int
+    head_hash: str
+    fault: Fault | None = None
+    seq: int | None = None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows are wanted; None takes all."""
+
+    person: UUID | None = None
+    actor: UUID | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
