@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from contracts.events import SUBSCRIPTIONS
 from kit import background, embedded, outbox
+from kit.app import Check
 from kit.bus import Bus
 from kit.bus.postgres import PostgresBus
+from kit.bus.rabbitmq import open_rabbitmq
 from kit.database import Database, open_database
 from kit.settings import Settings
 from kit.signals import Signals, open_signals
@@ -20,6 +22,10 @@ class Backbone:
     db: Database
     signals: Signals
     bus: Bus
+
+    def checks(self) -> dict[str, Check]:
+        """What a service asks before it calls itself ready."""
+        return {"database": self.db.ping, "bus": self.bus.ping}
 
 
 @asynccontextmanager
@@ -34,10 +40,23 @@ async def open_backbone(settings: Settings, *, service: str) -> AsyncIterator[Ba
             ).service
         db = await stack.enter_async_context(open_database(url, application=f"medbot-{service}"))
         signals = await stack.enter_async_context(open_signals(url))
-        bus = PostgresBus(db, signals, service=service, subscriptions=SUBSCRIPTIONS)
+        bus = await stack.enter_async_context(_open_bus(settings, db, signals, service))
 
         async def relay() -> None:
             await outbox.relay_for_ever(db, bus, signals, service=service)
 
         await stack.enter_async_context(background.running(relay=relay))
         yield Backbone(db, signals, bus)
+
+
+@asynccontextmanager
+async def _open_bus(
+    settings: Settings, db: Database, signals: Signals, service: str
+) -> AsyncIterator[Bus]:
+    """RabbitMQ where the settings name one, else the database's own tables."""
+    broker = settings.broker_url()
+    if broker is None:
+        yield PostgresBus(db, signals, service=service, subscriptions=SUBSCRIPTIONS)
+        return
+    async with open_rabbitmq(broker, db, service=service, subscriptions=SUBSCRIPTIONS) as bus:
+        yield bus

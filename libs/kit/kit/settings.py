@@ -8,8 +8,17 @@ import os
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kit.errors import Misconfigured
@@ -55,6 +64,12 @@ class Settings(BaseSettings):
     database_direct_url: SecretStr | None = None
     data_dir: RootedPath = Field(default_factory=lambda: home() / ".medbot")
     service_token_secret: SecretStr | None = Field(default=None, min_length=32)
+    rabbitmq_url: SecretStr | None = Field(default=None)
+    rabbitmq_host: str | None = Field(default=None, max_length=253)
+    rabbitmq_port: int = Field(default=5672, ge=1, le=65535)
+    rabbitmq_user: str = Field(default="guest", max_length=200)
+    rabbitmq_password: SecretStr = SecretStr("guest")
+    rabbitmq_vhost: str = Field(default="/", max_length=200)
     auth_service_url: ServiceUrl = "http://127.0.0.1:8001"
     conversation_service_url: ServiceUrl = "http://127.0.0.1:8002"
     debug: bool = False
@@ -65,6 +80,24 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether the database is the one under `data_dir`."""
         return self.database_url is None
+
+    @field_validator("rabbitmq_url")
+    @classmethod
+    def _amqp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("amqp://", "amqps://")):
+            raise ValueError("must start with amqp:// or amqps://")
+        return value
+
+    def broker_url(self) -> str | None:
+        """The address of RabbitMQ; None means that events travel through PostgreSQL."""
+        if self.rabbitmq_url is not None:
+            return self.rabbitmq_url.get_secret_value()
+        if self.rabbitmq_host is None:
+            return None
+        password = quote(self.rabbitmq_password.get_secret_value(), "")
+        login = f"{quote(self.rabbitmq_user, '')}:{password}"
+        where = f"{self.rabbitmq_host}:{self.rabbitmq_port}/{quote(self.rabbitmq_vhost, '')}"
+        return f"amqp://{login}@{where}"
 
     def service_secret(self) -> str:
         """The secret that signs service tokens: from the environment or, with the embedded

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -9,25 +10,46 @@ from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus, Retries
 from kit.bus.postgres import PostgresBus
+from kit.bus.rabbitmq import open_rabbitmq
 from kit.database import Database
 from kit.signals import Signals
 from kit.testing import bus as suite
+from kit.testing.rabbitmq import Broker, forget_queues
+
+RETRIES = Retries((0.05, 0.05))
 
 
-@pytest.fixture
-async def bus(database: Database, signals: Signals) -> AsyncIterator[Bus]:
-    made = PostgresBus(
-        database,
-        signals,
-        service=suite.QUEUE,
-        subscriptions=suite.SUBSCRIPTIONS,
-        retries=Retries((0.05, 0.05)),
-    )
+@pytest.fixture(params=["postgres", "rabbitmq"])
+async def bus(
+    request: pytest.FixtureRequest, database: Database, signals: Signals
+) -> AsyncIterator[Bus]:
+    async with AsyncExitStack() as stack:
+        made: Bus
+        if request.param == "postgres":
+            made = PostgresBus(
+                database,
+                signals,
+                service=suite.QUEUE,
+                subscriptions=suite.SUBSCRIPTIONS,
+                retries=RETRIES,
+            )
+        else:
+            broker: Broker = request.getfixturevalue("broker")
+            stack.push_async_callback(forget_queues, broker.url)
+            made = await stack.enter_async_context(
+                open_rabbitmq(
+                    broker.url,
+                    database,
+                    service=suite.QUEUE,
+                    subscriptions=suite.SUBSCRIPTIONS,
+                    retries=RETRIES,
+                )
+            )
 
-    async def relay() -> None:
-        await outbox.relay_for_ever(database, made, signals, service=suite.QUEUE)
+        async def relay() -> None:
+            await outbox.relay_for_ever(database, made, signals, service=suite.QUEUE)
 
-    async with background.running(relay=relay):
+        await stack.enter_async_context(background.running(relay=relay))
         yield made
 
 

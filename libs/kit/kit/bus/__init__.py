@@ -27,6 +27,10 @@ class Retries:
 class Bus(Publisher, Protocol):
     """Both halves of a bus."""
 
+    async def ping(self) -> None:
+        """Raises while events can neither leave nor arrive."""
+        ...
+
     async def consume(self, queue: str, handler: Handler) -> None:
         """Hands the events of `queue` to `handler`, in order on first delivery, until cancelled."""
         ...

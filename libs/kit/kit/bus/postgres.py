@@ -41,6 +41,10 @@ class PostgresBus:
             for event in events:
                 self._queues.setdefault(event.topic, []).append(queue)
 
+    async def ping(self) -> None:
+        """Raises while the database is away."""
+        await self._db.ping()
+
     async def publish(self, tx: Tx, envelopes: list[Envelope]) -> None:
         """Moves events to their queues inside the relay's own transaction."""
         rows = [

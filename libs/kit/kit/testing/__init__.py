@@ -21,13 +21,22 @@ from kit import embedded, migrations
 from kit.database import Database, open_database
 from kit.identity import Actor
 from kit.signals import Signals, open_signals
+from kit.testing import rabbitmq
 from kit.testing.guards import unguarded
 from kit.testing.issuing import SERVICE_SECRET, Issuer, open_issuer
 from kit.testing.serving import Served, serve
 
 __all__ = ["SERVICE_SECRET", "Addresses", "FixedClock", "Issuer", "Served", "serve", "unguarded"]
 
-_KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY", "DATABASE_URL")
+_KEYS = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "GROK_API_KEY",
+    "GROQ_API_KEY",
+    "DATABASE_URL",
+    "RABBITMQ_URL",
+    "RABBITMQ_HOST",
+)
 
 Addresses = embedded.Addresses
 
@@ -109,6 +118,13 @@ async def signals(addresses: Addresses) -> AsyncIterator[Signals]:
     """Notifications of the test's database."""
     async with open_signals(addresses.service) as listening:
         yield listening
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[rabbitmq.Broker]:
+    """A RabbitMQ; who stops it starts it again."""
+    with rabbitmq.running_broker() as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,289 @@
+"""The bus over RabbitMQ: one topic exchange, a quorum queue a consumer, delays as queues.
+
+A queue `Q` has `Q.again.<ms>` for each delay, whose messages fall back into `Q` when their time
+is up, and `Q.dead`, from which letters move into `medbot.dead_letters`, where either bus keeps
+them. Every hop is confirmed before its source is acknowledged: a crash doubles a message, which
+the inbox makes harmless, and loses none.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import (
+    AbstractIncomingMessage,
+    AbstractRobustChannel,
+    AbstractRobustConnection,
+    AbstractRobustExchange,
+)
+from aio_pika.connection import make_url
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from pydantic import ValidationError
+
+from contracts.events import Envelope, Event
+from kit import logs, trace
+from kit.bus import Handler, Retries
+from kit.bus.postgres import HANDLE_WITHIN
+from kit.database import CONNECTION_ERRORS, Database, Tx
+from kit.errors import ServiceUnavailable
+from kit.identity import Actor
+
+EXCHANGE = "medbot"
+PREFETCH = 50
+"""Messages that wait at a consumer; they are handled one after the other."""
+DELIVERIES = 20
+"""How often the broker hands out a message whose consumer dies over it."""
+CONFIRM_WITHIN = 10.0
+RECONNECT_AFTER = 1.0
+
+_LOST = (*CONNECTION_EXCEPTIONS, asyncio.TimeoutError)
+
+_log = logs.get(__name__)
+
+
+@asynccontextmanager
+async def open_rabbitmq(
+    url: str,
+    db: Database,
+    *,
+    service: str,
+    subscriptions: Mapping[str, tuple[type[Event], ...]],
+    retries: Retries | None = None,
+) -> AsyncIterator["RabbitBus"]:
+    """A bus whose broker may come later, go and come back."""
+    connection = aio_pika.RobustConnection(
+        make_url(url, reconnect_interval=RECONNECT_AFTER, fail_fast="0")
+    )
+    connecting = asyncio.create_task(connection.connect(CONFIRM_WITHIN))
+    try:
+        yield RabbitBus(connection, db, service, subscriptions, retries or Retries())
+    finally:
+        connecting.cancel()
+        await connection.close()
+
+
+class RabbitBus:
+    """`subscriptions` says which queue wants which events."""
+
+    def __init__(
+        self,
+        connection: AbstractRobustConnection,
+        db: Database,
+        service: str,
+        subscriptions: Mapping[str, tuple[type[Event], ...]],
+        retries: Retries,
+    ) -> None:
+        self._connection = connection
+        self._db = db
+        self._actor = Actor.of_service(service)
+        self._subscriptions = subscriptions
+        self._wanted = {event.topic for events in subscriptions.values() for event in events}
+        self._retries = retries
+        self._outgoing: AbstractRobustExchange | None = None
+
+    async def ping(self) -> None:
+        """Raises ServiceUnavailable while the broker is away."""
+        if not self._connection.connected.is_set():
+            raise ServiceUnavailable
+
+    async def publish(self, tx: Tx, envelopes: list[Envelope]) -> None:
+        """Sends a batch and waits until the broker has confirmed every event of it.
+
+        Raises:
+            ServiceUnavailable: some are not confirmed; the caller's transaction must roll back.
+        """
+        await self.ping()
+        try:
+            async with asyncio.timeout(CONFIRM_WITHIN):
+                exchange = self._outgoing or await self._open_exchange()
+                await asyncio.gather(
+                    *(
+                        exchange.publish(_message(envelope), envelope.type)
+                        for envelope in envelopes
+                        if envelope.type in self._wanted
+                    )
+                )
+        except _LOST as error:
+            self._outgoing = None
+            raise ServiceUnavailable from error
+
+    async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
+        """Sends an event straight to one queue, whatever `tx` comes to."""
+        await self.ping()
+        try:
+            async with asyncio.timeout(CONFIRM_WITHIN), await self._open_channel() as channel:
+                await channel.default_exchange.publish(_message(envelope), _name(queue))
+        except _LOST as error:
+            raise ServiceUnavailable from error
+
+    async def consume(self, queue: str, handler: Handler) -> None:
+        """Consumes until cancelled, and keeps the queue's dead letters meanwhile."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(
+                self._drain(_name(queue), lambda m, x: self._deliver(queue, m, x, handler))
+            )
+            both.create_task(
+                self._drain(f"{_name(queue)}.dead", lambda m, x: self._bury(queue, m, x))
+            )
+
+    async def _open_exchange(self) -> AbstractRobustExchange:
+        channel = await self._open_channel()
+        self._outgoing = await declare(channel, self._subscriptions, self._retries)
+        return self._outgoing
+
+    async def _open_channel(self) -> AbstractRobustChannel:
+        await self._connection.connected.wait()
+        channel = self._connection.channel(publisher_confirms=True)
+        await channel.initialize(timeout=CONFIRM_WITHIN)
+        return channel
+
+    async def _drain(self, name: str, take: "_Take") -> None:
+        """Hands the messages of a queue to `take`, in order, on as many channels as it needs."""
+        while True:
+            try:
+                channel = await self._open_channel()
+                async with channel:
+                    await self._drain_channel(channel, name, take)
+            except _LOST as error:
+                _log.warning("bus.waiting", queue=name, **logs.failure(error))
+            await asyncio.sleep(RECONNECT_AFTER)
+
+    async def _drain_channel(
+        self, channel: AbstractRobustChannel, name: str, take: "_Take"
+    ) -> None:
+        await declare(channel, self._subscriptions, self._retries)
+        await channel.set_qos(prefetch_count=PREFETCH)
+        queue = await channel.get_queue(name)
+        async with queue.iterator() as messages:
+            async for message in messages:
+                await take(message, channel.default_exchange)
+
+    async def _deliver(
+        self, queue: str, message: AbstractIncomingMessage, direct: Any, handler: Handler
+    ) -> None:
+        envelope = _read(message)
+        if envelope is None:
+            await message.reject(requeue=False)  # the broker moves it to the dead letters
+            return
+        token = trace.traceparent.set(trace.accept_traceparent(envelope.traceparent))
+        try:
+            async with asyncio.timeout(HANDLE_WITHIN):
+                await handler(envelope)
+        except Exception as error:  # whatever it was, the event is tried again or laid aside
+            await self._postpone(queue, message, envelope, direct, error)
+        finally:
+            trace.traceparent.reset(token)
+        await message.ack()
+
+    async def _postpone(
+        self,
+        queue: str,
+        message: AbstractIncomingMessage,
+        envelope: Envelope,
+        direct: Any,
+        error: Exception,
+    ) -> None:
+        attempts = int(str(message.headers.get("attempts", 0))) + 1
+        told = {"queue": queue, "event_id": str(envelope.id), "attempts": attempts}
+        dead = attempts > len(self._retries.delays)
+        to = "dead" if dead else _again(self._retries.delays[attempts - 1])
+        log = _log.error if dead else _log.warning
+        log("event.dead" if dead else "event.postponed", **told, **logs.failure(error))
+        headers = {"attempts": attempts, "error": type(error).__qualname__}
+        await direct.publish(
+            _message(envelope, headers), f"{_name(queue)}.{to}", timeout=CONFIRM_WITHIN
+        )
+
+    async def _bury(self, queue: str, message: AbstractIncomingMessage, direct: Any) -> None:
+        """Moves a dead letter into the table; while the database is away it stays in its queue."""
+        envelope = _read(message)
+        event_id = envelope.id if envelope else uuid.uuid5(uuid.NAMESPACE_OID, message.body.hex())
+        while True:
+            try:
+                async with self._db.transaction(self._actor) as tx:
+                    await tx.execute(
+                        "insert into medbot.dead_letters (queue, event_id, envelope, attempts,"
+                        " error) select $1, $2, $3, $4, $5 where not exists (select from"
+                        " medbot.dead_letters where queue = $1 and event_id = $2)",
+                        queue,
+                        event_id,
+                        envelope.model_dump(mode="json") if envelope else {},
+                        int(str(message.headers.get("attempts", DELIVERIES))),
+                        str(message.headers.get("error", "TooOften" if envelope else "NoEvent")),
+                    )
+                break
+            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+                _log.warning("bus.waiting", queue=f"{queue}.dead", **logs.failure(error))
+                await asyncio.sleep(RECONNECT_AFTER)
+        await message.ack()
+
+
+_Take = Callable[[AbstractIncomingMessage, Any], Awaitable[None]]
+
+
+async def declare(
+    channel: AbstractRobustChannel,
+    subscriptions: Mapping[str, tuple[type[Event], ...]],
+    retries: Retries,
+) -> AbstractRobustExchange:
+    """Makes the exchange and every queue, whoever consumes it; answers the exchange."""
+    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+    for queue, events in subscriptions.items():
+        name = _name(queue)
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{name}.dead"}
+        main = await channel.declare_queue(
+            name, durable=True, arguments={**_QUORUM, **dead, "x-delivery-limit": DELIVERIES}
+        )
+        await channel.declare_queue(
+            f"{name}.dead", durable=True, arguments={"x-queue-type": "quorum", **_ONE_AT_A_TIME}
+        )
+        for delay in retries.delays:
+            back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name}
+            await channel.declare_queue(
+                f"{name}.{_again(delay)}",
+                durable=True,
+                arguments={**_SURE, **back, "x-message-ttl": round(delay * 1000)},
+            )
+        for event in events:
+            await main.bind(exchange, event.topic)
+    return exchange
+
+
+# A dead letter is sure to arrive only when it is handed on at least once, which needs a queue
+# that refuses what it cannot hold.
+_SURE = {
+    "x-queue-type": "quorum",
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+_ONE_AT_A_TIME = {"x-single-active-consumer": True}
+_QUORUM = {**_SURE, **_ONE_AT_A_TIME}
+
+
+def _read(message: AbstractIncomingMessage) -> Envelope | None:
+    try:
+        return Envelope.model_validate_json(message.body)
+    except ValidationError:
+        return None
+
+
+def _name(queue: str) -> str:
+    return f"{EXCHANGE}.{queue}"
+
+
+def _again(delay: float) -> str:
+    return f"again.{round(delay * 1000)}"
+
+
+def _message(envelope: Envelope, headers: dict[str, Any] | None = None) -> aio_pika.Message:
+    return aio_pika.Message(
+        envelope.model_dump_json().encode(),
+        headers={"traceparent": envelope.traceparent or "", **(headers or {})},
+        content_type="application/cloudevents+json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=str(envelope.id),
+        type=envelope.type,
+    )

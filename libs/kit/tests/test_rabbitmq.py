@@ -1,0 +1,168 @@
+"""What RabbitMQ alone can do to events: go away, come back, and carry what nobody can read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aio_pika
+import pytest
+
+from kit import background, outbox
+from kit.bus import Bus, Retries
+from kit.bus.rabbitmq import EXCHANGE, open_rabbitmq
+from kit.database import Database
+from kit.errors import Misconfigured, ServiceUnavailable
+from kit.settings import Settings, load
+from kit.signals import Signals
+from kit.testing import bus as suite
+from kit.testing.rabbitmq import Broker, forget_queues
+
+
+@pytest.fixture
+async def bus(database: Database, signals: Signals, broker: Broker) -> AsyncIterator[Bus]:
+    opened = open_rabbitmq(
+        broker.url,
+        database,
+        service=suite.QUEUE,
+        subscriptions=suite.SUBSCRIPTIONS,
+        retries=Retries((0.05,)),
+    )
+    async with opened as made:
+
+        async def relay() -> None:
+            await outbox.relay_for_ever(database, made, signals, service=suite.QUEUE)
+
+        async with background.running(relay=relay):
+            yield made
+    await forget_queues(broker.url)
+
+
+async def test_a_broker_that_stops_in_mid_stream_loses_and_doubles_nothing(
+    bus: Bus, database: Database, broker: Broker
+) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        emitting = asyncio.create_task(suite.emit(database, *range(600)))
+        await suite.wait_until(lambda: _some(effects))
+        await asyncio.to_thread(broker.stop)
+        with pytest.raises(ServiceUnavailable):
+            await bus.ping()
+        await asyncio.to_thread(broker.start)
+        await emitting
+        await suite.wait_until(lambda: _all(effects, 600), within=60)
+    assert sorted(await effects.done()) == list(range(600))
+
+
+async def test_services_start_before_their_broker(
+    database: Database, signals: Signals, broker: Broker
+) -> None:
+    await asyncio.to_thread(broker.stop)
+    opened = open_rabbitmq(
+        broker.url, database, service=suite.QUEUE, subscriptions=suite.SUBSCRIPTIONS
+    )
+    effects = suite.Effects(database)
+    async with opened as bus:
+        await suite.emit(database, 1)
+        with pytest.raises(ServiceUnavailable):
+            await outbox.relay_once(database, bus, service=suite.QUEUE)
+        async with suite.consuming(bus, effects.handle):
+            await asyncio.to_thread(broker.start)
+            await suite.wait_until(lambda: _relayed(database, bus), within=30)
+            await suite.wait_until(lambda: _all(effects, 1), within=30)
+    await forget_queues(broker.url)
+
+
+async def test_what_is_no_event_becomes_a_dead_letter_without_its_words(
+    bus: Bus, database: Database, broker: Broker
+) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, 1)
+        await suite.wait_until(lambda: _all(effects, 1))
+        async with await aio_pika.connect(broker.url) as connection:
+            channel = await connection.channel()
+            await channel.default_exchange.publish(
+                aio_pika.Message(b"words of a patient"), f"{EXCHANGE}.{suite.QUEUE}"
+            )
+        await suite.emit(database, 2)
+        await suite.wait_until(lambda: _all(effects, 2))
+        await suite.wait_until(lambda: _buried(database))
+    assert await effects.done() == [1, 2]
+
+
+async def test_a_burst_of_redeliveries_has_each_effect_once(
+    bus: Bus, database: Database, broker: Broker
+) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        ids = await suite.emit(database, *range(20))
+        await suite.wait_until(lambda: _all(effects, 20))
+        async with database.transaction(suite.CONSUMER) as tx:
+            for number, event_id in enumerate(ids):
+                for _ in range(20):
+                    event = suite.Happened(subject="one", number=number)
+                    await outbox.emit(tx, event, source=suite.QUEUE, event_id=event_id)
+        await suite.wait_until(lambda: _seen(effects, 420), within=30)
+    assert sorted(await effects.done()) == list(range(20))
+
+
+async def test_a_bus_whose_broker_never_came_closes_at_once(database: Database) -> None:
+    async with asyncio.timeout(2):
+        async with open_rabbitmq(
+            "amqp://127.0.0.1:1/", database, service=suite.QUEUE, subscriptions={}
+        ) as bus:
+            with pytest.raises(ServiceUnavailable):
+                await bus.ping()
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        ({}, None),
+        ({"RABBITMQ_URL": "amqps://a:b@mq.example/v"}, "amqps://a:b@mq.example/v"),
+        ({"RABBITMQ_HOST": "mq"}, "amqp://guest:guest@mq:5672/%2F"),
+        (
+            {"RABBITMQ_HOST": "mq", "RABBITMQ_PASSWORD": "p/w", "RABBITMQ_VHOST": "v"},
+            "amqp://guest:p%2Fw@mq:5672/v",
+        ),
+    ],
+)
+def test_the_address_is_one_value_or_five(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], url: str | None
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).broker_url() == url
+
+
+def test_another_address_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RABBITMQ_URL", "http://mq.example")
+    with pytest.raises(Misconfigured, match="RABBITMQ_URL"):
+        load(Settings)
+
+
+async def _some(effects: suite.Effects) -> bool:
+    return len(await effects.done()) > 20
+
+
+async def _all(effects: suite.Effects, wanted: int) -> bool:
+    return len(await effects.done()) >= wanted
+
+
+async def _seen(effects: suite.Effects, wanted: int) -> bool:
+    return len(effects.seen) >= wanted
+
+
+async def _relayed(database: Database, bus: Bus) -> bool:
+    try:
+        return await outbox.relay_once(database, bus, service=suite.QUEUE) > 0
+    except ServiceUnavailable:
+        return False
+
+
+async def _buried(database: Database) -> bool:
+    async with database.transaction(suite.CONSUMER) as tx:
+        row = await tx.fetchrow(
+            "select envelope, error, event_id from medbot.dead_letters where queue = $1",
+            suite.QUEUE,
+        )
+    return row is not None and row["envelope"] == {} and row["error"] == "NoEvent"
