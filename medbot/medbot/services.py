@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 import api_gateway.settings
 import auth_service.settings
 import conversation_service.settings
+import voice_service.settings
 from kit import settings
 
 
@@ -44,7 +45,8 @@ AUTH = Service("auth", "auth_service", 1, auth_service.settings.Settings)
 CONVERSATION = Service(
     "conversation", "conversation_service", 2, conversation_service.settings.Settings
 )
-IN_ORDER = (AUTH, CONVERSATION, GATEWAY)
+VOICE = Service("voice", "voice_service", 3, voice_service.settings.Settings)
+IN_ORDER = (AUTH, CONVERSATION, VOICE, GATEWAY)
 """As they start; they stop the other way round, the public door first."""
 
 
@@ -64,6 +66,7 @@ def together(
             "service_token_secret": SecretStr(secret),
             "auth_service_url": f"http://127.0.0.1:{port + AUTH.after}",
             "conversation_service_url": f"http://127.0.0.1:{port + CONVERSATION.after}",
+            "voice_service_url": f"http://127.0.0.1:{port + VOICE.after}",
             "log_file": log_file,
         }
     )

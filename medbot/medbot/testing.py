@@ -19,11 +19,11 @@ READY_WITHIN = 40.0
 
 
 def free_ports() -> int:
-    """The first of three ports of the loopback that were free a moment ago."""
+    """The first of four ports of the loopback that were free a moment ago."""
     while True:
         first = 20_000 + secrets.randbelow(12_000)
         try:
-            for port in range(first, first + 3):
+            for port in range(first, first + 4):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:

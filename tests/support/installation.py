@@ -28,7 +28,7 @@ PASSWORD = "correct horse battery"
 LEASE = 2.0
 """Seconds for which a reply is leased where a test may kill its writer."""
 
-SERVICES = {"gateway": 0, "auth": 1, "conversation": 2}
+SERVICES = {"gateway": 0, "auth": 1, "conversation": 2, "voice": 3}
 """How far the port of each lies behind the gateway's."""
 
 

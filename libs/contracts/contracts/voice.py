@@ -51,6 +51,8 @@ class Plan(_Model):
     voice_settings: VoiceSettings = VoiceSettings()
     locale: str = Field(default="en-GB", max_length=35)
     history: tuple[Earlier, ...] = ()
+    summary: str | None = Field(default=None, description="of what lies before `history`")
+    cursor: str = Field(default="", max_length=100, description="where to ask for changes from")
     greeted: bool = Field(default=False, description="the conversation was greeted before")
     next_seq: int = Field(default=1, ge=1, description="the number of the session's next turn")
     ends_at: datetime = Field(description="the longest duration is over then")
@@ -83,6 +85,11 @@ class Heartbeat(_Model):
     """How a running session is; sent every few seconds and whenever it changes."""
 
     agent_state: AgentState
+    job: str = Field(
+        default="",
+        max_length=100,
+        description="who runs the session; while one is alive another is refused",
+    )
     participants: int = Field(default=1, ge=0, le=1000)
     ended: EndReason | None = None
 
@@ -95,3 +102,40 @@ class Changes(_Model):
     voice_settings: VoiceSettings | None = None
     messages: tuple[Earlier, ...] = Field(default=(), description="chat messages, oldest first")
     end: EndReason | None = None
+
+
+class OpenConversation(_Model):
+    """A session wants to speak in a conversation, which is made unless it exists."""
+
+    session_id: UUID
+    channel: Channel
+    guest: bool = Field(default=False, description="whoever speaks has no account")
+    make: bool = Field(description="it may be new; else it must be there already")
+
+
+class AskHistory(_Model):
+    """`sessions` are those whose turns must be in the answer, if they were recorded by now."""
+
+    sessions: tuple[UUID, ...] = Field(default=(), max_length=100)
+    messages: int = Field(default=40, ge=0, le=200)
+    after: int | None = Field(default=None, ge=0, description="only messages beyond this place")
+    except_session: UUID | None = Field(default=None, description="leaves out what it said itself")
+
+
+class History(_Model):
+    """The newest messages of a conversation, oldest first, or the first beyond a place."""
+
+    messages: tuple[Earlier, ...]
+    summary: str | None = None
+    last_seq: int = Field(ge=0, description="place of the newest message, whatever it is")
+
+
+class RecordedTurns(_Model):
+    """Turns of a session beyond a number, in order and without a gap."""
+
+    conversation_id: UUID
+    owner_id: UUID
+    channel: Channel
+    turns: tuple[SpokenTurn, ...]
+    more: bool = False
+    ended: bool = Field(description="no turn will follow, but for late ones")

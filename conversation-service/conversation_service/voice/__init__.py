@@ -1,0 +1,1 @@
+"""What is said aloud, as messages of the conversation."""

@@ -1,0 +1,191 @@
+"""Sessions over HTTP: made, shown, changed, ended, each by its owner alone."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from conversing import Person, Start, Visit
+from speaking import SESSION, job
+
+from kit.testing import Served, unguarded
+from voice_service import main
+
+
+async def make(person: Person, **body: Any) -> dict[str, Any]:
+    answer = await person.http.post(SESSION, json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def test_a_session_without_a_media_server_speaks_over_its_socket(
+    alice: Person, service: Served, writing: Person
+) -> None:
+    made = await make(alice, metadata={"from": "kiosk"})
+    assert made["status"] == "created"
+    assert (made["livekit_url"], made["token"], made["room_name"]) == (None, None, None)
+    assert (made["pipeline"], made["channel"]) == ("offline", "websocket")
+    path = f"{SESSION}/{made['session_id']}"
+    assert made["websocket_url"] == f"ws://127.0.0.1:{service.port}{path}/ws"
+    shown = (await alice.http.get(path)).json()
+    assert shown == {name: made[name] for name in shown}
+    conversation = await writing.http.get(f"/api/v1/conversations/{made['conversation_id']}")
+    assert conversation.status_code == 200
+
+
+async def test_the_address_of_the_socket_is_the_one_that_the_client_came_by(alice: Person) -> None:
+    headers = {"x-forwarded-host": "medbot.example", "x-forwarded-proto": "https"}
+    made = (await alice.http.post(SESSION, json={}, headers=headers)).json()
+    assert made["websocket_url"].startswith("wss://medbot.example/api/v1/voice/session/")
+
+
+async def test_a_session_goes_on_with_a_conversation_of_ones_own(
+    alice: Person, bob: Person, writing: Person
+) -> None:
+    conversation = (await writing.start("Knee")).rpartition("/")[2]
+    made = await make(alice, conversation_id=conversation)
+    assert made["conversation_id"] == conversation
+    for person, wanted in ((bob, conversation), (alice, str(uuid.uuid4()))):
+        answer = await person.http.post(SESSION, json={"conversation_id": wanted})
+        assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found")
+
+
+async def test_what_the_pipeline_has_no_use_for_is_named(alice: Person) -> None:
+    made = await make(
+        alice,
+        instructions="Be brief.",
+        voice_settings={"voice_id": "f1", "temperature": 0.4, "speed": 2},
+    )
+    assert made["ignored"] == ["instructions", "speed", "temperature"]
+    assert made["voice_settings"] == {"voice_id": "f1", "temperature": 0.4}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"voice_settings": {"temperature": 2.1}},
+        {"voice_settings": {"max_output_tokens": 0}},
+        {"pipeline": "telepathy"},
+        {"metadata": {"x": "y" * 5000}},
+        {"surprise": 1},
+    ],
+)
+async def test_what_is_out_of_range_is_refused(alice: Person, body: dict[str, Any]) -> None:
+    answer = await alice.http.post(SESSION, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+
+
+@pytest.mark.parametrize(
+    "body", [{"pipeline": "realtime"}, {"pipeline": "cascade"}, {"avatar": True}]
+)
+async def test_what_is_not_configured_is_unavailable(alice: Person, body: dict[str, Any]) -> None:
+    answer = await alice.http.post(SESSION, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "voice.unavailable")
+
+
+async def test_a_person_has_so_many_sessions_and_no_more(
+    alice: Person, bob: Person, start: Start, visit: Visit
+) -> None:
+    several = [make(alice) for _ in range(5)]
+    first = (await asyncio.gather(*several))[0]
+    refused = await alice.http.post(SESSION, json={})
+    assert (refused.status_code, refused.json()["code"]) == (429, "voice.too_many_sessions")
+    assert int(refused.headers["retry-after"]) > 0
+    await make(bob)
+    assert (await alice.http.delete(f"{SESSION}/{first['session_id']}")).status_code == 204
+    await make(alice)
+
+
+async def test_two_requests_at_once_do_not_slip_by_the_cap(alice: Person) -> None:
+    answers = await asyncio.gather(*(alice.http.post(SESSION, json={}) for _ in range(9)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 5 + [429] * 4
+
+
+async def test_the_same_key_makes_one_session(alice: Person, bob: Person) -> None:
+    headers = {"idempotency-key": "one"}
+    ids = set()
+    for _ in range(7):
+        answer = await alice.http.post(SESSION, json={}, headers=headers)
+        assert answer.status_code == 201, answer.text
+        ids.add((answer.json()["session_id"], answer.json()["conversation_id"]))
+    assert len(ids) == 1
+    other = await alice.http.post(SESSION, json={"metadata": {"a": 1}}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency.mismatch")
+    assert (await bob.http.post(SESSION, json={}, headers=headers)).status_code == 201
+
+
+async def test_sessions_are_listed_newest_first(alice: Person, bob: Person) -> None:
+    made = [(await make(alice))["session_id"] for _ in range(3)]
+    await make(bob)
+    page = (await alice.http.get("/api/v1/voice/sessions", params={"limit": 2})).json()
+    rest = await alice.http.get(
+        "/api/v1/voice/sessions", params={"limit": 2, "cursor": page["next_cursor"]}
+    )
+    items = [*page["items"], *rest.json()["items"]]
+    assert [item["session_id"] for item in items] == made[::-1]
+    assert rest.json()["next_cursor"] is None
+    assert "token" not in items[0]
+
+
+async def test_a_session_ends_once_and_its_row_stays(alice: Person) -> None:
+    path = f"{SESSION}/{(await make(alice))['session_id']}"
+    for _ in range(2):
+        assert (await alice.http.delete(path)).status_code == 204
+    shown = (await alice.http.get(path)).json()
+    assert (shown["status"], shown["end_reason"]) == ("ended", "asked")
+    refused = await alice.http.put(f"{path}/config", json={"instructions": "x"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "voice.session_over")
+
+
+async def test_the_short_forms_do_the_same(alice: Person) -> None:
+    made = await alice.http.post("/session")
+    assert made.status_code == 201
+    assert (await alice.http.delete(f"/session/{made.json()['session_id']}")).status_code == 204
+    token = await alice.http.get("/token", params={"room": "kitchen", "identity": "alice"})
+    assert (token.status_code, token.json()["code"]) == (503, "voice.no_media_server")
+
+
+async def test_status_tells_how_a_session_is(alice: Person, service: Served) -> None:
+    made = await make(alice)
+    path = f"{SESSION}/{made['session_id']}/status"
+    before = (await alice.http.get(path)).json()
+    assert before == {
+        "status": "created", "agent_state": None, "participants": 0, "duration_s": 0.0,
+        "turns": 0, "latency": {"p50_ms": None, "p95_ms": None},
+    }  # fmt: skip
+    async with job(service, made["session_id"]) as running:
+        assert (await running.beat("initializing")).status_code == 204
+        assert (await alice.http.get(path)).json()["status"] == "connecting"
+        assert (await running.beat("speaking", participants=2)).status_code == 204
+        for ms in (100, 200, 300):
+            await running.say("user", "Hello")
+            await running.say("assistant", "Good day", latency={"first_audio_ms": ms})
+        now = (await alice.http.get(path)).json()
+        assert (now["status"], now["agent_state"], now["participants"]) == ("active", "speaking", 2)
+        assert now["turns"] == 6
+        assert now["latency"] == {"p50_ms": 200.0, "p95_ms": 290.0}
+        assert now["duration_s"] > 0
+        await running.beat("speaking", ended="caller_left")
+    after = (await alice.http.get(path)).json()
+    assert (after["status"], after["agent_state"], after["participants"]) == ("ended", None, 0)
+
+
+async def test_a_second_person_can_do_nothing_with_the_first_ones_session(
+    alice: Person, bob: Person
+) -> None:
+    path = f"{SESSION}/{(await make(alice))['session_id']}"
+    for method, target, body in (
+        ("GET", path, None),
+        ("GET", f"{path}/status", None),
+        ("PUT", f"{path}/config", {"instructions": "x"}),
+        ("DELETE", path, None),
+        ("DELETE", path.removeprefix("/api/v1/voice"), None),
+    ):
+        answer = await bob.http.request(method, target, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found"), target
+    assert (await alice.http.get(path)).json()["status"] == "created"
+
+
+def test_every_route_is_guarded_or_open_on_purpose() -> None:
+    assert list(unguarded(main.build())) == []

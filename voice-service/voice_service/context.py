@@ -1,0 +1,91 @@
+"""The composition root: everything that the slices need, opened once."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from kit import background
+from kit.app import Ground
+from kit.backbone import open_backbone
+from kit.database import Database, utc_now
+from kit.signals import Signals
+from kit.verification import open_verifier
+from voice_service import worker
+from voice_service.conversations import open_conversations
+from voice_service.rooms.media import Media, open_media
+from voice_service.sessions import pipelines
+from voice_service.sessions.actions import Rules, Sessions
+from voice_service.settings import Settings
+
+NAME = "voice"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Open for as long as the service lives."""
+
+    ground: Ground
+    settings: Settings
+    db: Database
+    signals: Signals
+    media: Media | None
+    sessions: Sessions
+
+
+@asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[Context]:
+    """Opens the database, the neighbours and the background work, in this order."""
+    async with AsyncExitStack() as stack:
+        backbone = await stack.enter_async_context(open_backbone(settings, service=NAME))
+        verifier = await stack.enter_async_context(
+            open_verifier(settings, service=NAME, clock=utc_now)
+        )
+        conversations = await stack.enter_async_context(
+            open_conversations(
+                settings.conversation_service_url, settings.service_secret(), utc_now
+            )
+        )
+        media = await stack.enter_async_context(open_media(settings))
+        sessions = Sessions(backbone.db, conversations, rules(settings))
+        tasks = worker.tasks(backbone, settings, media)
+        await stack.enter_async_context(background.running(**tasks))
+        checks = {"database": backbone.db.ping}
+        if media is not None:
+            checks["media server"] = media.ping
+        yield Context(
+            ground=Ground(
+                verifier=verifier,
+                service_secret=settings.service_secret(),
+                clock=utc_now,
+                checks=checks,
+            ),
+            settings=settings,
+            db=backbone.db,
+            signals=backbone.signals,
+            media=media,
+            sessions=sessions,
+        )
+
+
+def rules(settings: Settings) -> Rules:
+    """What the settings ask of sessions."""
+    return Rules(
+        pipelines=pipelines.configured(settings),
+        per_person=settings.voice_sessions_per_person,
+        longest=timedelta(seconds=settings.voice_max_seconds),
+        join_within=timedelta(seconds=settings.voice_join_seconds),
+        media=settings.livekit_url is not None,
+    )
+
+
+def _context(connection: HTTPConnection) -> Context:
+    context: Context = connection.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(_context)]

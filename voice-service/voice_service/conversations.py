@@ -1,0 +1,82 @@
+"""The conversation service as this one calls it, in the name of a person."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from contracts.voice import AskHistory, Channel, History, OpenConversation
+from kit import tokens, trace
+from kit.database import Clock
+from kit.errors import NotFound, ServiceUnavailable
+
+ASK_WITHIN = httpx.Timeout(10, connect=2)
+
+
+class Conversations:
+    """Every call answers NotFound for what is not that person's."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, secret: str, clock: Clock) -> None:
+        self._http = http
+        self._url = url
+        self._secret = secret
+        self._clock = clock
+
+    async def open(
+        self,
+        owner_id: UUID,
+        conversation_id: UUID,
+        *,
+        session_id: UUID,
+        channel: Channel,
+        guest: bool,
+        make: bool,
+    ) -> None:
+        """Makes the conversation unless it exists, and announces the session in it."""
+        wanted = OpenConversation(session_id=session_id, channel=channel, guest=guest, make=make)
+        await self._call(
+            "PUT", f"/internal/conversations/{conversation_id}/voice", owner_id, wanted
+        )
+
+    async def history(self, owner_id: UUID, conversation_id: UUID, asked: AskHistory) -> History:
+        """Messages of the conversation."""
+        answer = await self._call(
+            "POST", f"/internal/conversations/{conversation_id}/history", owner_id, asked
+        )
+        return History.model_validate_json(answer.content)
+
+    async def _call(self, method: str, path: str, owner_id: UUID, body: Any) -> httpx.Response:
+        token = tokens.service_token(
+            self._secret,
+            caller="voice",
+            audience="conversation",
+            now=self._clock(),
+            person=owner_id,
+        )
+        try:
+            answer = await self._http.request(
+                method,
+                f"{self._url}{path}",
+                content=body.model_dump_json(),
+                headers={
+                    **trace.outgoing_headers(),
+                    "authorization": f"Bearer {token}",
+                    "content-type": "application/json",
+                },
+            )
+        except httpx.HTTPError as away:
+            raise ServiceUnavailable("Conversations are not available now.") from away
+        if answer.status_code == 404:
+            raise NotFound
+        if answer.is_error:
+            raise ServiceUnavailable("Conversations are not available now.")
+        return answer
+
+
+@asynccontextmanager
+async def open_conversations(url: str, secret: str, clock: Clock) -> AsyncIterator[Conversations]:
+    """A client for as long as the block lasts."""
+    async with httpx.AsyncClient(timeout=ASK_WITHIN, trust_env=False) as http:
+        yield Conversations(http, url.rstrip("/"), secret, clock)

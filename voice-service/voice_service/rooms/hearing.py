@@ -1,0 +1,22 @@
+"""What rooms say of who comes and goes; told twice or late, it changes nothing more."""
+
+from livekit import api
+from livekit.protocol.models import ParticipantInfo
+
+from kit.database import Database
+from voice_service.sessions import actions, store
+from voice_service.sessions.actions import ITSELF
+
+CALLERS = (ParticipantInfo.Kind.STANDARD, ParticipantInfo.Kind.SIP)
+
+
+async def hear(db: Database, event: api.WebhookEvent) -> None:
+    """The effect of an event on the session of its room, if there is one."""
+    async with db.transaction(ITSELF) as tx:
+        row = await store.by_room(tx, event.room.name)
+        if row is None or row.over:
+            return
+        if event.event == "participant_joined" and event.participant.kind in CALLERS:
+            await store.join(tx, row.id)
+        elif event.event == "room_finished":
+            await actions.end(tx, row.id, "caller_left")

@@ -1,0 +1,122 @@
+"""The media server, by its own API: tokens for callers, agents for rooms, rooms closed."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import aiohttp
+from livekit import api
+from livekit.protocol.agent import JobStatus
+
+from kit import logs
+from voice_service.settings import Settings
+
+AGENT_NAME = "medbot"
+"""Workers register under this name; rooms get no agent but by explicit dispatch."""
+
+ASK_WITHIN = aiohttp.ClientTimeout(total=5)
+EMPTY_TIMEOUT = 300
+DEPARTURE_TIMEOUT = 20
+"""Seconds that a room waits for the first caller, and for one who may come back."""
+
+_AT_WORK = (JobStatus.JS_PENDING, JobStatus.JS_RUNNING)
+
+AWAY = (aiohttp.ClientError, TimeoutError, OSError, api.ServerError)
+"""What a media server that cannot be asked now makes its client raise."""
+
+_log = logs.get(__name__)
+
+
+def metadata(session_id: UUID) -> str:
+    """What an agent is sent with: which session it is, nothing about the person."""
+    return json.dumps({"session_id": str(session_id)})
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One media server and the key that this installation has there."""
+
+    url: str
+    key: str
+    secret: str
+    client: api.LiveKitAPI
+
+    def token(self, session_id: UUID, room: str, identity: str, ttl: timedelta) -> str:
+        """A token to join `room`, which brings the agent when the room is made."""
+        grants = api.VideoGrants(
+            room_join=True,
+            room=room,
+            can_publish=True,
+            can_publish_sources=["microphone"],
+            can_subscribe=True,
+            can_publish_data=True,
+        )
+        wanted = api.RoomConfiguration(
+            empty_timeout=EMPTY_TIMEOUT,
+            departure_timeout=DEPARTURE_TIMEOUT,
+            agents=[api.RoomAgentDispatch(agent_name=AGENT_NAME, metadata=metadata(session_id))],
+        )
+        return (
+            api.AccessToken(self.key, self.secret)
+            .with_identity(identity)
+            .with_ttl(ttl)
+            .with_grants(grants)
+            .with_room_config(wanted)
+            .to_jwt()
+        )
+
+    async def send_agent(self, session_id: UUID, room: str) -> bool:
+        """Dispatches the agent unless a job for it is at work; whether one was dispatched.
+
+        A job that no worker took was dropped by the media server: only asking shows it.
+        """
+        for dispatch in await self.client.agent_dispatch.list_dispatch(room):
+            if any(job.state.status in _AT_WORK for job in dispatch.state.jobs):
+                return False
+        await self.client.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(
+                agent_name=AGENT_NAME, room=room, metadata=metadata(session_id)
+            )
+        )
+        return True
+
+    async def close_room(self, room: str) -> None:
+        """Ends a room for everybody in it; nothing if there is none."""
+        try:
+            await self.client.room.delete_room(api.DeleteRoomRequest(room=room))
+        except api.ServerError as refused:
+            if refused.code != "not_found":
+                raise
+
+    async def ping(self) -> None:
+        """Raises when the media server does not answer."""
+        await self.client.room.list_rooms(api.ListRoomsRequest(names=["none"]))
+
+    def heard(self, body: bytes, authorization: str) -> api.WebhookEvent:
+        """An event of a webhook whose signature is right.
+
+        Raises:
+            ValueError: it is not; the message does not say why.
+        """
+        receiver = api.WebhookReceiver(api.TokenVerifier(self.key, self.secret))
+        try:
+            return receiver.receive(body.decode(), authorization)
+        except Exception as forged:  # the library raises all sorts, some of them bare
+            raise ValueError("not signed by the media server") from forged
+
+
+@asynccontextmanager
+async def open_media(settings: Settings) -> AsyncIterator[Media | None]:
+    """The media server that the settings name; None where they name none."""
+    secret = settings.livekit_api_secret
+    if settings.livekit_url is None or settings.livekit_api_key is None or secret is None:
+        yield None
+        return
+    plain = secret.get_secret_value()
+    async with api.LiveKitAPI(
+        settings.livekit_url, settings.livekit_api_key, plain, timeout=ASK_WITHIN, failover=False
+    ) as client:
+        yield Media(settings.livekit_url, settings.livekit_api_key, plain, client)

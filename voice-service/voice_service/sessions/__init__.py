@@ -1,0 +1,1 @@
+"""Voice sessions: made, watched, changed, ended."""

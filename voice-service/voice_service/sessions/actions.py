@@ -1,0 +1,240 @@
+"""Decisions about sessions: who may have one more, where it speaks, when it is over."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from contracts.events import VoiceSessionEnded, VoiceSessionStarted
+from contracts.voice import AskHistory, Channel, EndReason, Heartbeat, Plan, VoiceSettings
+from kit import idempotency, outbox
+from kit.database import Database, Tx
+from kit.errors import NotFound
+from kit.identity import Actor
+from voice_service.conversations import Conversations
+from voice_service.sessions import store
+from voice_service.sessions.models import (
+    ChangeConfig,
+    CreateSession,
+    Row,
+    SessionOver,
+    SessionTaken,
+    TooManySessions,
+    Unavailable,
+    WantedVoice,
+)
+from voice_service.sessions.pipelines import Pipelines, settle
+
+SOURCE = "voice-service"
+ITSELF = Actor.of_service("voice")
+CALL = "voice.session"
+HISTORY = 40
+"""Messages of before that a session is told."""
+
+_KEYED = uuid.UUID("6f0d4a54-5a0b-4be4-8a51-3c8a4f8f3f56")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What sessions must keep to."""
+
+    pipelines: Pipelines
+    per_person: int
+    longest: timedelta
+    join_within: timedelta
+    media: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """What the actions work with."""
+
+    db: Database
+    conversations: Conversations
+    rules: Rules
+
+
+async def create(
+    sessions: Sessions,
+    owner: Actor,
+    wanted: CreateSession,
+    *,
+    channel: Channel,
+    key: str | None = None,
+    room_name: str | None = None,
+) -> Row:
+    """Makes a session, and its conversation where none is named.
+
+    Raises:
+        Unavailable: the pipeline or the avatar is not configured.
+        TooManySessions: the person has as many as one may.
+        NotFound: the conversation is not theirs.
+        idempotency.Mismatch: the key made something else.
+    """
+    if wanted.avatar:
+        raise Unavailable
+    pipeline = sessions.rules.pipelines.choose(wanted.pipeline)
+    settings, ignored = settle(pipeline, wanted.instructions, wanted.voice_settings)
+    session_id = uuid.uuid4()
+    made = {"session_id": str(session_id)}
+    if key is None:  # else it may be an answer given before, which is no session more
+        async with sessions.db.transaction(owner) as tx:
+            await _check_cap(tx, owner, sessions.rules)
+    conversation_id = wanted.conversation_id or _conversation(owner, key)
+    assert owner.id is not None
+    await sessions.conversations.open(
+        owner.id,
+        conversation_id,
+        session_id=session_id,
+        channel=channel,
+        guest=owner.kind == "guest",
+        make=wanted.conversation_id is None,
+    )
+    values: dict[str, Any] = {
+        "id": session_id,
+        "conversation_id": conversation_id,
+        "channel": channel,
+        "pipeline": pipeline,
+        "room_name": room_name or (f"voice-{session_id}" if sessions.rules.media else None),
+        "room_open": sessions.rules.media,
+        "instructions": wanted.instructions or None,
+        "voice_settings": settings.model_dump(exclude_none=True),
+        "ignored": ignored,
+        "metadata": wanted.metadata,
+    }
+    async with sessions.db.transaction(owner) as tx:
+        await store.lock_owner(tx, owner)
+        claimed = await idempotency.claim(tx, owner, key, CALL, wanted.model_dump(mode="json"), made)
+        if claimed is not None:
+            return await _made(tx, claimed)
+        await _check_cap(tx, owner, sessions.rules)
+        return await store.insert(tx, owner, values, sessions.rules.join_within)
+
+
+def _conversation(owner: Actor, key: str | None) -> UUID:
+    """A new conversation's id; the same for the same key, so that a retry makes no second one."""
+    return uuid.uuid4() if key is None else uuid.uuid5(_KEYED, f"{owner.id}:{key}")
+
+
+async def _made(tx: Tx, made: dict[str, str]) -> Row:
+    found = await store.get(tx, UUID(made["session_id"]))
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def _check_cap(tx: Tx, owner: Actor, rules: Rules) -> None:
+    if await store.count_running(tx, owner) >= rules.per_person:
+        raise TooManySessions
+
+
+async def require(tx: Tx, session_id: UUID, *, lock: bool = False) -> Row:
+    """A session of the actor.
+
+    Raises:
+        NotFound: the actor has no such session.
+    """
+    found = await store.get(tx, session_id, lock=lock)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def configure(db: Database, owner: Actor, session_id: UUID, change: ChangeConfig) -> Row:
+    """Changes instructions or voice; a running agent hears of it."""
+    async with db.transaction(owner) as tx:
+        row = await require(tx, session_id, lock=True)
+        if row.over:
+            raise SessionOver
+        wanted = change.voice_settings or WantedVoice()
+        settled, ignored = settle(row.pipeline, change.instructions, wanted)
+        return await store.configure(
+            tx,
+            session_id,
+            instructions=change.instructions,
+            voice_settings={**row.voice_settings, **settled.model_dump(exclude_none=True)},
+            ignored=sorted({*row.ignored, *ignored}),
+        )
+
+
+async def end(tx: Tx, session_id: UUID, reason: EndReason) -> bool:
+    """Ends a session and says so; False when it had ended before."""
+    row = await store.end(tx, session_id, reason)
+    if row is None:
+        return False
+    event = VoiceSessionEnded(
+        session_id=row.id, conversation_id=row.conversation_id, owner_id=row.owner_id
+    )
+    await outbox.emit(tx, event, source=SOURCE)
+    return True
+
+
+async def end_own(db: Database, owner: Actor, session_id: UUID) -> Row:
+    """Ends a session because its owner asks for it; one that has ended stays as it is."""
+    async with db.transaction(owner) as tx:
+        row = await require(tx, session_id, lock=True)
+        await end(tx, session_id, "asked")
+        return row
+
+
+async def beat(db: Database, session_id: UUID, heard: Heartbeat, *, longest: timedelta) -> None:
+    """Keeps a sign of life; the first one with the assistant ready starts the session.
+
+    Raises:
+        NotFound: there is no such session.
+        SessionOver: it has ended; whoever runs it should stop.
+        SessionTaken: another job runs it.
+    """
+    async with db.transaction(ITSELF) as tx:
+        before = await require(tx, session_id, lock=True)
+        if before.over:
+            if heard.ended is not None:
+                return
+            raise SessionOver
+        row = await store.beat(tx, session_id, heard, longest)
+        if row is None:
+            raise SessionTaken
+        if before.started_at is None and row.started_at is not None:
+            event = VoiceSessionStarted(
+                session_id=row.id, conversation_id=row.conversation_id, owner_id=row.owner_id
+            )
+            await outbox.emit(tx, event, source=SOURCE)
+        if heard.ended is not None:
+            await end(tx, session_id, heard.ended)
+
+
+async def plan(sessions: Sessions, session_id: UUID) -> Plan:
+    """All that whoever runs a session needs to begin, or to go on with it.
+
+    Raises:
+        NotFound, SessionOver
+        ServiceUnavailable: the conversation cannot be read now.
+    """
+    async with sessions.db.transaction(ITSELF) as tx:
+        row = await require(tx, session_id)
+        if row.over:
+            raise SessionOver
+        ends_at = await store.begin(tx, session_id, sessions.rules.longest)
+        greeted = await store.greeted(tx, row.conversation_id)
+        beside = await store.of_conversation(tx, row.conversation_id)
+    history = await sessions.conversations.history(
+        row.owner_id,
+        row.conversation_id,
+        AskHistory(sessions=tuple(beside), messages=HISTORY),
+    )
+    return Plan(
+        session_id=row.id,
+        conversation_id=row.conversation_id,
+        owner_id=row.owner_id,
+        channel=row.channel,
+        pipeline=row.pipeline,
+        instructions=row.instructions,
+        voice_settings=VoiceSettings.model_validate(row.voice_settings),
+        history=history.messages,
+        summary=history.summary,
+        cursor=f"{row.config_version}.{row.message_version}.{history.last_seq}",
+        greeted=greeted,
+        next_seq=row.last_seq + 1,
+        ends_at=ends_at,
+    )

@@ -1,0 +1,30 @@
+"""What the voice service reads from the environment."""
+
+from pydantic import Field, SecretStr, model_validator
+
+from contracts.voice import Pipeline
+from kit import settings
+
+
+class Settings(settings.Settings):
+    """Without a media server the sockets serve; without a key offline voice speaks."""
+
+    voice_service_url: settings.ServiceUrl = "http://127.0.0.1:8003"
+    livekit_url: str | None = Field(default=None, pattern=r"^(wss?|https?)://")
+    livekit_api_key: str | None = Field(default=None, max_length=200)
+    livekit_api_secret: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    voice_pipeline: Pipeline | None = None
+    allow_guest_voice: bool = False
+    voice_sessions_per_person: int = Field(default=5, ge=1, le=1000)
+    voice_max_seconds: float = Field(default=1800.0, ge=1, le=86_400)
+    voice_join_seconds: float = Field(default=600.0, ge=1, le=86_400)
+    voice_lost_seconds: float = Field(default=8.0, ge=0.5, le=300)
+    voice_agent_seconds: float = Field(default=30.0, ge=0.5, le=600)
+
+    @model_validator(mode="after")
+    def _livekit_whole(self) -> "Settings":
+        whole = (self.livekit_api_key, self.livekit_api_secret)
+        if self.livekit_url is not None and not all(whole):
+            raise ValueError("LIVEKIT_URL needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET beside it")
+        return self

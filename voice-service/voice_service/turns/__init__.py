@@ -1,0 +1,1 @@
+"""What was said in a session: recorded once and in order, read, followed."""

@@ -1,0 +1,53 @@
+"""The voice service as a session sees it that runs in this very process."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from contracts.voice import Changes, Heartbeat, SpokenTurn
+from kit import logs
+from kit.database import CONNECTION_ERRORS
+from kit.errors import ServiceUnavailable
+from kit.signals import Signals
+from voice_service.sessions import actions as session_actions
+from voice_service.sessions.actions import Sessions
+from voice_service.turns import actions
+
+AGAIN_AFTER = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between attempts; the last one holds from then on."""
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLink:
+    """One session's link; what the HTTP link asks for, without HTTP."""
+
+    sessions: Sessions
+    signals: Signals
+    session_id: UUID
+    longest: timedelta
+
+    async def record(self, turn: SpokenTurn) -> None:
+        """Returns when the turn is durable; a database that is away is waited for."""
+        attempt = 0
+        while True:
+            try:
+                await actions.record(self.sessions.db, self.session_id, turn)
+            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+                _log.warning("turn.waiting", **logs.failure(error))
+                await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
+                attempt += 1
+            else:
+                return
+
+    async def beat(self, beat: Heartbeat) -> None:
+        """Keeps a sign of life."""
+        await session_actions.beat(self.sessions.db, self.session_id, beat, longest=self.longest)
+
+    async def changes(self, cursor: str) -> Changes:
+        """What changed since `cursor`; waits for a while."""
+        return await actions.changes(
+            self.sessions, self.signals, self.session_id, cursor, within=actions.WAIT_WITHIN
+        )
