@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 import anyio.to_thread
@@ -14,6 +15,7 @@ from assistant.reply import Assistant
 from conversation_service import worker
 from conversation_service.replies.runner import Runner
 from conversation_service.settings import Settings
+from conversation_service.voice.client import VoiceSessions, open_voice_sessions
 from kit import background
 from kit.app import Ground
 from kit.backbone import open_backbone
@@ -33,6 +35,7 @@ class Context:
     signals: Signals
     assistant: Assistant
     runner: Runner
+    voice: VoiceSessions
 
 
 @asynccontextmanager
@@ -52,7 +55,16 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             drain_within=settings.drain_seconds,
         )
         stack.push_async_callback(runner.drain)
-        tasks = worker.tasks(backbone, lease=settings.reply_lease_seconds)
+        voice = await stack.enter_async_context(
+            open_voice_sessions(settings.voice_service_url, settings.service_secret(), utc_now)
+        )
+        tasks = worker.tasks(
+            backbone,
+            assistant,
+            voice,
+            lease=settings.reply_lease_seconds,
+            guests_kept=timedelta(days=settings.guest_conversations_days),
+        )
         await stack.enter_async_context(background.running(**tasks))
         yield Context(
             ground=Ground(
@@ -65,6 +77,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             signals=backbone.signals,
             assistant=assistant,
             runner=runner,
+            voice=voice,
         )
 
 

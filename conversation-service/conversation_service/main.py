@@ -5,10 +5,14 @@ from fastapi import FastAPI
 from conversation_service.context import NAME, open_context
 from conversation_service.conversations import routes as conversations
 from conversation_service.feed import routes as feed
+from conversation_service.feedback import routes as feedback
 from conversation_service.library import routes as library
 from conversation_service.messages import routes as messages
+from conversation_service.privacy import people
 from conversation_service.replies import routes as replies
 from conversation_service.settings import Settings
+from conversation_service.summaries import routes as summaries
+from conversation_service.voice import routes as voice
 from kit.app import build_app
 
 
@@ -21,8 +25,12 @@ def build(settings: Settings | None = None) -> FastAPI:
         conversations.router,
         messages.router,
         replies.router,
+        feedback.router,
+        summaries.router,
         feed.router,
         library.router,
+        people.router,
+        voice.router,
         given=settings,
     )
 

@@ -9,6 +9,7 @@ from kit import settings
 class Settings(settings.Settings):
     """Without a key or an address of a model, library mode answers."""
 
+    voice_service_url: settings.ServiceUrl = "http://127.0.0.1:8003"
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = Field(default=None, pattern=r"^https?://")
     grok_api_key: SecretStr | None = None
@@ -19,6 +20,7 @@ class Settings(settings.Settings):
     drain_seconds: float = Field(default=10.0, ge=0, le=600)
     system_prompt: str | None = Field(default=None, max_length=20_000)
     reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
+    guest_conversations_days: float = Field(default=7.0, gt=0, le=3650)
     library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")
 
     @field_validator("openai_base_url")

@@ -1,11 +1,18 @@
 """What the service does unasked: consume events, end orphaned replies, forget what is old."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
-from contracts.events import Envelope, UserRegistered
+from assistant.reply import Assistant
+from contracts.events import Envelope, GuestJoined, UserErased, UserRegistered
 from conversation_service.feed import store as feed
+from conversation_service.guests import joining, retention
+from conversation_service.privacy.people import ERASE
 from conversation_service.replies import store as replies
-from kit import background, bus, idempotency, logs
+from conversation_service.upkeep import actions as upkeep
+from conversation_service.voice import consumers as spoken
+from conversation_service.voice.client import VoiceSessions
+from kit import background, bus, idempotency, logs, people
 from kit.backbone import Backbone
 from kit.bus import first_time
 from kit.database import CONNECTION_ERRORS, Database
@@ -19,11 +26,24 @@ FORGET_EVERY = 3600.0
 _log = logs.get(__name__)
 
 
-def tasks(backbone: Backbone, *, lease: float) -> dict[str, Callable[[], Awaitable[None]]]:
-    """Background tasks by name."""
+def tasks(
+    backbone: Backbone,
+    assistant: Assistant,
+    voice: VoiceSessions,
+    *,
+    lease: float,
+    guests_kept: timedelta,
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Background tasks by name; `guests_kept` is how long a guest's conversations wait for them."""
+
+    async def handle_any(envelope: Envelope) -> None:
+        if envelope.type in spoken.TOPICS:
+            await spoken.handle(backbone.db, voice, envelope)
+        else:
+            await handle(backbone.db, envelope)
 
     async def consume() -> None:
-        await backbone.bus.consume(QUEUE, lambda envelope: handle(backbone.db, envelope))
+        await backbone.bus.consume(QUEUE, handle_any)
 
     async def sweep() -> None:
         await background.every(lease / 5, lambda: end_orphans(backbone.db))
@@ -31,11 +51,33 @@ def tasks(backbone: Backbone, *, lease: float) -> dict[str, Callable[[], Awaitab
     async def forget() -> None:
         await background.every(FORGET_EVERY, lambda: forget_old(backbone.db))
 
-    return {"consume": consume, "sweep": sweep, "forget": forget}
+    async def forget_guests() -> None:
+        await background.every(
+            FORGET_EVERY, lambda: retention.forget_orphans(backbone.db, guests_kept)
+        )
+
+    async def look_after() -> None:
+        await upkeep.run(backbone.db, backbone.signals, assistant)
+
+    return {
+        "consume": consume,
+        "sweep": sweep,
+        "forget": forget,
+        "forget_guests": forget_guests,
+        "upkeep": look_after,
+    }
 
 
 async def handle(db: Database, envelope: Envelope) -> None:
     """The effect of an event, once."""
+    if envelope.type == UserErased.topic:
+        await people.erase(db, QUEUE, envelope, ERASE)
+        return
+    if envelope.type == GuestJoined.topic:
+        joined = GuestJoined.model_validate(envelope.data)
+        async with db.transaction(ITSELF) as tx:
+            if await first_time(tx, QUEUE, envelope):
+                await joining.join(tx, joined.guest_id, joined.user_id)
     if envelope.type != UserRegistered.topic:
         return
     event = UserRegistered.model_validate(envelope.data)

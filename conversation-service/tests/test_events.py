@@ -64,7 +64,7 @@ async def test_after_an_id_nothing_is_missed_on_any_instance(
 async def test_an_id_that_is_not_kept_is_told(
     alice: Person, addresses: Addresses, last: str
 ) -> None:
-    await alice.send(await alice.start(), "What is flu?")
+    await alice.send(await alice.start("Flu"), "What is flu?")
     connection = await asyncpg.connect(addresses.owner)
     await connection.execute("delete from medbot.feed")
     await connection.close()

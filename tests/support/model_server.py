@@ -1,5 +1,8 @@
 """An OpenAI-compatible chat server for tests: speaks the wire strictly, says what it is told to.
 
+What the product asks for in the background, titles and summaries, is recorded and answered apart,
+so that scripts are those of the replies.
+
 A step of a script is `Say`, `CallTool`, `Refuse`, `Hang`, `Cut`, `Raw` or `Pause`; each request
 takes the next script, the last one for ever.
 """
@@ -69,13 +72,19 @@ class ModelServer:
 
     scripts: list[list[Step]]
     requests: list[dict[str, Any]] = field(default_factory=list)
+    aside: list[Step] = field(default_factory=lambda: [Refuse(503)])
+    asides: list[dict[str, Any]] = field(default_factory=list)
 
     async def _chat(self, request: Request) -> Response:
         body = await request.json()
         if fault := _fault(request, body):
             return JSONResponse({"error": {"message": fault, "type": "invalid"}}, status_code=400)
-        self.requests.append(body)
-        script = self.scripts[min(len(self.requests), len(self.scripts)) - 1]
+        if "<material>" in str(body["messages"][-1]["content"]):
+            self.asides.append(body)
+            script = self.aside
+        else:
+            self.requests.append(body)
+            script = self.scripts[min(len(self.requests), len(self.scripts)) - 1]
         if isinstance(script[0], Refuse):
             return JSONResponse({"error": {"message": "no"}}, status_code=script[0].status)
         return StreamingResponse(_stream(script), media_type="text/event-stream")

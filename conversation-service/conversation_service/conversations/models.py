@@ -14,7 +14,10 @@ Title = Annotated[Storable, StringConstraints(strip_whitespace=True, max_length=
 
 
 class Match(BaseModel):
-    """A message that a search found; the words searched for stand between `**`."""
+    """A message that a search found.
+
+    `snippet` is HTML: the words found stand in `<mark>`, everything else is escaped.
+    """
 
     message_id: UUID
     snippet: str

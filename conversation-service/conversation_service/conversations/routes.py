@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from conversation_service.context import Ctx
-from conversation_service.conversations import store
+from conversation_service.context import NAME, Ctx
+from conversation_service.conversations import deletion, store
 from conversation_service.conversations.models import (
     ChangeConversation,
     Conversation,
@@ -16,10 +16,13 @@ from conversation_service.conversations.models import (
     FoundConversation,
 )
 from conversation_service.feed import store as feed
+from conversation_service.search import places
+from conversation_service.search import store as search
 from kit import idempotency, paging
 from kit.database import Tx
 from kit.doors import Person
 from kit.errors import NotFound
+from kit.identity import Actor
 from kit.text import Storable
 
 router = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
@@ -45,18 +48,28 @@ async def list_own(
     person: Person,
     ctx: Ctx,
     q: Annotated[Storable | None, Query(min_length=1, max_length=200)] = None,
+    pinned: bool | None = None,
     limit: paging.Limit = 20,
     cursor: paging.Cursor = None,
 ) -> paging.Page[FoundConversation]:
-    """The caller's conversations, newest first; `q` searches titles and messages."""
+    """The caller's conversations, newest first; `q` searches titles and messages, best first."""
+    if q is not None:
+        return await _search(ctx, person, q, limit, cursor)
     after = paging.decode_time(cursor)
     async with ctx.db.transaction(person) as tx:
-        if q is None:
-            found = await store.list_page(tx, person, after, limit + 1)
-        else:
-            found = await store.search_page(tx, person, q, after, limit + 1)
+        found = await store.list_page(tx, person, after, limit + 1, pinned=pinned)
     last = found[limit - 1] if len(found) > limit else None
     following = paging.encode(last.created_at.isoformat(), last.id) if last else None
+    return paging.Page(items=found[:limit], next_cursor=following)
+
+
+async def _search(
+    ctx: Ctx, person: Actor, wanted: str, limit: int, cursor: str | None
+) -> paging.Page[FoundConversation]:
+    after = places.decode(cursor)
+    async with ctx.db.transaction(person) as tx:
+        found, where = await search.page(tx, person, wanted, after, limit + 1)
+    following = places.encode(where[limit - 1]) if len(found) > limit else None
     return paging.Page(items=found[:limit], next_cursor=following)
 
 
@@ -84,13 +97,10 @@ async def change(
 
 @router.delete("/{conversation_id}", status_code=204, response_class=Response)
 async def delete(conversation_id: uuid.UUID, person: Person, ctx: Ctx) -> None:
-    """Deletes a conversation with everything in it."""
-    async with ctx.db.transaction(person) as tx:
-        if not await store.delete(tx, ConversationId(conversation_id)):
+    """Deletes a conversation with everything in it and everything that names it."""
+    async with ctx.db.transaction(Actor.of_service(NAME, acting_for=person.id)) as tx:
+        if not await deletion.delete(tx, person.id, conversation_id):
             raise NotFound
-        await feed.append(
-            tx, person.id, "conversation.deleted", {"conversation_id": conversation_id}
-        )
 
 
 async def _get(tx: Tx, conversation_id: ConversationId) -> Conversation:

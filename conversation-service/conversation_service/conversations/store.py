@@ -1,6 +1,5 @@
 """SQL on `public.conversations`. Row-level security keeps every statement to its actor's rows."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,28 +8,26 @@ from conversation_service.conversations.models import (
     Conversation,
     ConversationId,
     FoundConversation,
-    Match,
 )
 from kit.database import Tx
+from kit.errors import InvalidToken
 from kit.identity import Actor
 
 _COLUMNS = "id, title, pinned, created_at, updated_at"
 
-MATCHES = 3
-"""Messages shown of each conversation that a search finds."""
-
 
 async def insert(tx: Tx, owner: Actor, conversation_id: UUID, title: str) -> Conversation:
-    """Creates a conversation of `owner`."""
+    """Creates a conversation of `owner`. Raises InvalidToken when they were erased."""
     row = await tx.fetchrow(
-        f"insert into public.conversations (id, owner_id, user_id, title)"  # noqa: S608 columns are ours
-        f" values ($1, $2, $3, $4) returning {_COLUMNS}",
+        f"insert into public.conversations (id, owner_id, user_id, title, titled_by)"  # noqa: S608 columns are ours
+        f" values ($1, $2, $3, $4, case when $4 <> '' then 'person' end) returning {_COLUMNS}",
         conversation_id,
         owner.id,
         owner.id if owner.kind == "person" else None,
         title,
     )
-    assert row is not None
+    if row is None:
+        raise InvalidToken
     return Conversation(**row)
 
 
@@ -44,63 +41,29 @@ async def get(tx: Tx, conversation_id: ConversationId) -> Conversation | None:
 
 
 async def list_page(
-    tx: Tx, owner: Actor, after: tuple[datetime, UUID] | None, limit: int
+    tx: Tx,
+    owner: Actor,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    *,
+    pinned: bool | None = None,
 ) -> list[FoundConversation]:
-    """The actor's conversations, newest first, those older than `after`."""
+    """The actor's conversations, newest first, those older than `after`.
+
+    `pinned` keeps those that are pinned, or those that are not.
+    """
     rows = await tx.fetch(
         f"select {_COLUMNS} from public.conversations"  # noqa: S608 columns are ours
         " where owner_id = $4"
         " and ($1::timestamptz is null or (created_at, id) < ($1, $2))"
+        " and ($5::boolean is null or pinned = $5)"
         " order by created_at desc, id desc limit $3",
         *(after or (None, None)),
         limit,
         owner.id,
+        pinned,
     )
     return [FoundConversation(**row) for row in rows]
-
-
-async def search_page(
-    tx: Tx, owner: Actor, query: str, after: tuple[datetime, UUID] | None, limit: int
-) -> list[FoundConversation]:
-    """Those whose title or messages hold the words of `query`, newest first."""
-    rows = await tx.fetch(
-        f"select {_COLUMNS} from public.conversations c"  # noqa: S608 columns are ours
-        " where owner_id = $5"
-        " and ($1::timestamptz is null or (created_at, id) < ($1, $2))"
-        " and (c.words @@ websearch_to_tsquery('english', $4) or id in ("
-        "  select conversation_id from public.messages m where m.owner_id = $5"
-        "  and m.words @@ websearch_to_tsquery('english', $4)))"
-        " order by created_at desc, id desc limit $3",
-        *(after or (None, None)),
-        limit,
-        query,
-        owner.id,
-    )
-    found = [FoundConversation(**row) for row in rows]
-    matches = await _matches(tx, [conversation.id for conversation in found], query)
-    return [c.model_copy(update={"matches": matches.get(c.id, [])}) for c in found]
-
-
-async def _matches(tx: Tx, ids: Sequence[UUID], query: str) -> dict[UUID, list[Match]]:
-    rows = await tx.fetch(
-        "select f.conversation_id, f.id, ts_headline('english', f.content,"
-        "  websearch_to_tsquery('english', $2),"
-        "  'StartSel=**, StopSel=**, MaxWords=24, MinWords=12') as snippet"
-        " from unnest($1::uuid[]) wanted(id) cross join lateral ("
-        "  select m.conversation_id, m.id, m.seq, m.content from public.messages m"
-        "  where m.conversation_id = wanted.id"
-        "  and m.words @@ websearch_to_tsquery('english', $2)"
-        "  order by ts_rank(m.words, websearch_to_tsquery('english', $2)) desc, m.seq limit $3"
-        " ) f order by f.seq",
-        ids,
-        query,
-        MATCHES,
-    )
-    matches: dict[UUID, list[Match]] = {}
-    for row in rows:
-        match = Match(message_id=row["id"], snippet=row["snippet"])
-        matches.setdefault(row["conversation_id"], []).append(match)
-    return matches
 
 
 async def update(
@@ -109,6 +72,7 @@ async def update(
     """Changes what `change` holds."""
     row = await tx.fetchrow(
         "update public.conversations set title = coalesce($2, title),"  # noqa: S608 columns are ours
+        " titled_by = case when $2::text is null then titled_by else 'person' end,"
         " pinned = coalesce($3, pinned), updated_at = clock_timestamp()"
         f" where id = $1 returning {_COLUMNS}",
         conversation_id,
@@ -116,9 +80,3 @@ async def update(
         change.pinned,
     )
     return Conversation(**row) if row else None
-
-
-async def delete(tx: Tx, conversation_id: ConversationId) -> bool:
-    """Deletes a conversation with everything in it; whether there was one."""
-    done = await tx.execute("delete from public.conversations where id = $1", conversation_id)
-    return done.endswith(" 1")

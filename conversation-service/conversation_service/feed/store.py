@@ -71,3 +71,8 @@ async def forget_old(tx: Tx) -> int:
         "delete from medbot.feed where created_at < clock_timestamp() - $1::interval", KEPT
     )
     return int(done.rpartition(" ")[2])
+
+
+async def forget(tx: Tx, owner_id: UUID | None) -> None:
+    """Deletes a person's whole feed; for the service's own actor."""
+    await tx.execute("delete from medbot.feed_heads where owner_id = $1", owner_id)

@@ -34,7 +34,10 @@ class Latency(BaseModel):
 
 
 class Message(BaseModel):
-    """A message; a running reply has what it has said so far."""
+    """A message; a running reply has what it has said so far.
+
+    A reply that was made again `replaces` an older one, which it leaves in place as `replaced_by`.
+    """
 
     id: UUID
     role: Role
@@ -45,3 +48,5 @@ class Message(BaseModel):
     status: Status
     created_at: datetime
     latency: Latency | None
+    replaces: UUID | None = None
+    replaced_by: UUID | None = None

@@ -1,8 +1,5 @@
 """SQL that reads `public.messages`. A running reply's text is the sum of its parts."""
 
-from uuid import UUID
-
-from assistant.turns import Turn
 from conversation_service.conversations.models import ConversationId
 from conversation_service.messages.models import Message, MessageId
 from kit.database import Tx
@@ -19,7 +16,7 @@ CITED = (
 )
 COLUMNS = (
     f"m.id, m.role, m.channel, {SAID} as content, {CITED} as citations, m.triage, m.status,"
-    " m.created_at, m.latency"
+    " m.created_at, m.latency, m.replaces, m.replaced_by"
 )
 
 
@@ -45,33 +42,3 @@ async def list_page(
         limit,
     )
     return [(row["seq"], Message(**row)) for row in rows]
-
-
-async def recent_turns(
-    tx: Tx, conversation_id: ConversationId, *, turns: int, characters: int
-) -> list[Turn]:
-    """The last finished turns, oldest first, whole ones up to a number of characters."""
-    rows = await tx.fetch(
-        "select role, content from public.messages where conversation_id = $1"
-        " and status in ('complete', 'interrupted') and role <> 'system' and content <> ''"
-        " order by seq desc limit $2",
-        conversation_id,
-        turns,
-    )
-    kept: list[Turn] = []
-    for row in rows:
-        characters -= len(row["content"])
-        if characters < 0:
-            break
-        kept.append(Turn(row["role"], row["content"]))
-    return kept[::-1]
-
-
-async def belongs(tx: Tx, conversation_id: UUID, message_id: UUID) -> bool:
-    """Whether the actor's conversation holds the message."""
-    found = await tx.fetchval(
-        "select 1 from public.messages where id = $1 and conversation_id = $2",
-        message_id,
-        conversation_id,
-    )
-    return bool(found)

@@ -10,20 +10,15 @@ import anyio.to_thread
 import asyncpg
 
 from assistant import safety
-from assistant.safety import Assessment
+from assistant.safety import Assessment, Level
 from assistant.turns import Turn
 from conversation_service.conversations.models import ConversationId
-from conversation_service.messages import store as messages
-from conversation_service.replies import store
-from conversation_service.replies.models import Begun, Busy
+from conversation_service.replies import memory, store
+from conversation_service.replies.models import Begun, Busy, NotRegenerable
 from kit import idempotency
-from kit.database import Database
+from kit.database import Database, Tx
 from kit.errors import NotFound
 from kit.identity import Actor
-
-TURNS = 20
-CHARACTERS = 12_000
-"""What a model is told of earlier: at most so many turns and characters."""
 
 READ_AT_ONCE = 1_500
 """Characters that the gate reads in the event loop; longer texts are read in a thread."""
@@ -52,12 +47,8 @@ async def begin(
     made = {"user_message_id": uuid.uuid4(), "assistant_message_id": uuid.uuid4()}
     call = f"messages.send {conversation_id}"
     async with db.transaction(actor) as tx:
-        history = await messages.recent_turns(
-            tx, conversation_id, turns=TURNS, characters=CHARACTERS
-        )
-    assessed = time.perf_counter()
-    assessment = await _assess(content, history, locale)
-    gate_ms = (time.perf_counter() - assessed) * 1000
+        known = await memory.recollect(tx, conversation_id)
+    assessment, gate_ms = await _assess(content, known.turns, locale)
     async with db.transaction(actor) as tx:
         ids = {name: str(value) for name, value in made.items()}
         earlier = await idempotency.claim(tx, actor, key, call, content, ids)
@@ -75,16 +66,88 @@ async def begin(
             await store.insert_reply(tx, actor, conversation_id, reply, place + 1, question, lease)
         except asyncpg.UniqueViolationError:
             raise Busy from None
+    level = assessment.level
     return Begun(
-        actor, conversation_id, reply, content, history, assessment.level, started, gate_ms
+        conversation_id, reply, content, known.turns, known.earlier, level, started, gate_ms
     )
 
 
-async def _assess(content: str, history: Sequence[Turn], locale: str) -> Assessment:
-    """The gate's verdict; long texts are read in a thread, so that nobody else waits."""
+async def regenerate(
+    db: Database,
+    actor: Actor,
+    conversation_id: ConversationId,
+    message_id: uuid.UUID,
+    *,
+    key: str | None,
+    locale: str,
+    lease: float,
+) -> Begun | uuid.UUID:
+    """Stores an empty reply that replaces another one to the same question.
+
+    The gate reads the question again; its verdict may rise by that and never falls.
+
+    Raises:
+        NotFound: the actor has no such message.
+        NotRegenerable: it is no reply, or more was asked since.
+        Busy: a reply runs there.
+        idempotency.Mismatch: the key began something else.
+    """
+    started = time.perf_counter()
+    made = uuid.uuid4()
+    call = f"messages.regenerate {conversation_id} {message_id}"
+    async with db.transaction(actor) as tx:
+        asked = await store.asked(tx, conversation_id, message_id)
+        if asked is None:
+            raise NotFound
+        known = await memory.recollect(tx, conversation_id, before=asked.seq)
+    assessment, gate_ms = await _assess(asked.content, known.turns, locale)
+    async with db.transaction(actor) as tx:
+        ids = {"assistant_message_id": str(made)}
+        earlier = await idempotency.claim(tx, actor, key, call, None, ids)
+        if earlier is not None:
+            return uuid.UUID(earlier["assistant_message_id"])
+        place = await store.take_places(tx, conversation_id, 1)
+        if place is None:
+            raise NotFound
+        await store.fail_expired(tx, conversation_id)
+        level = await _again(tx, conversation_id, message_id, assessment)
+        try:
+            await store.insert_reply(
+                tx, actor, conversation_id, made, place, asked.question_id, lease, message_id
+            )
+        except asyncpg.UniqueViolationError:
+            raise Busy from None
+    question, turns = asked.content, known.turns
+    return Begun(conversation_id, made, question, turns, known.earlier, level, started, gate_ms)
+
+
+async def _again(
+    tx: Tx, conversation_id: uuid.UUID, message_id: uuid.UUID, assessment: Assessment
+) -> Level:
+    """Looks once more, now that nobody else writes there; the level that holds from now on."""
+    asked = await store.asked(tx, conversation_id, message_id)
+    if asked is None or not (asked.is_reply and asked.newest):
+        raise NotRegenerable
+    if asked.running:
+        raise Busy
+    before = Level(asked.triage["level"]) if asked.triage else Level.NONE
+    if assessment.level.rank > before.rank:
+        return before
+    await store.set_triage(tx, asked.question_id, triage(assessment))
+    return assessment.level
+
+
+async def _assess(content: str, history: Sequence[Turn], locale: str) -> tuple[Assessment, float]:
+    """The gate's verdict and the milliseconds that it took.
+
+    Long texts are read in a thread, so that nobody else waits.
+    """
+    started = time.perf_counter()
     if len(content) <= READ_AT_ONCE:
-        return safety.assess(content, history, locale)
-    return await anyio.to_thread.run_sync(safety.assess, content, history, locale)
+        assessment = safety.assess(content, history, locale)
+    else:
+        assessment = await anyio.to_thread.run_sync(safety.assess, content, history, locale)
+    return assessment, (time.perf_counter() - started) * 1000
 
 
 def triage(assessment: Assessment) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from assistant.safety import Level
 from assistant.turns import Citation, Turn
 from conversation_service.messages.models import Message
 from kit.errors import DomainError, Kind
-from kit.identity import Actor
 from kit.text import storable
 
 Ending = Literal["complete", "interrupted", "failed"]
@@ -46,6 +45,13 @@ class ReplyFailed(DomainError):
     code = "conversation.reply_failed"
 
 
+class NotRegenerable(DomainError):
+    """Only the reply to the newest message can be made again."""
+
+    kind = Kind.CONFLICT
+    code = "conversation.not_regenerable"
+
+
 class BeyondEnd(DomainError):
     """The reply is finished and shorter than that."""
 
@@ -60,14 +66,30 @@ class Begun:
     `started` is a reading of the monotonic clock at the request, in seconds.
     """
 
-    actor: Actor
     conversation_id: UUID
     message_id: UUID
     question: str = field(repr=False)
     history: Sequence[Turn] = field(repr=False)
+    earlier: str = field(repr=False)
     level: Level
     started: float
     gate_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question behind a message: its place and text, and whether no later one was asked.
+
+    Without `is_reply` the message answers nothing, and the rest says nothing.
+    """
+
+    is_reply: bool
+    running: bool
+    newest: bool
+    question_id: UUID
+    seq: int
+    content: str = field(repr=False)
+    triage: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

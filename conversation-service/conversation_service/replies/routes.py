@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from conversation_service.context import Context, Ctx
 from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import actions, store, stream
-from conversation_service.replies.models import Exchange, SendMessage
+from conversation_service.replies.models import Begun, Exchange, SendMessage
 from kit import idempotency, sse
 from kit.doors import Person
 from kit.errors import NotFound
@@ -43,16 +43,32 @@ async def send(
         locale=_first_locale(accept_language),
         lease=ctx.runner.lease,
     )
-    if isinstance(begun, uuid.UUID):
-        message_id = begun
-    else:
-        message_id = begun.message_id
-        ctx.runner.start(begun)
-    if sse.MEDIA_TYPE in accept:
-        return await _streamed(ctx, person, conversation_id, message_id)
-    question, reply = await stream.whole(ctx, person, conversation_id, message_id)
-    exchange = Exchange(user_message=question, assistant_message=reply)
-    return JSONResponse(exchange.model_dump(mode="json"), status_code=201)
+    return await _answer(ctx, person, conversation_id, begun, accept)
+
+
+@router.post(
+    "/{message_id}/regenerate", status_code=201, response_model=Exchange, responses={200: STREAM}
+)
+async def regenerate(
+    conversation_id: uuid.UUID,
+    message_id: uuid.UUID,
+    person: Person,
+    ctx: Ctx,
+    key: idempotency.Key = None,
+    accept: Accept = "*/*",
+    accept_language: AcceptLanguage = "",
+) -> Response:
+    """Answers the newest message again; the older reply stays and is named by the new one."""
+    begun = await actions.regenerate(
+        ctx.db,
+        person,
+        ConversationId(conversation_id),
+        message_id,
+        key=key,
+        locale=_first_locale(accept_language),
+        lease=ctx.runner.lease,
+    )
+    return await _answer(ctx, person, conversation_id, begun, accept)
 
 
 @router.get("/{message_id}/stream", response_class=Response, responses={200: STREAM})
@@ -77,6 +93,22 @@ async def stop(
             raise NotFound
         await store.request_stop(tx, conversation_id, message_id)
     return Response(status_code=202)
+
+
+async def _answer(
+    ctx: Context, person: Actor, conversation_id: uuid.UUID, begun: Begun | uuid.UUID, accept: str
+) -> Response:
+    """The reply as a stream if that is accepted, else when it is whole."""
+    if isinstance(begun, uuid.UUID):
+        message_id = begun
+    else:
+        message_id = begun.message_id
+        ctx.runner.start(begun)
+    if sse.MEDIA_TYPE in accept:
+        return await _streamed(ctx, person, conversation_id, message_id)
+    question, reply = await stream.whole(ctx, person, conversation_id, message_id)
+    exchange = Exchange(user_message=question, assistant_message=reply)
+    return JSONResponse(exchange.model_dump(mode="json"), status_code=201)
 
 
 async def _streamed(

@@ -23,6 +23,7 @@ from conversation_service.replies.models import Begun, Ending, Part
 from kit import logs
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
+from kit.identity import Actor
 from kit.signals import Signals
 
 PACE = 0.02
@@ -30,6 +31,9 @@ PACE = 0.02
 
 LONGEST = 180.0
 """Seconds after which a reply is broken off."""
+
+WRITER = Actor.of_service("conversation")
+"""Whoever asked may be another by the time the reply ends: a guest who has signed in."""
 
 _PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
@@ -141,7 +145,7 @@ class Runner:
         try:
             async with asyncio.timeout(LONGEST):
                 async for piece in self._assistant.reply(
-                    begun.question, begun.history, level=begun.level
+                    begun.question, begun.history, level=begun.level, earlier=begun.earlier
                 ):
                     draft.add(piece)
                     self._signals.wake(work)
@@ -161,7 +165,7 @@ class Runner:
         async def append(tx: Tx) -> bool | None:
             return await store.append(tx, begun.message_id, part, self.lease)
 
-        stop = await self._insist(begun, append)
+        stop = await self._insist(append)
         if stop is None:
             raise _LeaseLost
         self._signals.nudge(store.grown(begun.message_id))
@@ -188,7 +192,7 @@ class Runner:
                 draft.usage,
             )
 
-        if not await self._insist(begun, finish):
+        if not await self._insist(finish):
             raise _LeaseLost
         self._signals.nudge(store.grown(begun.message_id))
 
@@ -201,7 +205,7 @@ class Runner:
         except Exception as error:  # its lease will end it
             _log.error("reply.left_to_its_lease", **logs.failure(error))
 
-    async def _insist(self, begun: Begun, step: Callable[[Tx], Awaitable[_T]]) -> _T:
+    async def _insist(self, step: Callable[[Tx], Awaitable[_T]]) -> _T:
         """Runs a step in a transaction, again and again while the database is away.
 
         A step whose first commit got through unseen finds its row changed already, and says so.
@@ -209,7 +213,7 @@ class Runner:
         deadline = time.monotonic() + 2 * self.lease
         while True:
             try:
-                async with self._db.transaction(begun.actor) as tx:
+                async with self._db.transaction(WRITER) as tx:
                     return await step(tx)
             except (*CONNECTION_ERRORS, *_PASSING, ServiceUnavailable) as error:
                 if time.monotonic() > deadline:

@@ -11,7 +11,8 @@ from assistant.turns import Citation
 from contracts.events import MessageCreated
 from conversation_service.feed import store as feed
 from conversation_service.messages.store import CITED, SAID
-from conversation_service.replies.models import Ending, Part, Snapshot
+from conversation_service.replies.models import Asked, Ending, Part, Snapshot
+from conversation_service.upkeep import store as upkeep
 from kit import outbox
 from kit.database import Tx
 from kit.identity import Actor
@@ -63,7 +64,7 @@ async def insert_question(
         content,
         triage,
     )
-    await _tell(tx, actor.id, conversation_id, message_id, seq)
+    await tell(tx, actor.id, conversation_id, message_id, seq)
 
 
 async def insert_reply(
@@ -74,18 +75,20 @@ async def insert_reply(
     seq: int,
     reply_to: UUID,
     lease: float,
+    replaces: UUID | None = None,
 ) -> None:
     """Stores an empty running reply; a second one in the conversation violates a constraint."""
     await tx.execute(
         "insert into public.messages (id, conversation_id, owner_id, seq, role, status, reply_to,"
-        "  lease_until) values ($1, $2, $3, $4, 'assistant', 'streaming', $5,"
-        "  clock_timestamp() + make_interval(secs => $6))",
+        "  lease_until, replaces) values ($1, $2, $3, $4, 'assistant', 'streaming', $5,"
+        "  clock_timestamp() + make_interval(secs => $6), $7)",
         message_id,
         conversation_id,
         actor.id,
         seq,
         reply_to,
         lease,
+        replaces,
     )
 
 
@@ -130,8 +133,9 @@ async def finish(
     await lock(tx, conversation_id)
     row = await tx.fetchrow(
         f"update public.messages m set status = $2, content = ({SAID}) || $3,"  # noqa: S608
-        f" citations = ({CITED}) || $4, latency = $5, usage = $6, lease_until = null"
-        " where m.id = $1 and m.status = 'streaming' returning m.owner_id, m.seq",
+        f" citations = ({CITED}) || $4, latency = $5, usage = $6, lease_until = null,"
+        " ended_at = clock_timestamp()"
+        " where m.id = $1 and m.status = 'streaming' returning m.owner_id, m.seq, m.replaces",
         message_id,
         ending,
         last.text,
@@ -141,6 +145,9 @@ async def finish(
     )
     if row is None:
         return False
+    if row["replaces"] is not None and ending != "failed":
+        await _replace(tx, message_id)
+    await upkeep.ask(tx, conversation_id)
     await _end(tx, row["owner_id"], conversation_id, message_id, row["seq"])
     return True
 
@@ -166,7 +173,8 @@ async def fail_expired(tx: Tx, conversation_id: UUID) -> bool:
     """
     row = await tx.fetchrow(
         f"update public.messages m set status = 'failed', content = {SAID},"  # noqa: S608
-        f" citations = {CITED}, lease_until = null where m.conversation_id = $1"
+        f" citations = {CITED}, lease_until = null, ended_at = clock_timestamp()"
+        " where m.conversation_id = $1"
         " and m.status = 'streaming' and m.lease_until < clock_timestamp()"
         " returning m.id, m.owner_id, m.seq",
         conversation_id,
@@ -222,6 +230,45 @@ def citation_rows(citations: Sequence[Citation]) -> list[dict[str, Any]]:
     return [asdict(citation) for citation in citations]
 
 
+async def asked(tx: Tx, conversation_id: UUID, message_id: UUID) -> Asked | None:
+    """The question that a reply answers; None when the actor has no such message there."""
+    row = await tx.fetchrow(
+        "select m.role, m.status, q.id, q.seq, q.content, q.triage, not exists (select"
+        "  from public.messages l where l.conversation_id = $2 and l.role = 'user'"
+        "  and l.seq > q.seq) as newest from public.messages m"
+        " left join public.messages q on q.id = m.reply_to"
+        " where m.id = $1 and m.conversation_id = $2",
+        message_id,
+        conversation_id,
+    )
+    if row is None:
+        return None
+    return Asked(
+        is_reply=row["role"] == "assistant" and row["id"] is not None,
+        running=row["status"] == "streaming",
+        newest=row["newest"],
+        question_id=row["id"],
+        seq=row["seq"] or 0,
+        content=row["content"] or "",
+        triage=row["triage"],
+    )
+
+
+async def set_triage(tx: Tx, message_id: UUID, triage: dict[str, Any]) -> None:
+    """Stores a newer verdict on a question."""
+    await tx.execute("update public.messages set triage = $2 where id = $1", message_id, triage)
+
+
+async def _replace(tx: Tx, message_id: UUID) -> None:
+    """From now on this reply counts, and no older one to the same question."""
+    await tx.execute(
+        "update public.messages o set replaced_by = n.id from public.messages n"
+        " where n.id = $1 and o.reply_to = n.reply_to and o.seq < n.seq"
+        " and o.conversation_id = n.conversation_id",
+        message_id,
+    )
+
+
 async def _end(tx: Tx, owner_id: UUID, conversation_id: UUID, message_id: UUID, seq: int) -> None:
     await tx.execute(
         "with gone as (delete from medbot.reply_parts where message_id = $1)"
@@ -230,12 +277,13 @@ async def _end(tx: Tx, owner_id: UUID, conversation_id: UUID, message_id: UUID, 
         CHANNEL,
         grown(message_id),
     )
-    await _tell(tx, owner_id, conversation_id, message_id, seq)
+    await tell(tx, owner_id, conversation_id, message_id, seq)
 
 
-async def _tell(
+async def tell(
     tx: Tx, owner_id: UUID | None, conversation_id: UUID, message_id: UUID, seq: int
 ) -> None:
+    """Tells the bus and the feed of a message that is whole."""
     event = MessageCreated(conversation_id=conversation_id, message_id=message_id, seq=seq)
     await outbox.emit(tx, event, source=SOURCE)
     await feed.append(

@@ -1,9 +1,11 @@
 """A reply as its readers get it: live or long finished, from any character, on any instance."""
 
+import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from conversation_service.context import Context
@@ -12,9 +14,19 @@ from conversation_service.messages.models import Message, MessageId, Triage
 from conversation_service.replies import store
 from conversation_service.replies.models import BeyondEnd, ReplyFailed, Snapshot
 from kit import problems
-from kit.errors import NotFound
+from kit.database import CONNECTION_ERRORS, Tx
+from kit.errors import NotFound, ServiceUnavailable
 from kit.identity import Actor
 from kit.sse import ServerEvent
+
+AWAY_WITHIN = 8.0
+"""Seconds that a reader waits for a database that has gone away, before the stream says so."""
+
+ITSELF = Actor.of_service("conversation")
+
+_CUT = ServerEvent("error", problems.of_domain(ServiceUnavailable("The reply can be resumed.")))
+
+_T = TypeVar("_T")
 
 _STRETCH = re.compile(r".{1,240}?(?:(?<=[.!?:\]])\s+|\n+|$)|.{240}", re.DOTALL)
 """How a long text is cut into deltas: after sentences and lines, wherever else it must."""
@@ -98,19 +110,64 @@ async def _events(
             if listened:
                 await woken()
             listened = True
-            async with ctx.db.transaction(actor) as tx:
-                current = await store.snapshot(tx, conversation_id, message_id, reader.part)
-    yield await _last(ctx, actor, MessageId(message_id))
+            try:
+                current = await _look(ctx, actor, conversation_id, message_id, reader.part)
+            except (*CONNECTION_ERRORS, ServiceUnavailable):
+                yield _CUT
+                return
+        try:
+            last = await _last(ctx, actor, conversation_id, MessageId(message_id))
+        except (*CONNECTION_ERRORS, ServiceUnavailable):
+            last = _CUT
+    yield last
 
 
-async def _last(ctx: Context, actor: Actor, message_id: MessageId) -> ServerEvent:
-    async with ctx.db.transaction(actor) as tx:
-        message = await messages.get(tx, message_id)
+async def _look(
+    ctx: Context, actor: Actor, conversation_id: UUID, message_id: UUID, part: int = -1
+) -> Snapshot | None:
+    """The reply now; a database that is away is waited for, `AWAY_WITHIN` seconds at most."""
+
+    async def look(tx: Tx) -> Snapshot | None:
+        return await store.snapshot(tx, conversation_id, message_id, part)
+
+    return await _read(ctx, actor, look)
+
+
+async def _last(
+    ctx: Context, actor: Actor, conversation_id: UUID, message_id: MessageId
+) -> ServerEvent:
+    async def get(tx: Tx) -> Message | None:
+        return await messages.get(tx, message_id)
+
+    message = await _read(ctx, actor, get)
     if message is None:  # deleted while it was read
         return ServerEvent("error", problems.of_domain(NotFound()))
     if message.status == "failed":
         return ServerEvent("error", problems.of_domain(ReplyFailed()))
     return ServerEvent("done", {"message": message.model_dump(mode="json")})
+
+
+async def _read(
+    ctx: Context, actor: Actor, step: Callable[[Tx], Awaitable[_T | None]]
+) -> _T | None:
+    """What `step` finds, tried again while the database is away.
+
+    A guest who signs in while a reply runs reads it to its end, though it is the person's now: it
+    was theirs when they began to read it.
+    """
+    deadline = time.monotonic() + AWAY_WITHIN
+    while True:
+        try:
+            async with ctx.db.transaction(actor) as tx:
+                found = await step(tx)
+            if found is None and actor.kind == "guest":
+                async with ctx.db.transaction(ITSELF) as tx:
+                    found = await step(tx)
+            return found
+        except (*CONNECTION_ERRORS, ServiceUnavailable):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
 
 
 async def whole(
@@ -122,19 +179,25 @@ async def whole(
         NotFound: there is no such reply, or it was deleted meanwhile.
         ReplyFailed: it ended without being whole.
     """
+
+    async def both(tx: Tx) -> tuple[Message | None, Message | None] | None:
+        shot = await store.snapshot(tx, conversation_id, message_id)
+        if shot is None:
+            return None
+        if shot.status == "streaming":
+            return (None, None)
+        question = await messages.get(tx, MessageId(shot.reply_to))
+        return (question, await messages.get(tx, MessageId(message_id)))
+
     with ctx.signals.on(store.grown(message_id)) as woken:
         while True:
-            async with ctx.db.transaction(actor) as tx:
-                shot = await store.snapshot(tx, conversation_id, message_id)
-                if shot is None:
-                    raise NotFound
-                if shot.status != "streaming":
-                    question = await messages.get(tx, MessageId(shot.reply_to))
-                    reply = await messages.get(tx, MessageId(message_id))
-                    break
+            found = await _read(ctx, actor, both)
+            if found is None:
+                raise NotFound
+            question, reply = found
+            if question is not None and reply is not None:
+                break
             await woken()
-    if question is None or reply is None:
-        raise NotFound
     if reply.status == "failed":
         raise ReplyFailed
     return question, reply

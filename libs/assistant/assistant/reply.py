@@ -39,6 +39,8 @@ class Composer(Protocol):
 
     def answer(self, question: str, history: Sequence[Turn] = ()) -> Answer: ...
 
+    def spoken(self, question: str, history: Sequence[Turn] = ()) -> Answer: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
@@ -48,11 +50,15 @@ class Assistant:
     composer: Composer
     models: tuple[Chat, ...] = ()
     operator_prompt: str | None = None
+    spoken: bool = False
+    """Whether its words are heard instead of read."""
 
     async def reply(
-        self, question: str, history: Sequence[Turn], *, level: str = "none"
+        self, question: str, history: Sequence[Turn], *, level: str = "none", earlier: str = ""
     ) -> AsyncIterator[Piece]:
         """Yields a reply piece by piece; `level` is the gate's verdict on the question.
+
+        `earlier` sums up what was said before `history`.
 
         Raises:
             ReplyFailed: nothing more will come, and the reply is not whole.
@@ -60,7 +66,7 @@ class Assistant:
         for model in self.models:
             spoken = False
             try:
-                async for piece in self._ask(model, question, history, level):
+                async for piece in self._ask(model, question, history, level, earlier):
                     spoken = spoken or (isinstance(piece, Text) and not piece.text.isspace())
                     yield piece
             except ProviderFailed as failed:
@@ -83,16 +89,23 @@ class Assistant:
         if level == "crisis":
             yield Text(prompts.read("library_crisis"))
             return
-        answer = self.composer.answer(question, history)
+        answer = self._composed(question, history)
         if level == "emergency":
             yield from self._danger_signs(answer)
             return
+        if self.spoken:
+            yield from answer.citations
         cited = {f"[{citation.marker}]": citation for citation in answer.citations}
         for sentence in _SENTENCE.findall(answer.text):
             for marker in re.findall(r"\[\d+\]", sentence):
                 if citation := cited.pop(marker, None):
                     yield citation
             yield Text(sentence)
+
+    def _composed(self, question: str, history: Sequence[Turn]) -> Answer:
+        if self.spoken:
+            return self.composer.spoken(question, history)
+        return self.composer.answer(question, history)
 
     def _danger_signs(self, answer: Answer) -> Iterator[Piece]:
         yield Text(prompts.read("library_emergency"))
@@ -108,12 +121,13 @@ class Assistant:
             yield Text(f"\n\n{signs[0].text} [1]")
 
     async def _ask(
-        self, model: Chat, question: str, history: Sequence[Turn], level: str
+        self, model: Chat, question: str, history: Sequence[Turn], level: str, earlier: str
     ) -> AsyncIterator[Piece]:
         given: list[Citation] = []
         found = search_library.add(given, self.library.search(question, search_library.PASSAGES))
         tool = search_library.make(self.library, given)
-        messages = self._messages(question, history, level, search_library.quote(found))
+        passages = search_library.quote(found)
+        messages = self._messages(question, history, level, passages, earlier)
         markers = Markers(given)
         try:
             async for piece in _rounds(model, messages, tool):
@@ -127,13 +141,16 @@ class Assistant:
             yield shown
 
     def _messages(
-        self, question: str, history: Sequence[Turn], level: str, passages: str
+        self, question: str, history: Sequence[Turn], level: str, passages: str, earlier: str
     ) -> list[dict[str, Any]]:
         return [
             {
                 "role": "system",
-                "content": prompts.system(operator=self.operator_prompt, level=level),
+                "content": prompts.system(
+                    operator=self.operator_prompt, level=level, spoken=self.spoken
+                ),
             },
+            *_summed_up(earlier),
             *(
                 {"role": turn.role, "content": search_library.plain(turn.content)}
                 for turn in history
@@ -169,6 +186,14 @@ async def _rounds(
             return
         async for use in _use(calls, {tool.name: tool}, messages):
             yield use
+
+
+def _summed_up(earlier: str) -> list[dict[str, Any]]:
+    """The summary as a message of the person's: it is made of their words, so no rule of ours."""
+    if not earlier:
+        return []
+    told = f"{prompts.read('earlier')}\n\n<earlier>\n{search_library.plain(earlier)}\n</earlier>"
+    return [{"role": "user", "content": told}]
 
 
 def _asked(calls: Sequence[ToolCall]) -> dict[str, Any]:

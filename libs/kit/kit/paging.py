@@ -47,7 +47,7 @@ def decode_time(cursor: str | None) -> tuple[datetime, UUID] | None:
     if cursor is None:
         return None
     try:
-        time, row_id = _parts(cursor)
+        time, row_id = parts(cursor)
         at = datetime.fromisoformat(time)
         if at.tzinfo is None:
             raise ValueError
@@ -65,7 +65,7 @@ def decode_number(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     try:
-        (number,) = _parts(cursor)
+        (number,) = parts(cursor)
         place = int(number)
     except ValueError:
         raise BadCursor from None
@@ -74,7 +74,8 @@ def decode_number(cursor: str | None) -> int | None:
     return place
 
 
-def _parts(cursor: str) -> list[str]:
+def parts(cursor: str) -> list[str]:
+    """What `encode` was given, as strings; `ValueError` if it is no cursor."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))

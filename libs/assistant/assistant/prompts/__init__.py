@@ -18,9 +18,11 @@ def version(name: str) -> str:
     return text.partition("\n")[0].removeprefix("<!-- version: ").removesuffix(" -->")
 
 
-def system(*, operator: str | None = None, level: str = "none") -> str:
+def system(*, operator: str | None = None, level: str = "none", spoken: bool = False) -> str:
     """The system prompt. What never changes comes first, so that providers can cache it."""
     parts = [read("assistant")]
+    if spoken:
+        parts.append(read("speech"))
     if operator:
         parts.append(f"## From the operator of this service\n{operator.strip()}")
     if level in {"emergency", "crisis", "urgent"}:

@@ -1,0 +1,1 @@
+"""Guests: what they made becomes a person's, or goes."""

@@ -1,0 +1,1 @@
+"""Titles and summaries, made in the background."""

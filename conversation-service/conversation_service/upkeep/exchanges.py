@@ -1,0 +1,54 @@
+"""SQL that upkeep reads conversations by."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from kit.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The first question of a conversation with the reply to it; `topics` are its citations'."""
+
+    question: str = field(repr=False)
+    level: str
+    reply: str = field(repr=False)
+    topics: list[str]
+
+
+async def untitled(tx: Tx, conversation_id: UUID) -> Exchange | None:
+    """The first exchange of a conversation that has no title yet, once that has ended."""
+    row = await tx.fetchrow(
+        "select q.content, coalesce(q.triage ->> 'level', 'none') as level,"
+        " coalesce(r.content, '') as reply, coalesce(r.citations, '[]') as citations"
+        " from public.conversations c join lateral (select * from public.messages m"
+        "  where m.conversation_id = c.id and m.role = 'user' order by m.seq limit 1) q on true"
+        " left join lateral (select * from public.messages m where m.conversation_id = c.id"
+        "  and m.role = 'assistant' and m.seq > q.seq and m.status <> 'streaming'"
+        "  order by m.seq limit 1) r on true"
+        " where c.id = $1 and c.titled_by is null",
+        conversation_id,
+    )
+    if row is None:
+        return None
+    topics = [citation["title"] for citation in row["citations"]]
+    return Exchange(row["content"], row["level"], row["reply"], topics)
+
+
+async def set_title(tx: Tx, conversation_id: UUID, title: str) -> UUID | None:
+    """Titles a conversation that nobody has titled; answers its owner if that was so."""
+    owner: UUID | None = await tx.fetchval(
+        "update public.conversations set title = $2, titled_by = 'assistant'"
+        " where id = $1 and titled_by is null returning owner_id",
+        conversation_id,
+        title,
+    )
+    return owner
+
+
+async def wants_summary(tx: Tx, conversation_id: UUID, short: int) -> bool:
+    """Whether it has more messages than `short`."""
+    wants: bool | None = await tx.fetchval(
+        "select last_seq > $2 from public.conversations where id = $1", conversation_id, short
+    )
+    return bool(wants)
