@@ -7,14 +7,16 @@ import typer
 
 from kit import logs, settings
 from kit.identity import Role
-from medbot import terminal
+from medbot import administering, terminal
+from medbot.administering import users
 from medbot.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 library = typer.Typer(no_args_is_help=True, help="The medical library and its index.")
-users = typer.Typer(no_args_is_help=True, help="Accounts.")
 app.add_typer(library, name="library")
 app.add_typer(users, name="users")
+app.add_typer(administering.audit, name="audit")
+app.add_typer(administering.events, name="events")
 
 Check = Annotated[bool, typer.Option("--check", help="Only compare; status 1 when it differs.")]
 Plain = Annotated[bool, typer.Option("--plain", help="No colours.")]

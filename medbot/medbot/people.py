@@ -1,17 +1,21 @@
 """Accounts from the command line, by the auth service's own code."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 import typer
 from pydantic import SecretStr, ValidationError
 
-from auth_service import emails
 from auth_service.accounts import actions
 from auth_service.accounts.models import Register, User
-from auth_service.context import Context, open_context
-from auth_service.providers import local, store
+from auth_service.administration import actions as administration
+from auth_service.administration import store
+from auth_service.administration.models import Person, PersonSession
+from auth_service.context import open_context
 from auth_service.settings import Settings
+from kit.audit import Desk, seal_of
 from kit.identity import Role
+from medbot import office
 from medbot.terminal import Failed
 
 
@@ -32,30 +36,74 @@ async def create(
     async with open_context(settings) as ctx:
         user = (await actions.register(ctx.provider, wanted)).user
         if set(roles) - set(user.roles):
-            user = await _set(ctx, user.email, {*roles, Role.PATIENT})
+            desk = Desk(ctx.db, ctx.actor, None, seal_of(ctx.ground.service_secret), ctx.clock)
+            given = {*roles, Role.PATIENT}
+            user, _ = await administration.set_roles(desk, user.id, given, now=ctx.clock())
     return user
 
 
-async def give_roles(settings: Settings, email: str, roles: Iterable[Role]) -> User:
+async def give_roles(settings: Settings, who: str, roles: Iterable[Role]) -> Person:
     """Gives an account exactly these roles.
 
     Raises:
-        Failed: nobody has this e-mail address.
+        Failed, NotFound
     """
-    async with open_context(settings) as ctx:
-        return await _set(ctx, email, set(roles))
+    async with office.open_office(settings) as open_:
+        found = await office.find(open_.desk, who)
+        now = open_.desk.clock()
+        return (await administration.set_roles(open_.desk, found, roles, now=now))[0]
 
 
-async def _set(ctx: Context, email: str, roles: Iterable[Role]) -> User:
-    try:
-        address = emails.normalise(email)
-    except ValueError as error:
-        raise Failed(f"email: {error}") from None
-    async with ctx.db.transaction(local.ACTOR) as tx:
-        known = await store.get_credentials(tx, address)
-    if known is None:
-        raise Failed(f"nobody has the e-mail address {address}")
-    return await actions.set_roles(ctx.provider, ctx.ground.verifier, known.user_id, roles)
+async def search(
+    settings: Settings, email: str | None, role: Role | None, *, locked: bool | None, limit: int
+) -> list[Person]:
+    """Accounts, newest first; `email` is any part of an address."""
+    async with (
+        office.open_office(settings) as open_,
+        open_.desk.transaction("people.find") as record,
+    ):
+        found, _ = await store.find(
+            record, email=email, role=role, locked=locked, after=None, limit=limit
+        )
+        return found
+
+
+async def lock(settings: Settings, who: str, *, locked: bool) -> Person:
+    """Locks an account and ends its sessions, or unlocks it.
+
+    Raises:
+        Failed, NotFound
+    """
+    async with office.open_office(settings) as open_:
+        found = await office.find(open_.desk, who)
+        if not locked:
+            return await administration.unlock(open_.desk, found)
+        return (await administration.lock(open_.desk, found, now=open_.desk.clock()))[0]
+
+
+async def sessions(settings: Settings, who: str) -> list[PersonSession]:
+    """Where somebody is signed in.
+
+    Raises:
+        Failed, NotFound
+    """
+    async with office.open_office(settings) as open_:
+        found = await office.find(open_.desk, who)
+        async with open_.desk.transaction("people.sessions") as record:
+            await administration.get(record, found)
+            return await store.list_sessions(record, found)
+
+
+async def end_sessions(settings: Settings, who: str, session: UUID | None) -> int:
+    """Ends one session of somebody, or all; answers how many.
+
+    Raises:
+        Failed, NotFound
+    """
+    async with office.open_office(settings) as open_:
+        found = await office.find(open_.desk, who)
+        now = open_.desk.clock()
+        return len(await administration.end_sessions(open_.desk, found, session, now=now))
 
 
 def ask_password(*, from_stdin: bool) -> str:

@@ -80,3 +80,68 @@ def test_roles_of_nobody_are_refused(medbot: Command, at_database: Addresses) ->
     assert plain(refused.output).strip() == (
         "medbot: nobody has the e-mail address nobody@clinic.example"
     )
+
+
+def test_an_account_is_found_locked_and_unlocked(
+    medbot: Command, at_database: Addresses, roles: Callable[[str], list[str]]
+) -> None:
+    medbot("users", "create", "sam@clinic.example", "--password-stdin", input="a long enough one\n")
+    found = medbot("users", "find", "clinic")
+    assert found.exit_code == 0, found.output
+    assert "sam@clinic.example patient" in plain(found.output)
+    assert len(medbot("users", "sessions", "sam@clinic.example").output.splitlines()) == 1
+    assert medbot("users", "lock", "SAM@clinic.example").output.strip() == (
+        "sam@clinic.example locked"
+    )
+    assert medbot("users", "sessions", "sam@clinic.example").output == ""
+    assert plain(medbot("users", "find", "--locked").output).strip().endswith("patient locked")
+    assert medbot("users", "unlock", "sam@clinic.example").exit_code == 0
+    assert medbot("users", "find", "--locked").output == ""
+    assert medbot("users", "end", "sam@clinic.example").output.strip() == "0 ended"
+
+
+def test_what_the_operator_does_is_in_the_audit_log(
+    medbot: Command, at_database: Addresses
+) -> None:
+    medbot("users", "create", "sam@clinic.example", "--password-stdin", input="a long enough one\n")
+    medbot("users", "lock", "sam@clinic.example")
+    medbot("users", "lock", "nobody@clinic.example")
+    medbot("events", "dead")
+    listed = medbot("audit", "list")
+    assert listed.exit_code == 0, listed.output
+    lines = [line.split()[3:6] for line in listed.output.splitlines()]
+    assert lines == [
+        ["operator", "events.dead", "done"],
+        ["operator", "people.find", "request.not_found"],
+        ["operator", "people.lock", "done"],
+        ["operator", "people.find", "done"],
+    ]
+    assert "sam@" not in listed.output
+    about = medbot("audit", "list", "--person", "sam@clinic.example", "--action", "people.lock")
+    assert len(about.output.splitlines()) == 1
+
+
+def test_the_chain_is_verified_against_what_was_noted(
+    medbot: Command, at_database: Addresses
+) -> None:
+    first = medbot("audit", "verify")
+    assert first.exit_code == 0, first.output
+    medbot("users", "find", "clinic")
+    second = medbot("audit", "verify")
+    assert plain(second.output).startswith("✓ 2 rows, unbroken up to row 2 the end is 2:")
+    end = second.output.split()[-1]
+    assert medbot("audit", "verify", "--anchor", end).exit_code == 0
+    asyncio.run(_run(at_database.owner, "delete from medbot.audit_log where seq = 2"))
+    broken = medbot("audit", "verify", "--anchor", end)
+    assert broken.exit_code == 1
+    assert "✗ row 2 was removed" in broken.output
+    senseless = medbot("audit", "verify", "--anchor", "two")
+    assert plain(senseless.output).startswith("medbot: --anchor: a number, a colon and a hash")
+
+
+async def _run(owner_url: str, statement: str) -> None:
+    connection = await asyncpg.connect(owner_url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

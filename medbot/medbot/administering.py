@@ -1,0 +1,158 @@
+"""The commands of who runs the installation. Each is in the audit log, the operator its actor."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from kit import settings
+from kit.identity import Role
+from medbot import terminal
+
+users = typer.Typer(no_args_is_help=True, help="Accounts.")
+audit = typer.Typer(no_args_is_help=True, help="Who looked at what is another person's.")
+events = typer.Typer(no_args_is_help=True, help="Events that no attempt could handle.")
+
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
+Who = Annotated[str, typer.Argument(help="An e-mail address or an id.")]
+Moment = Annotated[datetime | None, typer.Option(help="In UTC.")]
+
+
+@users.command("find")
+def users_find(
+    email: Annotated[str | None, typer.Argument(help="Any part of an e-mail address.")] = None,
+    role: Annotated[Role | None, typer.Option(help="Who has this role.")] = None,
+    locked: Annotated[bool | None, typer.Option(help="Who is locked, or is not.")] = None,
+    limit: Limit = 50,
+) -> None:
+    """Finds accounts, the newest first."""
+    from auth_service.settings import Settings as Service
+    from medbot import people
+
+    with terminal.one_line_errors():
+        work = people.search(settings.load(Service), email, role, locked=locked, limit=limit)
+        for one in terminal.run(work):
+            lock = "  locked" if one.locked_at else ""
+            line = f"{one.id} {one.email} {', '.join(one.roles)}{lock}"
+            terminal.out.print(line, soft_wrap=True)
+
+
+@users.command("lock")
+def users_lock(who: Who) -> None:
+    """Locks an account: it cannot sign in, and its sessions end within 5 seconds."""
+    _lock(who, locked=True)
+
+
+@users.command("unlock")
+def users_unlock(who: Who) -> None:
+    """Lets an account sign in again."""
+    _lock(who, locked=False)
+
+
+def _lock(who: str, *, locked: bool) -> None:
+    from auth_service.settings import Settings as Service
+    from medbot import people
+
+    with terminal.one_line_errors():
+        now = terminal.run(people.lock(settings.load(Service), who, locked=locked))
+        terminal.out.print(f"{now.email} {'locked' if now.locked_at else 'unlocked'}")
+
+
+@users.command("sessions")
+def users_sessions(who: Who) -> None:
+    """Shows where somebody is signed in."""
+    from auth_service.settings import Settings as Service
+    from medbot import people
+
+    with terminal.one_line_errors():
+        for one in terminal.run(people.sessions(settings.load(Service), who)):
+            line = f"{one.id} since {one.created_at:%Y-%m-%d %H:%M}Z"
+            terminal.out.print(f"{line}, used {one.used_at:%Y-%m-%d %H:%M}Z", soft_wrap=True)
+
+
+@users.command("end")
+def users_end(
+    who: Who,
+    session: Annotated[UUID | None, typer.Option(help="This session alone.")] = None,
+) -> None:
+    """Ends the sessions of somebody."""
+    from auth_service.settings import Settings as Service
+    from medbot import people
+
+    with terminal.one_line_errors():
+        count = terminal.run(people.end_sessions(settings.load(Service), who, session))
+        terminal.out.print(f"{count} ended")
+
+
+@audit.command("verify")
+def audit_verify(
+    anchor: Annotated[
+        str | None, typer.Option(help="NUMBER:HASH, as it was printed before; must be there still.")
+    ] = None,
+) -> None:
+    """Follows the chain; names the first row that was changed, removed or reordered."""
+    from auth_service.settings import Settings as Service
+    from medbot import audit as log
+
+    with terminal.one_line_errors():
+        verdict = terminal.run(log.verify(settings.load(Service), log.anchor_of(anchor)))
+        terminal.out.print(f"{'✓' if verdict.whole else '✗'} {verdict.said}", soft_wrap=True)
+        terminal.out.print(f"the end is {verdict.head}:{verdict.head_hash}", soft_wrap=True)
+        if not verdict.whole:
+            raise typer.Exit(1)
+
+
+@audit.command("list")
+def audit_list(
+    person: Annotated[str | None, typer.Option(help="About whom: e-mail address or id.")] = None,
+    actor: Annotated[str | None, typer.Option(help="By whom: e-mail address or id.")] = None,
+    action: Annotated[str | None, typer.Option(help="Such as people.lock, or people.")] = None,
+    since: Moment = None,
+    until: Moment = None,
+    limit: Limit = 50,
+) -> None:
+    """Shows the log, the newest row first."""
+    from auth_service.audit.models import Filter
+    from auth_service.settings import Settings as Service
+    from medbot import audit as log
+
+    with terminal.one_line_errors():
+        wanted = Filter(None, None, action, _utc(since), _utc(until))
+        work = log.entries(settings.load(Service), wanted, person, actor, limit)
+        log.show(terminal.run(work), terminal.out)
+
+
+@events.command("dead")
+def events_dead(
+    queue: Annotated[str | None, typer.Option(help="Of this queue alone.")] = None,
+    limit: Limit = 50,
+) -> None:
+    """Shows dead letters, the oldest first."""
+    from auth_service.settings import Settings as Service
+    from medbot import events as stuck
+
+    with terminal.one_line_errors():
+        for one in terminal.run(stuck.dead(settings.load(Service), queue, limit)):
+            line = f"{one.id} {one.queue} {one.type or 'no event'} {one.error}"
+            terminal.out.print(
+                f"{line} after {one.attempts} attempts, {one.died_at:%Y-%m-%d %H:%M}Z",
+                soft_wrap=True,
+            )
+
+
+@events.command("replay")
+def events_replay(
+    letters: Annotated[list[int], typer.Argument(help="Numbers that `events dead` shows.")],
+) -> None:
+    """Hands dead letters to their queues again."""
+    from auth_service.settings import Settings as Service
+    from medbot import events as stuck
+
+    with terminal.one_line_errors():
+        terminal.run(stuck.replay(settings.load(Service), letters))
+        terminal.out.print(f"{len(letters)} replayed")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
