@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from bare_sockets import open_sockets as open_sockets
 from conversing import Person, Start, Visit
+from media_server import MediaServer, media_server
 from pydantic import SecretStr
 
 import conversation_service.main
@@ -111,3 +113,22 @@ async def bob(service: Served, visit: Visit) -> Person:
 async def writing(alice: Person, conversations: Served, visit: Visit) -> Person:
     """Alice at the conversation service."""
     return await visit(conversations, alice.actor)
+
+
+@pytest.fixture
+def media(voice_port: int) -> Iterator[MediaServer]:
+    """A real media server that tells the voice service of its rooms."""
+    with media_server(f"http://127.0.0.1:{voice_port}/api/v1/voice/livekit") as server:
+        yield server
+
+
+@pytest.fixture
+def with_media(settings: Settings, media: MediaServer) -> Settings:
+    """The service with the media server."""
+    return settings.model_copy(
+        update={
+            "livekit_url": media.url,
+            "livekit_api_key": media.key.name,
+            "livekit_api_secret": SecretStr(media.key.secret),
+        }
+    )

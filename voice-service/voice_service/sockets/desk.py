@@ -1,5 +1,6 @@
 """What the sockets need of the rest of the voice service."""
 
+from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
@@ -11,11 +12,12 @@ from voice_service.agent.ports import Audience, Running, Transport
 class Desk(Protocol):
     """Lets callers in and makes their sessions run."""
 
-    async def admit(self, token: str | None, *, guests: bool) -> Actor:
-        """The person of a token; somebody new without one, where `guests` may come.
+    async def admit(self, tokens: Collection[str], *, guests: bool) -> Actor:
+        """The person of the one token; a new guest without any, if `guests` may come here.
 
         Raises:
-            InvalidToken: it does not hold, or there is none where one is needed.
+            InvalidToken: it does not hold, there are several, or none where one is needed.
+            Forbidden: guests may not come.
         """
 
     async def still_in(self, caller: Actor) -> bool:

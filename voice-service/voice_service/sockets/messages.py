@@ -170,14 +170,15 @@ class Clear(_Message):
     type: Literal["clear"] = "clear"
 
 
-SessionClient = Annotated[Control | TypedText | SpeechIn, Field(discriminator="type")]
+FromSession = Control | TypedText | SpeechIn
+SessionClient = Annotated[FromSession, Field(discriminator="type")]
 SessionServer = Annotated[
     Status | Transcript | SpeechOut | Error | Pause | Resume | Clear, Field(discriminator="type")
 ]
 
 VOICE_CLIENT: TypeAdapter[CallerAudio] = TypeAdapter(CallerAudio)
 VOICE_SERVER: TypeAdapter[VoiceServer] = TypeAdapter(VoiceServer)
-SESSION_CLIENT: TypeAdapter[Control | TypedText | SpeechIn] = TypeAdapter(SessionClient)
+SESSION_CLIENT: TypeAdapter[FromSession] = TypeAdapter(SessionClient)
 SESSION_SERVER: TypeAdapter[SessionServer] = TypeAdapter(SessionServer)
 
 SCHEMAS: dict[str, TypeAdapter[Any]] = {

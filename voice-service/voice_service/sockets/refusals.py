@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from kit.errors import DomainError, Kind
+from voice_service.sessions.models import SessionTaken
 from voice_service.sockets.lines import Code
 
 MAX_WRONG = 20
@@ -56,6 +57,8 @@ class TooManyWrong(DomainError):
 
 def closing(error: DomainError) -> Code:
     """The code that the socket closes with after an error that ends it."""
+    if error.code == SessionTaken.code:
+        return Code.TAKEN_OVER
     return _CODES[error.kind]
 
 

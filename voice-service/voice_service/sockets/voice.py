@@ -11,8 +11,9 @@ from contracts.voice import EndReason
 from kit import logs
 from kit.errors import DomainError, NotFound
 from kit.identity import Actor
+from voice_service import sockets_door
 from voice_service.agent import ports
-from voice_service.sockets import door, intake, messages, refusals, watching
+from voice_service.sockets import intake, messages, refusals, watching
 from voice_service.sockets.desk import Desk
 from voice_service.sockets.lines import Code, Line
 from voice_service.sockets.players import Mp3Player
@@ -25,10 +26,10 @@ class Call:
     """One socket from its opening to its end, which is the end of its session too."""
 
     def __init__(
-        self, socket: WebSocket, desk: Desk, *, idle: float, guests: bool, now: Callable[[], float]
+        self, socket: WebSocket, desk: Desk, *, idle: float, now: Callable[[], float]
     ) -> None:
         self._socket, self._desk, self._now = socket, desk, now
-        self._idle, self._guests = idle, guests
+        self._idle = idle
         self._line = Line(socket)
         self._intake = intake.Intake(messages.VOICE_RATE)
         self._player = Mp3Player(self._line.send, now)
@@ -38,7 +39,7 @@ class Call:
 
     async def carry(self) -> None:
         """Serves the socket; the caller's first sample is kept while the session is made."""
-        await self._socket.accept(subprotocol=door.subprotocol(self._socket))
+        await sockets_door.accept(self._socket)
         talking = asyncio.create_task(self._talk())
         try:
             await self._line.carry(self._receive)
@@ -52,8 +53,8 @@ class Call:
 
     async def _talk(self) -> None:
         try:
-            caller = await self._desk.admit(door.token_of(self._socket), guests=self._guests)
-            await self._begin(caller)
+            tokens = sockets_door.tokens_offered(self._socket)
+            await self._begin(await self._desk.admit(tokens, guests=True))
         except DomainError as error:
             self._refuse(error)
             self._line.hang_up(refusals.closing(error))

@@ -1,0 +1,198 @@
+"""Sessions that run here, with the ends of their sound; they outlive a socket by a grace time."""
+
+import asyncio
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from contracts.voice import AgentState, EndReason
+from kit import logs
+from kit.identity import Actor
+from voice_service.agent import ports
+from voice_service.sockets import messages, refusals
+from voice_service.sockets.desk import Desk
+from voice_service.sockets.intake import Intake
+from voice_service.sockets.lines import Code, Line
+from voice_service.sockets.players import PcmPlayer
+from voice_service.sockets.playout import PacedOutput, SpokenText
+
+_log = logs.get(__name__)
+
+
+class Held:
+    """One session and the socket that has it now, if any."""
+
+    def __init__(self, session_id: UUID, caller: Actor, desk: Desk, *, grace: float) -> None:
+        self.session_id, self.caller = session_id, caller
+        self._desk, self._grace = desk, grace
+        self._line: Line | None = None
+        self._intake = Intake(messages.SESSION_RATE)
+        self._player = PcmPlayer(self._send)
+        self._output = PacedOutput(self._player)
+        self._running: ports.Running | None = None
+        self._status: messages.SessionStatus = "created"
+        self._state: AgentState = "initializing"
+        self._starting = asyncio.Lock()
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self.over = asyncio.Event()
+
+    # The socket
+
+    @property
+    def started(self) -> bool:
+        """Whether the session was asked to run."""
+        return self._running is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the assistant is speaking."""
+        return self._output.busy
+
+    def attach(self, line: Line) -> None:
+        """Gives the session to a socket; one that had it before is closed."""
+        if self._line is not None:
+            self._line.hang_up(Code.TAKEN_OVER)
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+        self._line = line
+        self._tell_status()
+        self._output.release()
+
+    def detach(self, line: Line) -> None:
+        """The socket is gone: the speech waits, and after the grace time the session ends."""
+        if self._line is not line:
+            return
+        self._line = None
+        self._output.hold()
+        loop = asyncio.get_running_loop()
+        self._giving_up = loop.call_later(self._grace, self.begin_to_end, "caller_left")
+
+    # What the caller sends
+
+    def hear(self, pcm: bytes) -> float:
+        """Takes speech; answers for how many seconds no more should be taken."""
+        self._intake.push(pcm)
+        return self._intake.excess
+
+    async def start(self) -> None:
+        """Lets the session run; once.
+
+        Raises:
+            DomainError: it cannot run here.
+        """
+        async with self._starting:
+            if self._running is not None:
+                self._tell_status()
+                return
+            plan = await self._desk.join(self.caller, self.session_id)
+            self._status = "connecting"
+            self._tell_status()
+            text = SpokenText(self._output, self._player)
+            ends = ports.Transport(audio_in=self._intake, audio_out=self._output, text_out=text)
+            self._running = self._desk.run(plan, ends, self._show)
+            await self._running.start()
+            self._status = "active"
+            self._tell_status()
+
+    async def say_typed(self, text: str) -> None:
+        """Has a typed message answered, once the session runs.
+
+        Raises:
+            NotStarted: nobody has asked for it to run.
+        """
+        if self._running is None and not self._starting.locked():
+            raise refusals.NotStarted
+        async with self._starting:
+            if self._running is None:
+                raise refusals.NotStarted
+        await self._running.say_typed(text)
+
+    # Its end
+
+    def begin_to_end(self, reason: EndReason) -> None:
+        """Ends the session in the background; `over` is set when every turn is stored."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(reason))
+
+    async def end(self, reason: EndReason) -> None:
+        """Ends the session; returns when every turn is stored."""
+        self.begin_to_end(reason)
+        assert self._ending is not None
+        await asyncio.shield(self._ending)
+
+    async def _end(self, reason: EndReason) -> None:
+        try:
+            if self._running is not None:
+                await self._running.end(reason)
+            else:
+                await self._desk.end(self.caller, self.session_id, reason)
+        except Exception as error:
+            _log.error("voice.failed", **logs.failure(error))
+        self._finish(reason)
+
+    def _finish(self, reason: EndReason) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        self._intake.close()
+        self._output.close()
+        self._status = "failed" if reason == "failed" else "ended"
+        self._tell_status()
+        if self._line is not None:
+            self._line.hang_up(Code.OVER)
+        self.over.set()
+
+    # What the session shows
+
+    def _show(self, shown: ports.Shown) -> None:
+        match shown:
+            case ports.Transcript() if shown.role == "user" or shown.final:
+                self._send(messages.Transcript(role=shown.role, text=shown.text, final=shown.final))
+            case ports.StateChanged():
+                self._state = shown.state
+                self._tell_status()
+            case ports.Closed() if self._ending is None:
+                self._finish(shown.reason)
+
+    def _tell_status(self) -> None:
+        self._send(messages.Status(status=self._status, agent_state=self._state))
+
+    def _send(self, message: BaseModel) -> None:
+        if self._line is not None:
+            self._line.send(message)
+
+
+class Calls:
+    """Those of this process, by the ids of their sessions."""
+
+    def __init__(self, desk: Desk, *, grace: float) -> None:
+        self._desk, self._grace = desk, grace
+        self._held: dict[UUID, Held] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def take(self, caller: Actor, session_id: UUID) -> Held:
+        """The session of a caller, running or not.
+
+        Raises:
+            NotFound: it is not the caller's.
+            SessionOver: it has ended.
+        """
+        await self._desk.find(caller, session_id)
+        held = self._held.get(session_id)
+        if held is None or held.over.is_set():
+            held = Held(session_id, caller, self._desk, grace=self._grace)
+            self._held[session_id] = held
+            forgetting = asyncio.create_task(self._forget(held))
+            self._tasks.add(forgetting)
+            forgetting.add_done_callback(self._tasks.discard)
+        return held
+
+    async def close(self, reason: EndReason = "drained") -> None:
+        """Ends them all."""
+        await asyncio.gather(*(held.end(reason) for held in [*self._held.values()]))
+
+    async def _forget(self, held: Held) -> None:
+        await held.over.wait()
+        if self._held.get(held.session_id) is held:
+            del self._held[held.session_id]
