@@ -105,11 +105,12 @@ class PostgresBus:
                 queue,
                 BATCH,
             )
-            for row in rows:
-                await self._deliver(tx, queue, row, handler)
+            done = [row["id"] for row in rows if await self._deliver(tx, queue, row, handler)]
+            await tx.execute("delete from medbot.queue where id = any($1)", done)
             return len(rows)
 
-    async def _deliver(self, tx: Tx, queue: str, row: Any, handler: Handler) -> None:
+    async def _deliver(self, tx: Tx, queue: str, row: Any, handler: Handler) -> bool:
+        """Whether the event is handled; if not, it waits for its next attempt or is laid aside."""
         envelope = Envelope.model_validate(row["envelope"])
         token = trace.traceparent.set(trace.accept_traceparent(envelope.traceparent))
         try:
@@ -117,10 +118,10 @@ class PostgresBus:
                 await handler(envelope)
         except Exception as error:  # whatever it was, the event is tried again or laid aside
             await self._postpone(tx, queue, row, error)
-        else:
-            await tx.execute("delete from medbot.queue where id = $1", row["id"])
+            return False
         finally:
             trace.traceparent.reset(token)
+        return True
 
     async def _postpone(self, tx: Tx, queue: str, row: Any, error: Exception) -> None:
         attempts = row["attempts"] + 1
