@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from auth_service.testing import SERVICE_SECRET, Auth, bearer, make_app
+from contracts.events import HOLDERS
 from kit import tokens
 from kit.testing import Addresses, FixedClock, serve
 
@@ -23,7 +24,7 @@ PATH = "/api/v1/auth/me/export"
 
 @dataclass
 class Holder:
-    """Another service, as its wire shows it: the lines that it is told to send."""
+    """The other services, as their wire shows them: one sends the lines that it is told."""
 
     clock: FixedClock
     lines: list[str] = field(default_factory=lambda: ['{"rows":0}'])
@@ -32,12 +33,12 @@ class Holder:
     asked: list[str] = field(default_factory=list)
 
     async def _export(self, request: Request) -> Response:
-        person = request.path_params["person"]
+        person, name = request.path_params["person"], request.path_params["name"]
         token = request.headers["authorization"].removeprefix("Bearer ")
-        caller = tokens.verify_service(
-            token, SERVICE_SECRET, audience="conversation", now=self.clock()
-        )
+        caller = tokens.verify_service(token, SERVICE_SECRET, audience=name, now=self.clock())
         assert (caller.service, str(caller.id)) == ("auth", person)
+        if name != "conversation":
+            return Response('{"rows":0}\n')
         self.asked.append(person)
         if self.status != 200:
             return Response(status_code=self.status)
@@ -53,13 +54,14 @@ class Holder:
                 yield line + "\n"
 
     def app(self) -> Starlette:
-        return Starlette(routes=[Route("/internal/people/{person}/export", self._export)])
+        return Starlette(routes=[Route("/{name}/internal/people/{person}/export", self._export)])
 
 
 @asynccontextmanager
 async def beside(addresses: Addresses, clock: FixedClock, holder: Holder) -> AsyncIterator[Auth]:
     async with serve(holder.app()) as other:
-        app = make_app(addresses.service, clock, conversation_service_url=other.url)
+        urls = {f"{name}_service_url": f"{other.url}/{name}" for name in HOLDERS}
+        app = make_app(addresses.service, clock, **urls)
         async with (
             serve(app) as served,
             httpx.AsyncClient(base_url=served.url, timeout=30) as http,
@@ -106,6 +108,7 @@ async def test_the_document_has_every_row_of_the_caller_and_of_nobody_else(
     assert own["consents"][0]["name"] == "research"
     assert [row["role"] for row in own["roles"]] == ["patient"]
     assert (len(own["sessions"]), len(own["refresh_tokens"])) == (2, 2)
+    assert document["services"].keys() == {"auth", *HOLDERS}
     assert document["services"]["conversation"] == {
         "messages": [{"content": said}, {"n": 2}], "feed": [{"n": 3}],
     }  # fmt: skip

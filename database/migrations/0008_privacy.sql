@@ -1,5 +1,5 @@
 -- Privacy: consents, erasures with their receipts, and what keeps erased rows from coming back.
--- depends: 0003_accounts
+-- depends: 0005_conversations_whole 0009_voice
 
 -- migrate: apply
 
@@ -79,6 +79,8 @@ create trigger pass_over_erased before insert on public.user_profiles
   for each row execute function medbot.pass_over_erased('user_id');
 create trigger pass_over_erased before insert on public.user_consents
   for each row execute function medbot.pass_over_erased('user_id');
+create trigger pass_over_erased before insert on public.voice_sessions
+  for each row execute function medbot.pass_over_erased('owner_id');
 create trigger pass_over_erased before insert on medbot.feed_heads
   for each row execute function medbot.pass_over_erased('owner_id');
 create trigger pass_over_erased before insert on medbot.idempotency_keys

@@ -1,6 +1,5 @@
 """How somebody is erased: at once here, everywhere else as soon as it can be, then the receipt."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -46,16 +45,14 @@ async def request(tx: Tx, caller: Actor, *, now: datetime) -> tuple[UUID, list[U
     return erasure_id, ended
 
 
-async def reported(
-    tx: Tx, erasure_id: UUID, services: Iterable[str], signer: Signer, *, now: datetime
-) -> None:
-    """Takes a service's word that it has erased; after the last one's comes the receipt."""
-    person: UUID | None = None
-    for service in services:
-        person = await store.mark(tx, erasure_id, service, now=now)
+async def finish(tx: Tx, erasure_id: UUID, signer: Signer, *, now: datetime) -> bool:
+    """Writes the receipt, once every service has reported and no guest of theirs is about."""
+    person = await store.lock_ready(tx, erasure_id)
     if person is None:
-        return
-    await store.forget_events(tx, [str(person), str(erasure_id)])
+        return False
+    if await store.awaits_guest(tx, person):
+        return False
+    await store.forget_events(tx, [str(person)])
     await store.delete_account(tx, person)
     erasure = await store.get(tx, erasure_id)
     assert erasure is not None, "the transaction holds its row"
@@ -64,6 +61,7 @@ async def reported(
         receipts.claims(erasure, digest, issuer=local.ISSUER, now=now), kind=receipts.TYPE
     )
     await store.complete(tx, erasure_id, signed, now=now)
+    return True
 
 
 async def tell_again(tx: Tx, *, now: datetime) -> int:

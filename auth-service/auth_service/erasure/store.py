@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from auth_service.erasure.models import Erasure, Part
+from contracts.events import GuestJoined
 from kit.database import Tx
 
 OWN = (
@@ -79,22 +80,39 @@ async def erase_own(tx: Tx, person: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+_EVENTS = ("outbox", "queue", "dead_letters")
+_NAMES = (
+    "exists (select from jsonb_each_text(t.envelope -> 'data') d where d.value = any($1::text[]))"
+)
+
+
 async def forget_events(tx: Tx, ids: Sequence[str]) -> None:
-    """Deletes events that name one of `ids`, but those that are being handled at this moment."""
-    for table in ("outbox", "queue", "dead_letters"):
+    """Deletes events that name one of `ids`, but those that are being handled at this moment.
+
+    That a guest has joined stays: whoever hears of it has the guest's things to erase as well.
+    """
+    for table in _EVENTS:
         await tx.execute(
             f"delete from medbot.{table} where id in (select t.id from medbot.{table} t"  # noqa: S608
-            " where exists (select from jsonb_each_text(t.envelope -> 'data') d"
-            "  where d.value = any($1::text[])) for update skip locked)",
+            f" where {_NAMES} and t.envelope ->> 'type' is distinct from $2"
+            " for update skip locked)",
             ids,
+            GuestJoined.topic,
         )
 
 
-async def mark(tx: Tx, erasure_id: UUID, service: str, *, now: datetime) -> UUID | None:
-    """Notes that a service has erased; answers the person when that was the last one."""
-    person: UUID | None = await tx.fetchval(
-        "select person_id from medbot.erasures where id = $1 for update", erasure_id
+async def awaits_guest(tx: Tx, person: UUID) -> bool:
+    """Whether it waits to be heard that a guest has joined the person."""
+    found = " union all ".join(
+        f"select 1 from medbot.{table} t where t.envelope ->> 'type' = $1"  # noqa: S608
+        " and t.envelope -> 'data' ->> 'user_id' = $2"
+        for table in _EVENTS
     )
+    return await tx.fetchval(f"select exists ({found})", GuestJoined.topic, str(person)) is True
+
+
+async def mark(tx: Tx, erasure_id: UUID, service: str, *, now: datetime) -> None:
+    """Notes that a service has erased."""
     await tx.execute(
         "update medbot.erasure_parts set erased_at = coalesce(erased_at, $3)"
         " where erasure_id = $1 and service = $2",
@@ -102,11 +120,28 @@ async def mark(tx: Tx, erasure_id: UUID, service: str, *, now: datetime) -> UUID
         service,
         now,
     )
-    waiting = await tx.fetchval(
-        "select 1 from medbot.erasure_parts where erasure_id = $1 and erased_at is null limit 1",
+
+
+async def lock_ready(tx: Tx, erasure_id: UUID) -> UUID | None:
+    """The person of an erasure that every service has reported and that has no receipt yet."""
+    found: UUID | None = await tx.fetchval(
+        "select person_id from medbot.erasures e where id = $1 and not exists"
+        " (select from medbot.erasure_parts p where p.erasure_id = e.id and p.erased_at is null)"
+        " for update",
         erasure_id,
     )
-    return person if waiting is None else None
+    return found
+
+
+async def ready(tx: Tx, *, limit: int) -> list[UUID]:
+    """Erasures that every service has reported and that have no receipt yet."""
+    rows = await tx.fetch(
+        "select id from medbot.erasures e where completed_at is null and not exists"
+        " (select from medbot.erasure_parts p where p.erasure_id = e.id and p.erased_at is null)"
+        " order by told_at limit $1",
+        limit,
+    )
+    return [row["id"] for row in rows]
 
 
 async def complete(tx: Tx, erasure_id: UUID, receipt: str, *, now: datetime) -> None:
@@ -159,8 +194,9 @@ async def overdue(
     """Erasures whose services were told so long ago and are not done; they count as told now."""
     rows = await tx.fetch(
         "update medbot.erasures set told_at = $1::timestamptz where id in"
-        " (select id from medbot.erasures where completed_at is null and told_at <= $1::timestamptz - $2::interval"
-        " order by told_at limit $3 for update skip locked) returning id, person_id",
+        " (select id from medbot.erasures where completed_at is null"
+        " and told_at <= $1::timestamptz - $2::interval order by told_at limit $3"
+        " for update skip locked) returning id, person_id",
         now,
         after,
         limit,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from auth_service.erasure import actions
+from auth_service.erasure import actions, store
 from auth_service.providers import local
 from auth_service.providers.signing import Signer
 from contracts.events import HOLDERS, Envelope
@@ -13,7 +13,7 @@ from kit.database import CONNECTION_ERRORS, Clock, Database
 from kit.errors import ServiceUnavailable
 
 QUEUE = "auth"
-LOOK_EVERY = 60.0
+LOOK_EVERY = 30.0
 
 _log = logs.get(__name__)
 _SERVICES = {event.topic: name for name, event in HOLDERS.items()}
@@ -31,7 +31,7 @@ def tasks(
         await backbone.bus.consume(QUEUE, take)
 
     async def remind() -> None:
-        await background.every(LOOK_EVERY, lambda: look(backbone.db, clock))
+        await background.every(LOOK_EVERY, lambda: look(backbone.db, signer, clock))
 
     return {"erasures": consume, "overdue_erasures": remind}
 
@@ -45,12 +45,19 @@ async def handle(db: Database, envelope: Envelope, signer: Signer, clock: Clock)
     async with db.transaction(local.ACTOR) as tx:
         if await first_time(tx, QUEUE, envelope):
             erasure_id = done.model_dump()["erasure_id"]
-            await actions.reported(tx, erasure_id, [service], signer, now=clock())
+            await store.mark(tx, erasure_id, service, now=clock())
+            await actions.finish(tx, erasure_id, signer, now=clock())
 
 
-async def look(db: Database, clock: Clock) -> int:
-    """Reminds services of erasures that take too long; answers how many."""
+async def look(db: Database, signer: Signer, clock: Clock) -> int:
+    """Ends erasures that nothing holds up any more, and reminds services of those that take too
+    long; answers how many it reminded of."""
     try:
+        async with db.transaction(local.ACTOR) as tx:
+            waiting = await store.ready(tx, limit=actions.AT_ONCE)
+        for erasure_id in waiting:
+            async with db.transaction(local.ACTOR) as tx:
+                await actions.finish(tx, erasure_id, signer, now=clock())
         async with db.transaction(local.ACTOR) as tx:
             count = await actions.tell_again(tx, now=clock())
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:

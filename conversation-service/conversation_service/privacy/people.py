@@ -8,7 +8,7 @@ SECTIONS = (
         "conversations",
         "public.conversations",
         "owner_id",
-        "id, title, pinned, created_at, updated_at",
+        "id, title, titled_by, pinned, created_at, updated_at",
         {"id": "uuid"},
     ),
     Section(
@@ -16,8 +16,31 @@ SECTIONS = (
         "public.messages",
         "owner_id",
         "id, conversation_id, seq, role, channel, content, citations, triage, status, reply_to,"
-        " latency, usage, stop_requested, created_at",
+        " replaces, latency, usage, stop_requested, voice_session_id, voice_seq, created_at,"
+        " ended_at",
         {"conversation_id": "uuid", "seq": "bigint"},
+    ),
+    Section(
+        "feedback",
+        "public.message_feedback",
+        "owner_id",
+        "message_id, conversation_id, rating, comment, created_at, updated_at",
+        {"message_id": "uuid"},
+    ),
+    Section(
+        "summaries",
+        "public.conversation_summaries",
+        "owner_id",
+        "conversation_id, through_seq, facts, prose, usage, updated_at",
+        {"conversation_id": "uuid"},
+    ),
+    Section(
+        "voice_links",
+        "(select c.owner_id, v.* from medbot.voice_links v"
+        " join public.conversations c on c.id = v.conversation_id) links",
+        "owner_id",
+        "session_id, conversation_id, last_seq, ended, created_at",
+        {"session_id": "uuid"},
     ),
     Section(
         "running_replies",
