@@ -54,16 +54,23 @@ class Assistant:
     """Whether its words are heard instead of read."""
 
     async def reply(
-        self, question: str, history: Sequence[Turn], *, level: str = "none", earlier: str = ""
+        self,
+        question: str,
+        history: Sequence[Turn],
+        *,
+        level: str = "none",
+        earlier: str = "",
+        limited: bool = False,
     ) -> AsyncIterator[Piece]:
         """Yields a reply piece by piece; `level` is the gate's verdict on the question.
 
-        `earlier` sums up what was said before `history`.
+        `earlier` sums up what was said before `history`. With `limited` no model is asked, and
+        the reply says so, unless somebody is in danger.
 
         Raises:
             ReplyFailed: nothing more will come, and the reply is not whole.
         """
-        for model in self.models:
+        for model in () if limited else self.models:
             spoken = False
             try:
                 async for piece in self._ask(model, question, history, level, earlier):
@@ -77,6 +84,8 @@ class Assistant:
                 return
         for piece in self.from_library(question, history, level=level):
             yield piece
+        if limited and level not in {"crisis", "emergency"}:
+            yield Text(f"\n\n{prompts.read('library_limited')}")
 
     def from_library(
         self, question: str, history: Sequence[Turn], *, level: str = "none"

@@ -44,12 +44,29 @@ class Chat:
     """A client of one provider, open for as long as the host lives."""
 
     def __init__(
-        self, provider: Provider, http: DefaultAsyncHttpxClient, *, first_token: float
+        self,
+        provider: Provider,
+        http: DefaultAsyncHttpxClient,
+        *,
+        first_token: float,
+        temperature: float | None = None,
+        max_tokens: int = MAX_TOKENS,
     ) -> None:
         self.provider = provider
-        self._first_token = first_token
+        self._http, self._first_token = http, first_token
+        self._temperature, self._max_tokens = temperature, max_tokens
         self._client = AsyncOpenAI(
             api_key=provider.key, base_url=provider.base_url, http_client=http, max_retries=0
+        )
+
+    def tuned(self, *, temperature: float | None, max_tokens: int | None) -> "Chat":
+        """The same provider over the same pool, with these where they are not None."""
+        return Chat(
+            self.provider,
+            self._http,
+            first_token=self._first_token,
+            temperature=self._temperature if temperature is None else temperature,
+            max_tokens=self._max_tokens if max_tokens is None else max_tokens,
         )
 
     async def stream(
@@ -100,7 +117,8 @@ class Chat:
                     tools=list(tools) or openai.omit,
                     stream=True,
                     stream_options={"include_usage": True},
-                    max_completion_tokens=MAX_TOKENS,
+                    temperature=openai.omit if self._temperature is None else self._temperature,
+                    max_completion_tokens=self._max_tokens,
                 )
             chunks = stream.__aiter__()
             while True:

@@ -1,0 +1,73 @@
+"""The safety gate in speech: on words that are still coming, and without saying a thing twice."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from assistant import safety
+from assistant.safety import Assessment, Level
+from assistant.turns import Turn
+
+AT_ONCE = frozenset({Level.EMERGENCY, Level.CRISIS})
+"""Levels whose words are said before anything else and are not barged over."""
+AGAIN_AFTER = 120.0
+"""Seconds after which the same words are said again when they are called for again."""
+
+Assess = Callable[[str, Sequence[Turn], str], Assessment]
+_CALM = Assessment(Level.NONE, (), None, ())
+
+
+@dataclass(slots=True)
+class _Seen:
+    rules: frozenset[str] = frozenset()
+    text: str = ""
+
+
+class Gate:
+    """One session's gate."""
+
+    def __init__(
+        self,
+        locale: str,
+        history: Callable[[], Sequence[Turn]],
+        *,
+        assess: Assess = safety.assess,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._locale, self._history = locale, history
+        self._assess, self._clock = assess, clock
+        self._said: dict[str, float] = {}
+        self._seen = _Seen()
+
+    def partly(self, text: str) -> Assessment | None:
+        """The verdict on words that are still coming, once they have fired the same rule twice.
+
+        The next words may take it back ("I have no chest" … "pain"); a look later they stand.
+        """
+        verdict = self._assess(text, self._history(), self._locale)
+        rules = frozenset(fired.id for fired in verdict.rules)
+        before, self._seen = self._seen, _Seen(rules, text)
+        if verdict.level in AT_ONCE and rules & before.rules and text != before.text:
+            return verdict
+        return None
+
+    def whole(self, text: str) -> Assessment:
+        """The verdict on a finished turn."""
+        self._seen = _Seen()
+        return self._assess(text, self._history(), self._locale) if text.strip() else _CALM
+
+    def to_say(self, verdict: Assessment) -> str | None:
+        """What must be said at once, unless it was said a moment ago."""
+        if verdict.level not in AT_ONCE or not verdict.message:
+            return None
+        now = self._clock()
+        said = self._said.get(verdict.message)
+        if said is not None and now - said < AGAIN_AFTER:
+            return None
+        self._said[verdict.message] = now
+        return verdict.message
+
+
+def triage(verdict: Assessment) -> dict[str, object] | None:
+    """A verdict as it is stored with the caller's turn; None when all is calm."""
+    return asdict(verdict) if verdict.level is not Level.NONE else None

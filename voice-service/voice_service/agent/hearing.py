@@ -1,0 +1,209 @@
+"""Hears the caller: finds where speech is, and asks the ears in order until one has the words.
+
+To the session it is one speech-to-text plugin. A part that refuses, or is mute beyond its
+deadline, is passed over for a while, and the same sound goes to the next one: no turn is lost.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from livekit import rtc
+from livekit.agents import APIConnectOptions, LanguageCode, stt, vad
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
+from livekit.agents.utils import AudioBuffer
+
+from voice_service.agent.parts import Ear, Heard, PartFailed
+
+RESTS = 15.0
+"""Seconds for which a part that failed is asked last."""
+LOOKS = 0.1
+"""Seconds between two looks at the words so far."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One stretch of speech; times are seconds since 1970."""
+
+    began: float
+    ended: float = 0.0
+
+
+class Listener(Protocol):
+    """Who is told what the caller says, before the session knows it."""
+
+    def speech_began(self, stretch: Stretch) -> None: ...
+
+    def speech_ended(self, stretch: Stretch) -> None:
+        """The words are still being found."""
+
+    def partly(self, text: str, stretch: Stretch) -> None: ...
+
+    async def heard(self, heard: Heard, stretch: Stretch) -> bool:
+        """Whether the session may have these words now, once this returns."""
+
+    def unheard(self, stretch: Stretch) -> None:
+        """Speech without words: noise, or every part failed."""
+
+
+class Chain:
+    """The ears in order; one that failed rests behind the others."""
+
+    def __init__(self, ears: Sequence[Ear]) -> None:
+        self._ears = tuple(ears)
+        self._rests_until: dict[str, float] = {}
+
+    def first(self) -> Ear:
+        """The one that listens along."""
+        return self._in_order()[0]
+
+    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard | None:
+        """The words, or None when no ear can hear."""
+        for ear in self._in_order():
+            try:
+                heard = await ear.hear(frames)
+            except PartFailed as failed:
+                _log.warning("ear.failed", part=failed.part, reason=failed.reason)
+                self._rests_until[ear.name] = time.monotonic() + RESTS
+            else:
+                self._rests_until.pop(ear.name, None)
+                return heard
+        return None
+
+    async def aclose(self) -> None:
+        """Closes every ear."""
+        for ear in self._ears:
+            await ear.aclose()
+
+    def _in_order(self) -> list[Ear]:
+        now = time.monotonic()
+        return sorted(self._ears, key=lambda ear: self._rests_until.get(ear.name, 0.0) > now)
+
+
+class Hearing(stt.STT):
+    """The ears as the session's speech-to-text."""
+
+    def __init__(self, chain: Chain, detector: vad.VAD, listener: Listener, language: str) -> None:
+        super().__init__(
+            capabilities=stt.STTCapabilities(
+                streaming=True, interim_results=True, offline_recognize=False
+            )
+        )
+        self.chain, self.detector, self.listener = chain, detector, listener
+        self.language = LanguageCode(language)
+
+    async def _recognize_impl(
+        self,
+        buffer: AudioBuffer,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions,
+    ) -> stt.SpeechEvent:
+        raise NotImplementedError("it listens to streams alone")
+
+    def stream(
+        self,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+    ) -> "HearingStream":
+        return HearingStream(self, conn_options)
+
+    async def aclose(self) -> None:
+        """Closes the ears."""
+        await self.chain.aclose()
+
+
+class HearingStream(stt.RecognizeStream):
+    """The caller's sound, from the first frame to the last."""
+
+    def __init__(self, hearing: Hearing, conn_options: APIConnectOptions) -> None:
+        super().__init__(stt=hearing, conn_options=conn_options)
+        self._hearing = hearing
+        self._ear: Ear | None = None
+        self._stretch: Stretch | None = None
+        self._shown = ""
+        self._looked = 0.0
+
+    async def _run(self) -> None:
+        detecting = self._hearing.detector.stream()
+        whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None] = asyncio.Queue()
+        tasks = [
+            asyncio.create_task(self._feed(detecting)),
+            asyncio.create_task(self._detect(detecting, whole)),
+            asyncio.create_task(self._find_words(whole)),
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await detecting.aclose()
+
+    async def _feed(self, detecting: vad.VADStream) -> None:
+        async for frame in self._input_ch:
+            if isinstance(frame, rtc.AudioFrame):
+                detecting.push_frame(frame)
+        detecting.end_input()
+
+    async def _detect(
+        self,
+        detecting: vad.VADStream,
+        whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None],
+    ) -> None:
+        async for event in detecting:
+            if event.type == vad.VADEventType.START_OF_SPEECH:
+                self._begin(event)
+            elif event.type == vad.VADEventType.END_OF_SPEECH:
+                stretch = Stretch(
+                    self._stretch.began if self._stretch else time.time(),
+                    time.time() - event.silence_duration,
+                )
+                self._stretch = None
+                self._hearing.listener.speech_ended(stretch)
+                whole.put_nowait((stretch, event.frames))
+            elif event.speaking and self._ear is not None and self._stretch is not None:
+                self._ear.push(event.frames)
+                self._look(self._stretch)
+        whole.put_nowait(None)
+
+    def _begin(self, event: vad.VADEvent) -> None:
+        self._stretch = Stretch(time.time() - event.speech_duration)
+        self._ear, self._shown = self._hearing.chain.first(), ""
+        self._hearing.listener.speech_began(self._stretch)
+        self._ear.begin(event.frames)
+
+    def _look(self, stretch: Stretch) -> None:
+        if (now := time.monotonic()) - self._looked < LOOKS or self._ear is None:
+            return
+        self._looked = now
+        words = self._ear.partial()
+        if words and words != self._shown:
+            self._shown = words
+            self._hearing.listener.partly(words, stretch)
+            self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, Heard(words))
+
+    async def _find_words(
+        self, whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None]
+    ) -> None:
+        while (found := await whole.get()) is not None:
+            stretch, frames = found
+            heard = await self._hearing.chain.hear(frames)
+            if heard is None or not heard.text:
+                self._hearing.listener.unheard(stretch)
+            elif await self._hearing.listener.heard(heard, stretch):
+                self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT, heard)
+
+    def _emit(self, kind: stt.SpeechEventType, heard: Heard) -> None:
+        data = stt.SpeechData(
+            language=self._hearing.language,
+            text=heard.text,
+            confidence=heard.confidence if heard.confidence is not None else 0.0,
+        )
+        self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=[data]))

@@ -1,0 +1,79 @@
+"""What kind of words these are: a back-channel, a number in the middle of being given, an answer."""
+
+import re
+
+BACKCHANNELS = frozenset(
+    [
+        "hm",
+        "hmm",
+        "hmmm",
+        "mm",
+        "mmm",
+        "mhm",
+        "mmhm",
+        "uh-huh",
+        "uhuh",
+        "uh",
+        "huh",
+        "ah",
+        "oh",
+        "ok",
+        "okay",
+        "yeah",
+        "yep",
+        "yup",
+        "right",
+        "sure",
+        "alright",
+        "cool",
+        "good",
+        "fine",
+        "great",
+        "i",
+        "see",
+        "got",
+        "it",
+        "go",
+        "on",
+    ]
+) | frozenset({"uh-huh", "mm-hmm"})
+_WORDS = re.compile(r"[a-z']+(?:-[a-z]+)*")
+_MOST_WORDS = 3
+
+_NUMBER = (
+    "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    " fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
+    " ninety hundred thousand double triple nought"
+).replace(" ", "|")
+_MONTH = (
+    "january february march april may june july august september october november december"
+).replace(" ", "|")
+_GIVING = re.compile(
+    rf"(?:(?:\d|\b(?:{_NUMBER})\b)[\s,.-]*$"
+    rf"|\b(?:{_MONTH})\b[\s,.]*$"
+    r"|\b(?:the )?\w+(?:st|nd|rd|th) (?:of )?[\s,.]*$"
+    r"|\b(?:my|the|his|her) (?:full |first |last |phone |mobile |post|zip )?"
+    r"(?:name|surname|number|code|birthday|date of birth|address|postcode|email)(?: is|'s)?[\s,.]*$"
+    r"|\b(?:i live (?:at|in|on)|born (?:on|in)|spelled|spelt|at)[\s,.]*$"
+    r"|(?:\b[a-z]\b[\s,.-]*){2,}$)",
+    re.IGNORECASE,
+)
+_ASKS_FOR = re.compile(
+    r"\b(?:phone|number|name|surname|spell|date of birth|birthday|born|address|postcode|zip|"
+    r"e-?mail|code|digits?)\b[^.!?]*\?\s*$",
+    re.IGNORECASE,
+)
+
+
+def backchannel(text: str) -> bool:
+    """Whether these words only say "I am listening"."""
+    words = _WORDS.findall(text.lower())
+    return bool(words) and len(words) <= _MOST_WORDS and all(word in BACKCHANNELS for word in words)
+
+
+def in_the_middle(text: str, asked: str) -> bool:
+    """Whether the caller may be giving a number, a name, a date or an address and not be done.
+
+    `asked` is what the agent said last.
+    """
+    return bool(_GIVING.search(text)) or bool(_ASKS_FOR.search(asked))

@@ -1,0 +1,187 @@
+"""Parts that answer in words, and the chain that asks them in order, with a filler while it waits."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from assistant.reply import Assistant, ReplyFailed
+from assistant.turns import Citation, Piece, Text, Turn, Usage
+from voice_service.agent import wording
+from voice_service.agent.parts import Mind, PartFailed, Question, Spent, Word
+
+RESTS = 15.0
+"""Seconds for which a part that failed is asked last."""
+FIRST_FILLER = 0.8
+"""Seconds without a word after which something is said."""
+NEXT_FILLER = 2.6
+BROKEN_OFF = "Sorry, I was cut off. "
+NO_ANSWER = "I am sorry, I cannot answer that just now. Please ask me again, or ask a pharmacist."
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class AssistantMind:
+    """The assistant that also answers in writing: its models in order, then the library."""
+
+    name = "assistant"
+
+    def __init__(self, assistant: Callable[[], Assistant], *, within: float) -> None:
+        self._assistant, self.within = assistant, within
+
+    async def answer(self, question: Question) -> AsyncGenerator[Word]:
+        """The reply with markers taken out, and its sources named at the end."""
+        plain, given, said = wording.Plain(), list[Citation](), ""
+        modelled = False
+        try:
+            async for piece in self._assistant().reply(
+                question.text, question.history, level=question.level
+            ):
+                modelled = modelled or isinstance(piece, Usage)
+                for word in _words(piece, plain, given):
+                    said += word if isinstance(word, str) else ""
+                    yield word
+        except ReplyFailed:
+            raise PartFailed(self.name, "broke off") from None
+        if rest := plain.end():
+            yield rest
+        if modelled and (source := wording.attribution(said + rest, given)):
+            yield source
+
+    def note(self, turn: Turn, *, seconds: float | None = None) -> None:
+        """It is given the whole history with every question."""
+
+    async def aclose(self) -> None:
+        """It holds nothing open."""
+
+
+class LibraryMind:
+    """Library mode alone: it needs no network and cannot fail half-way."""
+
+    name = "library"
+    within = 10.0
+
+    def __init__(self, assistant: Callable[[], Assistant]) -> None:
+        self._assistant = assistant
+
+    async def answer(self, question: Question) -> AsyncGenerator[Word]:
+        """The short answer for the ear."""
+        plain, given = wording.Plain(), list[Citation]()
+        for piece in await asyncio.to_thread(self._compose, question):
+            for word in _words(piece, plain, given):
+                yield word
+        if rest := plain.end():
+            yield rest
+
+    def note(self, turn: Turn, *, seconds: float | None = None) -> None:
+        """It is given the whole history with every question."""
+
+    async def aclose(self) -> None:
+        """It holds nothing open."""
+
+    def _compose(self, question: Question) -> list[Piece]:
+        return list(
+            self._assistant().from_library(question.text, question.history, level=question.level)
+        )
+
+
+def _words(piece: Piece, plain: wording.Plain, given: list[Citation]) -> list[Word]:
+    match piece:
+        case Text(text):
+            return [said] if (said := plain.feed(text)) else []
+        case Citation():
+            given.append(piece)
+            return [piece]
+        case Usage():
+            return [Spent(_usage(piece))]
+        case _:
+            return []
+
+
+def _usage(piece: Usage) -> dict[str, object]:
+    return {
+        "provider": piece.provider,
+        "model": piece.model,
+        "input_tokens": piece.prompt_tokens,
+        "output_tokens": piece.completion_tokens,
+    }
+
+
+@dataclass(slots=True)
+class Answers:
+    """The minds in order; one that failed rests behind the others.
+
+    `filler` gives something to say while a mind thinks, or None when there is nothing more.
+    """
+
+    minds: Sequence[Mind]
+    filler: Callable[[int], str | None]
+    _rests_until: dict[str, float] = field(default_factory=dict)
+
+    async def reply(self, question: Question) -> AsyncIterator[Word]:
+        """Yields a reply that always has words, whoever fails."""
+        begun = False
+        for mind in self._in_order():
+            try:
+                if begun:
+                    yield BROKEN_OFF
+                async for word, own in self._ask(mind, question, quiet=not begun):
+                    begun = begun or (own and isinstance(word, str) and bool(word.strip()))
+                    yield word
+                if begun:
+                    self._rests_until.pop(mind.name, None)
+                    return
+                raise PartFailed(mind.name, "no words")
+            except PartFailed as failed:
+                _log.warning("mind.failed", part=failed.part, reason=failed.reason)
+                self._rests_until[mind.name] = time.monotonic() + RESTS
+        yield NO_ANSWER
+
+    def note(self, turn: Turn, *, seconds: float | None = None) -> None:
+        """Something was said; `seconds` is how much was heard of an agent's turn that was cut."""
+        for mind in self.minds:
+            mind.note(turn, seconds=seconds)
+
+    async def aclose(self) -> None:
+        """Closes every mind."""
+        for mind in self.minds:
+            await mind.aclose()
+
+    async def _ask(
+        self, mind: Mind, question: Question, *, quiet: bool
+    ) -> AsyncIterator[tuple[Word, bool]]:
+        """The mind's words, each with whether they are its own and no filler."""
+        words = mind.answer(question)
+        started, fillers, first = time.monotonic(), 0, True
+        coming: asyncio.Task[Word] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(anext(words))
+                wait = None
+                if first:
+                    due = FIRST_FILLER + fillers * NEXT_FILLER if quiet else mind.within
+                    wait = max(0.0, min(due, mind.within) - (time.monotonic() - started))
+                done, _ = await asyncio.wait((coming,), timeout=wait)
+                if not done:
+                    if time.monotonic() - started >= mind.within:
+                        raise PartFailed(mind.name, "too slow")
+                    fillers += 1
+                    if said := self.filler(fillers):
+                        yield said, False
+                    continue
+                word, coming = coming.result(), None
+                first = first and not (isinstance(word, str) and word.strip())
+                yield word, True
+        except StopAsyncIteration:
+            return
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+            await words.aclose()
+
+    def _in_order(self) -> list[Mind]:
+        now = time.monotonic()
+        return sorted(self.minds, key=lambda mind: self._rests_until.get(mind.name, 0.0) > now)

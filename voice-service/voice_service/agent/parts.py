@@ -1,0 +1,128 @@
+"""The parts of a pipeline: what hears, what answers, what speaks. Later providers are more of them.
+
+Each part is made for one session and closed with it; HTTP pools alone are shared.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from livekit import rtc
+
+from assistant.turns import Citation, Turn
+
+
+class PartFailed(Exception):
+    """A part refused, broke off or was too slow; `reason` is safe to log."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        self.part = part
+        self.reason = reason
+        super().__init__(f"{part}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The words of one stretch of speech; `confidence` from 0 to 1, None where unknown."""
+
+    text: str
+    confidence: float | None = None
+
+
+class Ear(Protocol):
+    """Turns one stretch of speech into words.
+
+    `begin` and `push` give the sound while it is spoken, so that a streaming part may work along;
+    `hear` gets all of it again at the end, and is also called on a part that got nothing before.
+    """
+
+    name: str
+    within: float
+    """Seconds from the end of the speech after which the next part is asked."""
+
+    def begin(self, frames: Sequence[rtc.AudioFrame]) -> None: ...
+
+    def push(self, frames: Sequence[rtc.AudioFrame]) -> None: ...
+
+    def partial(self) -> str:
+        """The words so far, as far as they are known."""
+
+    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard:
+        """Raises PartFailed."""
+
+    async def aclose(self) -> None: ...
+
+
+class Voice(Protocol):
+    """Turns a sentence into sound."""
+
+    name: str
+    within: float
+    """Seconds to the first sound, after which the next part speaks."""
+
+    def say(self, sentence: str) -> AsyncIterator[rtc.AudioFrame]:
+        """Raises PartFailed, also after some sound."""
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be answered; `level` is the gate's verdict."""
+
+    text: str
+    history: Sequence[Turn]
+    level: str
+
+
+class Voiced(str):
+    """Words that come with their own sound; all words of one stretch share one `sound`."""
+
+    sound: "Sound"
+
+    def __new__(cls, text: str, sound: "Sound") -> "Voiced":
+        made = super().__new__(cls, text)
+        made.sound = sound
+        return made
+
+
+@dataclass(slots=True)
+class Sound:
+    """The sound of a stretch of speech as it comes; None closes it."""
+
+    frames: asyncio.Queue[rtc.AudioFrame | None] = field(default_factory=asyncio.Queue)
+    words: list[str] = field(default_factory=list)
+    """Words whose sound was not handed on yet."""
+    played: float = 0.0
+    """Seconds handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a provider took for a reply: `{"provider": …, "model": …, tokens …}`."""
+
+    usage: dict[str, object]
+
+
+Word = str | Citation | Spent
+"""A reply in parts: text, or `Voiced` text, with citations and usage between."""
+
+
+class Mind(Protocol):
+    """Answers a question."""
+
+    name: str
+    within: float
+    """Seconds to the first word, after which the next part answers."""
+
+    def answer(self, question: Question) -> AsyncGenerator[Word]:
+        """Raises PartFailed, also after some words."""
+
+    def note(self, turn: Turn, *, seconds: float | None = None) -> None:
+        """Something was said that this part may not know of.
+
+        `seconds` is how much was heard of an agent's turn that was cut.
+        """
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,85 @@
+"""What a process opens once for all its sessions: models in memory and pools of connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import aiohttp
+import anyio.to_thread
+import openai
+from livekit.agents import inference, stt, tts
+
+from assistant import extractive, reply, safety
+from assistant.knowledge import index
+from assistant.reply import Assistant
+from voice_service.agent.settings import Speaking
+
+
+class LocalVoice(Protocol):
+    """Recognition and speech without any provider."""
+
+    ready: bool
+    """Whether recognition can begin; speech can at once."""
+
+    def stt(self) -> stt.STT: ...
+
+    def tts(self, voice: str | None = None) -> tts.TTS: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Open for as long as the process lives. Sessions make their own providers from it."""
+
+    settings: Speaking
+    assistant: Assistant
+    detector: inference.VAD
+    http: openai.DefaultAsyncHttpxClient
+    sockets: aiohttp.ClientSession
+    local: LocalVoice | None
+
+
+def prewarm() -> None:
+    """Loads what takes long, so that a process is warm before its first session."""
+    inference.VAD()
+    inference.TurnDetector(version="v1-mini")
+    safety.open_gate()
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Speaking, local: LocalVoice | None = None
+) -> AsyncIterator[Resources]:
+    """Opens the library, the gate, the detector and the pools; `local` is offline voice."""
+    library = await anyio.to_thread.run_sync(
+        index.open_or_build, settings.library_dir, settings.data_dir / "index"
+    )
+    composer = await anyio.to_thread.run_sync(extractive.open_composer, library)
+    await anyio.to_thread.run_sync(safety.open_gate)
+    async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(
+            reply.open_models(settings.models(), first_token=settings.voice_first_token_seconds)
+        )
+        http = await stack.enter_async_context(
+            openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(30, connect=2))
+        )
+        sockets = await stack.enter_async_context(aiohttp.ClientSession())
+        assistant = Assistant(library, composer, models, settings.system_prompt, spoken=True)
+        yield Resources(
+            settings=settings,
+            assistant=assistant,
+            detector=inference.VAD(
+                min_speech_duration=settings.vad_min_speech_duration,
+                min_silence_duration=settings.vad_min_silence_duration,
+                prefix_padding_duration=settings.vad_padding_duration,
+            ),
+            http=http,
+            sockets=sockets,
+            local=local,
+        )
+
+
+def instructed(assistant: Assistant, instructions: str | None) -> Assistant:
+    """The assistant with a session's own instructions below the operator's."""
+    parts = [part for part in (assistant.operator_prompt, instructions) if part]
+    return replace(assistant, operator_prompt="\n\n".join(parts) or None)

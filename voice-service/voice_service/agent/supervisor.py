@@ -1,0 +1,261 @@
+"""One running session, whatever carries its sound: begins it, watches over it, ends it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from livekit.agents import AgentSession, CloseEvent
+from livekit.agents.voice import AgentStateChangedEvent, room_io
+
+from assistant.turns import Turn
+from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
+from voice_service.agent import phrases, pipelines
+from voice_service.agent.conversation import Conversation
+from voice_service.agent.gate import Gate
+from voice_service.agent.hearing import Hearing
+from voice_service.agent.ledger import Ledger
+from voice_service.agent.ports import Audience, Closed, Link, StateChanged, Transport
+from voice_service.agent.resources import Resources
+from voice_service.agent.session import build_session
+from voice_service.agent.speaker import Speaker
+
+BEATS = 3.0
+"""Seconds between two heartbeats."""
+ANNOUNCED = 60.0
+"""Seconds before the longest duration is over at which it is said."""
+LOOKS = 0.25
+CLOSES_WITHIN = 5.0
+RECORDS_WITHIN = 20.0
+
+_log = structlog.stdlib.get_logger(__name__)
+_STATES: dict[str, AgentState] = {
+    "initializing": "initializing",
+    "idle": "listening",
+    "listening": "listening",
+    "thinking": "thinking",
+    "speaking": "speaking",
+}
+
+
+def _nobody(_: object) -> None:
+    """Shows nothing."""
+
+
+class Supervisor:
+    """See `ports.Running`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        link: Link,
+        transport: Transport,
+        resources: Resources,
+        *,
+        show: Audience = _nobody,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._plan, self._link, self._transport = plan, link, transport
+        self._resources, self._show, self._now = resources, show, now
+        self._state: AgentState = "initializing"
+        self._tasks: list[asyncio.Task[None]] = []
+        self._end: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self._asked_if_there = False
+        self._announced = False
+        history = [Turn(each.role, each.content) for each in plan.history]
+        self._shop = pipelines.Shop(plan, resources, lambda: history)
+        self._pipes = pipelines.assemble(self._shop, self._filler)
+        self._ledger = Ledger(
+            link, next_seq=plan.next_seq, told=lambda turn: self._conversation.told(turn)
+        )
+        self._conversation = Conversation(
+            history,
+            gate=Gate(plan.locale, lambda: history),
+            ledger=self._ledger,
+            answers=self._pipes.answers,
+            quick=self._pipes.quick,
+            show=show,
+        )
+        self._session: AgentSession[None] | None = None
+
+    async def start(self) -> None:
+        """Greets where the conversation was not greeted, and listens."""
+        hearing = Hearing(
+            self._pipes.chain,
+            self._resources.detector,
+            self._conversation,
+            pipelines.language(self._plan.locale),
+        )
+        built = build_session(
+            self._resources.settings,
+            self._transport,
+            hearing=hearing,
+            detector=self._resources.detector,
+            on_typed=self._typed,
+        )
+        session = self._session = built.session
+        self._conversation.attach(session, built.usual)
+        session.on("agent_state_changed", self._state_changed)
+        session.on("close", self._session_closed)
+        session.on("error", lambda event: _log.warning("session.error", kind=event.error.type))
+        self._recording = asyncio.create_task(self._ledger.run())
+        speaker = Speaker(self._conversation, self._pipes.speech)
+        if built.room_options is not None and self._transport.room is not None:
+            await session.start(
+                speaker,
+                room=self._transport.room,
+                room_options=built.room_options,
+                record=False,
+            )
+        else:
+            await session.start(speaker, record=False)
+        self._conversation.watch_output()
+        for work in (self._beat(), self._follow(), self._watch()):
+            self._tasks.append(asyncio.create_task(self._guarded(work)))
+        if not self._plan.greeted:
+            self._conversation.say(self._greeting())
+
+    async def say_typed(self, text: str) -> None:
+        """A message that the caller typed instead of speaking; it is answered aloud."""
+        if text.strip() and self._end is None:
+            self._conversation.typed(text.strip())
+
+    async def end(self, reason: EndReason) -> None:
+        """Ends the session; returns when every turn is recorded. A second time is no harm."""
+        if self._end is None:
+            self._end = asyncio.create_task(self._finish(reason))
+        await asyncio.shield(self._end)
+
+    async def closed(self) -> EndReason:
+        """Waits for the end, whoever asked for it."""
+        return await asyncio.shield(self._closed)
+
+    async def _finish(self, reason: EndReason) -> None:
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        if self._session is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CLOSES_WITHIN):
+                    await self._session.aclose()
+            self._ledger.close(self._now())
+            done, _ = await asyncio.wait((self._recording,), timeout=RECORDS_WITHIN)
+            if not done:
+                _log.error("session.turns_not_recorded")
+                self._recording.cancel()
+        with contextlib.suppress(Exception):
+            await self._pipes.aclose()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSES_WITHIN):
+                await self._link.beat(Heartbeat(agent_state=self._state, ended=reason))
+        _log.info("session.ended", reason=reason, turns=self._ledger.recorded)
+        self._show(Closed(reason))
+        if not self._closed.done():
+            self._closed.set_result(reason)
+
+    def _greeting(self) -> str:
+        local = self._resources.local
+        if self._plan.pipeline != "offline":
+            return phrases.GREETING
+        if local is not None and not local.ready:
+            return f"{phrases.GREETING_OFFLINE} {phrases.GETTING_READY}"
+        return phrases.GREETING_OFFLINE
+
+    def _filler(self, count: int) -> str | None:
+        return phrases.FILLERS[(count - 1) % len(phrases.FILLERS)] + " "
+
+    async def _typed(self, _: AgentSession[Any], event: room_io.TextInputEvent) -> None:
+        await self.say_typed(event.text)
+
+    def _state_changed(self, event: AgentStateChangedEvent) -> None:
+        state = _STATES.get(event.new_state, "listening")
+        if state != self._state:
+            self._state = state
+            self._show(StateChanged(state))
+            self._tasks.append(asyncio.create_task(self._guarded(self._beat_once())))
+            self._tasks = [task for task in self._tasks if not task.done()]
+
+    def _session_closed(self, event: CloseEvent) -> None:
+        if self._end is None:
+            left = event.reason.value in {"participant_disconnected", "user_initiated"}
+            self._spawn_end("caller_left" if left else "failed")
+
+    def _spawn_end(self, reason: EndReason) -> None:
+        if self._end is None:
+            self._end = asyncio.create_task(self._finish(reason))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.error("session.task_failed", error_type=type(error).__name__)
+            self._spawn_end("failed")
+
+    async def _beat(self) -> None:
+        while True:
+            await self._beat_once()
+            await asyncio.sleep(BEATS)
+
+    async def _beat_once(self) -> None:
+        room = self._transport.room
+        there = len(room.remote_participants) if room is not None else 1
+        await self._link.beat(Heartbeat(agent_state=self._state, participants=there))
+
+    async def _follow(self) -> None:
+        cursor = ""
+        while True:
+            changes = await self._link.changes(cursor)
+            cursor = changes.cursor
+            await self._apply(changes)
+
+    async def _apply(self, changes: Changes) -> None:
+        for message in changes.messages:
+            self._conversation.note(Turn(message.role, message.content))
+        if changes.instructions is not None or changes.voice_settings is not None:
+            await self._pipes.apply(changes.instructions, changes.voice_settings)
+        if changes.end is not None:
+            self._spawn_end(changes.end)
+
+    async def _watch(self) -> None:
+        """Long silence, and the end of the longest duration."""
+        while True:
+            await asyncio.sleep(LOOKS)
+            left = (self._plan.ends_at - self._now()).total_seconds()
+            if left <= 0:
+                await self._say_and_end(phrases.GOODBYE_TIME, "too_long")
+                return
+            if left <= ANNOUNCED and not self._announced and not self._conversation.busy():
+                self._announced = True
+                soon = phrases.ENDING_SOON if left < ANNOUNCED / 2 else phrases.ONE_MINUTE
+                self._conversation.say(soon)
+            if await self._silent():
+                return
+
+    async def _silent(self) -> bool:
+        talk = self._conversation
+        if talk.heard_since:
+            talk.heard_since = self._asked_if_there = False
+        if talk.busy() or talk.user_speaking:
+            return False
+        if time.monotonic() - talk.stirred < self._resources.settings.voice_timeout / 2:
+            return False
+        if not self._asked_if_there:
+            self._asked_if_there = True
+            talk.say(phrases.STILL_THERE)
+            return False
+        await self._say_and_end(phrases.GOODBYE_SILENT, "silence")
+        return True
+
+    async def _say_and_end(self, text: str, reason: EndReason) -> None:
+        handle = self._conversation.say(text, protected=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(15):
+                await handle
+        self._spawn_end(reason)
