@@ -15,6 +15,7 @@ from assistant.reply import Assistant
 from conversation_service import worker
 from conversation_service.replies.runner import Runner
 from conversation_service.settings import Settings
+from conversation_service.usage.budget import Budget
 from conversation_service.voice.client import VoiceSessions, open_voice_sessions
 from kit import background
 from kit.app import Ground
@@ -36,6 +37,7 @@ class Context:
     assistant: Assistant
     runner: Runner
     voice: VoiceSessions
+    budget: Budget
 
 
 @asynccontextmanager
@@ -47,10 +49,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             open_verifier(settings, service=NAME, clock=utc_now)
         )
         assistant = await stack.enter_async_context(open_assistant(settings))
+        budget = settings.budget(utc_now)
         runner = Runner(
             backbone.db,
             backbone.signals,
             assistant,
+            budget,
             lease=settings.reply_lease_seconds,
             drain_within=settings.drain_seconds,
         )
@@ -61,6 +65,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         tasks = worker.tasks(
             backbone,
             assistant,
+            budget,
             voice,
             lease=settings.reply_lease_seconds,
             guests_kept=timedelta(days=settings.guest_conversations_days),
@@ -78,6 +83,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             assistant=assistant,
             runner=runner,
             voice=voice,
+            budget=budget,
         )
 
 

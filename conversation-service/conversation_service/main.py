@@ -12,6 +12,7 @@ from conversation_service.privacy import people
 from conversation_service.replies import routes as replies
 from conversation_service.settings import Settings
 from conversation_service.summaries import routes as summaries
+from conversation_service.usage import routes as usage
 from conversation_service.voice import routes as voice
 from kit.app import build_app
 
@@ -31,6 +32,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         library.router,
         people.router,
         voice.router,
+        usage.router,
         given=settings,
     )
 

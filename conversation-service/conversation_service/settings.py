@@ -3,7 +3,10 @@
 from pydantic import Field, SecretStr, field_validator
 
 from assistant.llm import providers
+from assistant.llm.prices import Price, Prices
+from conversation_service.usage.budget import Budget
 from kit import settings
+from kit.database import Clock
 
 
 class Settings(settings.Settings):
@@ -21,6 +24,10 @@ class Settings(settings.Settings):
     system_prompt: str | None = Field(default=None, max_length=20_000)
     reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
     guest_conversations_days: float = Field(default=7.0, gt=0, le=3650)
+    cost_cap_person_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
+    cost_cap_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
+    cost_prompt_usd: float = Field(default=2.5, ge=0, le=10_000)
+    cost_completion_usd: float = Field(default=10.0, ge=0, le=10_000)
     library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")
 
     @field_validator("openai_base_url")
@@ -38,6 +45,21 @@ class Settings(settings.Settings):
             first=self.llm_provider,
             model=self.llm_model,
         )
+
+    def budget(self, clock: Clock) -> Budget:
+        """The caps on what those models cost."""
+        return Budget(
+            self.models(),
+            Prices(Price(self.cost_prompt_usd, self.cost_completion_usd)),
+            clock,
+            person_cap=_micro(self.cost_cap_person_day_usd),
+            day_cap=_micro(self.cost_cap_day_usd),
+        )
+
+
+def _micro(usd: float | None) -> int | None:
+    """Millionths of a US dollar."""
+    return None if usd is None else round(usd * 1_000_000)
 
 
 def _plain(secret: SecretStr | None) -> str | None:

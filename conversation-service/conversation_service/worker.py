@@ -10,6 +10,7 @@ from conversation_service.guests import joining, retention
 from conversation_service.privacy.people import ERASE
 from conversation_service.replies import store as replies
 from conversation_service.upkeep import actions as upkeep
+from conversation_service.usage.budget import Budget
 from conversation_service.voice import consumers as spoken
 from conversation_service.voice.client import VoiceSessions
 from kit import background, bus, idempotency, logs, people
@@ -29,6 +30,7 @@ _log = logs.get(__name__)
 def tasks(
     backbone: Backbone,
     assistant: Assistant,
+    budget: Budget,
     voice: VoiceSessions,
     *,
     lease: float,
@@ -57,7 +59,7 @@ def tasks(
         )
 
     async def look_after() -> None:
-        await upkeep.run(backbone.db, backbone.signals, assistant)
+        await upkeep.run(backbone.db, backbone.signals, assistant, budget)
 
     return {
         "consume": consume,

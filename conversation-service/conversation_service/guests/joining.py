@@ -6,6 +6,7 @@ import asyncpg
 
 from conversation_service.conversations import deletion
 from conversation_service.feed import store as feed
+from conversation_service.usage import store as usage
 from kit.database import Tx
 from kit.signals import CHANNEL
 
@@ -37,6 +38,7 @@ async def join(tx: Tx, guest_id: UUID, user_id: UUID) -> None:
         return
     await _move_keys(tx, guest_id, user_id)
     await _move_feed(tx, guest_id, user_id)
+    await usage.join(tx, guest_id, user_id)
     for conversation_id in ids:
         ref = {"conversation_id": conversation_id}
         await feed.append(tx, user_id, "conversation.changed", ref)

@@ -37,6 +37,7 @@ class Message(BaseModel):
     """A message; a running reply has what it has said so far.
 
     A reply that was made again `replaces` an older one, which it leaves in place as `replaced_by`.
+    `limited` names the cap on a day's cost for which the library answered in place of a model.
     """
 
     id: UUID
@@ -50,3 +51,4 @@ class Message(BaseModel):
     latency: Latency | None
     replaces: UUID | None = None
     replaced_by: UUID | None = None
+    limited: Literal["person", "installation"] | None = None

@@ -16,7 +16,8 @@ CITED = (
 )
 COLUMNS = (
     f"m.id, m.role, m.channel, {SAID} as content, {CITED} as citations, m.triage, m.status,"
-    " m.created_at, m.latency, m.replaces, m.replaced_by"
+    " m.created_at, m.latency, m.replaces, m.replaced_by,"
+    " m.limited"
 )
 
 

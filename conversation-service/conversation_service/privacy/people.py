@@ -58,6 +58,14 @@ SECTIONS = (
         "key, made, created_at",
         {"key": "text"},
     ),
+    Section(
+        "usage",
+        "medbot.usage",
+        "owner_id",
+        "day, service, provider, model, calls, prompt_tokens, completion_tokens, micro_usd",
+        {"day": "date", "service": "text", "provider": "text", "model": "text"},
+    ),
+    Section("spending", "medbot.spending", "owner_id", "day, micro_usd", {"day": "date"}),
 )
 
 _EVENTS = tuple(
@@ -75,6 +83,8 @@ ERASE = (
     "delete from public.conversations where owner_id = $1",
     "delete from medbot.feed_heads where owner_id = $1",
     "delete from medbot.idempotency_keys where owner_id = $1",
+    "delete from medbot.usage where owner_id = $1",
+    "delete from medbot.spending where owner_id = $1",
 )
 """In this order; what refers to these rows goes with them."""
 

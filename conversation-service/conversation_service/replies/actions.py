@@ -10,11 +10,14 @@ import anyio.to_thread
 import asyncpg
 
 from assistant import safety
+from assistant.reply import ROUNDS
 from assistant.safety import Assessment, Level
 from assistant.turns import Turn
 from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import memory, store
 from conversation_service.replies.models import Begun, Busy, NotRegenerable
+from conversation_service.usage import store as usage
+from conversation_service.usage.budget import Budget, Room
 from kit import idempotency
 from kit.database import Database, Tx
 from kit.errors import NotFound
@@ -33,6 +36,7 @@ async def begin(
     key: str | None,
     locale: str,
     lease: float,
+    budget: Budget,
 ) -> Begun | uuid.UUID:
     """Stores a message and the empty reply to it.
 
@@ -66,9 +70,10 @@ async def begin(
             await store.insert_reply(tx, actor, conversation_id, reply, place + 1, question, lease)
         except asyncpg.UniqueViolationError:
             raise Busy from None
+        room = await _set_aside(tx, budget, actor, reply, known, content)
     level = assessment.level
     return Begun(
-        conversation_id, reply, content, known.turns, known.earlier, level, started, gate_ms
+        conversation_id, reply, content, known.turns, known.earlier, level, started, gate_ms, room
     )
 
 
@@ -81,6 +86,7 @@ async def regenerate(
     key: str | None,
     locale: str,
     lease: float,
+    budget: Budget,
 ) -> Begun | uuid.UUID:
     """Stores an empty reply that replaces another one to the same question.
 
@@ -117,8 +123,27 @@ async def regenerate(
             )
         except asyncpg.UniqueViolationError:
             raise Busy from None
+        room = await _set_aside(tx, budget, actor, made, known, asked.content)
     question, turns = asked.content, known.turns
-    return Begun(conversation_id, made, question, turns, known.earlier, level, started, gate_ms)
+    return Begun(
+        conversation_id, made, question, turns, known.earlier, level, started, gate_ms, room
+    )
+
+
+async def _set_aside(
+    tx: Tx,
+    budget: Budget,
+    actor: Actor,
+    message_id: uuid.UUID,
+    known: memory.Memory,
+    content: str,
+) -> Room:
+    """Room for the reply within the caps on cost; without any, the message says so."""
+    characters = len(content) + len(known.earlier) + sum(len(turn.content) for turn in known.turns)
+    room = await budget.set_aside(tx, actor.id, characters=characters, rounds=ROUNDS)
+    if room.reached is not None:
+        await usage.mark_limited(tx, message_id, room.reached)
+    return room
 
 
 async def _again(

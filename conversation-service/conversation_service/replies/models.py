@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from assistant.safety import Level
 from assistant.turns import Citation, Turn
 from conversation_service.messages.models import Message
+from conversation_service.usage.budget import Room
 from kit.errors import DomainError, Kind
 from kit.text import storable
 
@@ -74,6 +75,7 @@ class Begun:
     level: Level
     started: float
     gate_ms: float
+    room: Room
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ async def send(
         key=key,
         locale=_first_locale(accept_language),
         lease=ctx.runner.lease,
+        budget=ctx.budget,
     )
     return await _answer(ctx, person, conversation_id, begun, accept)
 
@@ -67,6 +68,7 @@ async def regenerate(
         key=key,
         locale=_first_locale(accept_language),
         lease=ctx.runner.lease,
+        budget=ctx.budget,
     )
     return await _answer(ctx, person, conversation_id, begun, accept)
 

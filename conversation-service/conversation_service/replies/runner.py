@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +20,7 @@ from assistant.reply import Assistant
 from assistant.turns import Citation, Piece, Text, ToolUse, Usage
 from conversation_service.replies import store
 from conversation_service.replies.models import Begun, Ending, Part
+from conversation_service.usage.budget import Budget
 from kit import logs
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
@@ -48,7 +49,7 @@ class _Draft:
     start: int = 0
     seq: int = 0
     said: list[Piece] = field(default_factory=list)
-    usage: list[dict[str, Any]] = field(default_factory=list)
+    usage: list[Usage] = field(default_factory=list)
     first_text: float | None = None
     ending: Ending | None = None
 
@@ -69,7 +70,7 @@ class _Draft:
 
     def add(self, piece: Piece) -> None:
         if isinstance(piece, Usage):
-            self.usage.append(asdict(piece))
+            self.usage.append(piece)
             return
         if isinstance(piece, Text) and self.first_text is None:
             self.first_text = time.perf_counter()
@@ -84,6 +85,7 @@ class Runner:
         db: Database,
         signals: Signals,
         assistant: Assistant,
+        budget: Budget,
         *,
         lease: float,
         drain_within: float,
@@ -91,6 +93,7 @@ class Runner:
         self._db = db
         self._signals = signals
         self._assistant = assistant
+        self._budget = budget
         self.lease = lease
         self._drain_within = drain_within
         self._running: set[asyncio.Task[None]] = set()
@@ -145,7 +148,11 @@ class Runner:
         try:
             async with asyncio.timeout(LONGEST):
                 async for piece in self._assistant.reply(
-                    begun.question, begun.history, level=begun.level, earlier=begun.earlier
+                    begun.question,
+                    begun.history,
+                    level=begun.level,
+                    earlier=begun.earlier,
+                    limited=begun.room.reached is not None,
                 ):
                     draft.add(piece)
                     self._signals.wake(work)
@@ -182,15 +189,20 @@ class Runner:
         ending: Ending = draft.ending
 
         async def finish(tx: Tx) -> bool:
-            return await store.finish(
+            owner = await store.finish(
                 tx,
                 begun.conversation_id,
                 begun.message_id,
                 ending,
                 last,
                 _latency(begun, draft),
-                draft.usage,
+                [asdict(use) for use in draft.usage],
             )
+            if owner is None:
+                return False
+            whole = ending == "complete" or begun.room.reached is not None
+            await self._budget.settle(tx, begun.room, owner, draft.usage, whole=whole)
+            return True
 
         if not await self._insist(finish):
             raise _LeaseLost

@@ -128,8 +128,11 @@ async def finish(
     last: Part,
     latency: dict[str, Any],
     usage: Sequence[dict[str, Any]],
-) -> bool:
-    """Folds the parts and `last` into the message; False when it does not run any more."""
+) -> UUID | None:
+    """Folds the parts and `last` into the message; answers its owner.
+
+    None when it does not run any more.
+    """
     await lock(tx, conversation_id)
     row = await tx.fetchrow(
         f"update public.messages m set status = $2, content = ({SAID}) || $3,"  # noqa: S608
@@ -144,12 +147,13 @@ async def finish(
         list(usage),
     )
     if row is None:
-        return False
+        return None
     if row["replaces"] is not None and ending != "failed":
         await _replace(tx, message_id)
     await upkeep.ask(tx, conversation_id)
     await _end(tx, row["owner_id"], conversation_id, message_id, row["seq"])
-    return True
+    owner: UUID = row["owner_id"]
+    return owner
 
 
 async def with_expired(tx: Tx) -> list[UUID]:

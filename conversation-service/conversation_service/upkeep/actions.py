@@ -6,6 +6,7 @@ from dataclasses import asdict
 from uuid import UUID
 
 from assistant import asides, recall, titles
+from assistant.asides import Aside
 from assistant.reply import Assistant
 from assistant.turns import Turn
 from conversation_service.feed import store as feed
@@ -13,6 +14,7 @@ from conversation_service.summaries import store as summaries
 from conversation_service.summaries.models import Kept
 from conversation_service.upkeep import exchanges, store
 from conversation_service.upkeep.store import Wanted
+from conversation_service.usage.budget import Budget
 from kit import logs
 from kit.database import CONNECTION_ERRORS, Database
 from kit.errors import ServiceUnavailable
@@ -34,31 +36,31 @@ BATCH = 200
 _log = logs.get(__name__)
 
 
-async def run(db: Database, signals: Signals, assistant: Assistant) -> None:
+async def run(db: Database, signals: Signals, assistant: Assistant, budget: Budget) -> None:
     """Looks after conversations until cancelled; a database that is away is waited for."""
     with signals.on(store.SIGNAL) as woken:
         while True:
             try:
-                while await look_after_some(db, assistant):
+                while await look_after_some(db, assistant, budget):
                     pass
             except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
                 _log.warning("upkeep.waiting", **logs.failure(error))
             await woken(5.0)
 
 
-async def look_after_some(db: Database, assistant: Assistant) -> int:
+async def look_after_some(db: Database, assistant: Assistant, budget: Budget) -> int:
     """Does what is wanted by some conversations; answers how many those were."""
     async with db.transaction(ITSELF) as tx:
         await store.give_up(tx)
         wanted = await store.claim(tx, LEASE, AT_ONCE)
-    await asyncio.gather(*(_look_after(db, assistant, each) for each in wanted))
+    await asyncio.gather(*(_look_after(db, assistant, budget, each) for each in wanted))
     return len(wanted)
 
 
-async def _look_after(db: Database, assistant: Assistant, wanted: Wanted) -> None:
+async def _look_after(db: Database, assistant: Assistant, budget: Budget, wanted: Wanted) -> None:
     try:
-        await give_title(db, assistant, wanted.conversation_id)
-        await sum_up(db, assistant, wanted.conversation_id)
+        await give_title(db, assistant, budget, wanted.conversation_id)
+        await sum_up(db, assistant, budget, wanted.conversation_id)
     except (*CONNECTION_ERRORS, ServiceUnavailable):
         raise
     except Exception as error:  # one conversation must not keep the others waiting
@@ -68,7 +70,9 @@ async def _look_after(db: Database, assistant: Assistant, wanted: Wanted) -> Non
         await store.done(tx, wanted)
 
 
-async def give_title(db: Database, assistant: Assistant, conversation_id: UUID) -> None:
+async def give_title(
+    db: Database, assistant: Assistant, budget: Budget, conversation_id: UUID
+) -> None:
     """Titles a conversation after its first exchange, unless somebody has or does so meanwhile."""
     async with db.transaction(ITSELF) as tx:
         first = await exchanges.untitled(tx, conversation_id)
@@ -77,9 +81,7 @@ async def give_title(db: Database, assistant: Assistant, conversation_id: UUID) 
     title = titles.make(first.question, first.level, first.topics)
     if assistant.models and first.level != "crisis":
         material = f"{first.question}\n\n{first.reply}"[:4_000]
-        aside = await asides.write(
-            assistant.models, "title", material, longest=120, within=MODEL_WITHIN
-        )
+        aside = await _aside(db, assistant, budget, conversation_id, "title", material, longest=120)
         title = titles.tidy(aside.text or "")[:120] or title
     async with db.transaction(ITSELF) as tx:
         owner = await exchanges.set_title(tx, conversation_id, title)
@@ -88,7 +90,7 @@ async def give_title(db: Database, assistant: Assistant, conversation_id: UUID) 
             await feed.append(tx, owner, "conversation.changed", ref)
 
 
-async def sum_up(db: Database, assistant: Assistant, conversation_id: UUID) -> None:
+async def sum_up(db: Database, assistant: Assistant, budget: Budget, conversation_id: UUID) -> None:
     """Brings the running summary up to the newest message, a batch at a time."""
     while True:
         async with db.transaction(ITSELF) as tx:
@@ -105,12 +107,9 @@ async def sum_up(db: Database, assistant: Assistant, conversation_id: UUID) -> N
         facts = recall.merge(known.facts, said)
         kept, usage = Kept(through, facts), []
         if assistant.models and len(fresh) < BATCH:  # a long talk is put into words once
-            aside = await asides.write(
-                assistant.models,
-                "summary",
-                _material(known, [turn for _, turn in fresh]),
-                longest=PROSE,
-                within=MODEL_WITHIN,
+            material = _material(known, [turn for _, turn in fresh])
+            aside = await _aside(
+                db, assistant, budget, conversation_id, "summary", material, longest=PROSE
             )
             writer = aside.usage[-1].model if aside.text and aside.usage else None
             kept = Kept(through, facts, aside.text or known.prose, writer or known.written_by)
@@ -119,6 +118,30 @@ async def sum_up(db: Database, assistant: Assistant, conversation_id: UUID) -> N
             await summaries.put(tx, conversation_id, kept, usage)
         if len(fresh) < BATCH:
             return
+
+
+async def _aside(
+    db: Database,
+    assistant: Assistant,
+    budget: Budget,
+    conversation_id: UUID,
+    prompt: str,
+    material: str,
+    *,
+    longest: int,
+) -> Aside:
+    """What a model writes, within the caps on cost: without room for it, nothing."""
+    async with db.transaction(ITSELF) as tx:
+        owner = await exchanges.owner(tx, conversation_id)
+        room = await budget.set_aside(tx, owner, characters=len(material), rounds=1)
+    if owner is None or room.reached is not None:
+        return Aside()
+    aside = await asides.write(
+        assistant.models, prompt, material, longest=longest, within=MODEL_WITHIN
+    )
+    async with db.transaction(ITSELF) as tx:
+        await budget.settle(tx, room, owner, aside.usage, whole=aside.text is not None)
+    return aside
 
 
 def _material(known: Kept, fresh: Sequence[Turn]) -> str:

@@ -52,3 +52,11 @@ async def wants_summary(tx: Tx, conversation_id: UUID, short: int) -> bool:
         "select last_seq > $2 from public.conversations where id = $1", conversation_id, short
     )
     return bool(wants)
+
+
+async def owner(tx: Tx, conversation_id: UUID) -> UUID | None:
+    """Whose conversation it is, as long as it is there."""
+    found: UUID | None = await tx.fetchval(
+        "select owner_id from public.conversations where id = $1", conversation_id
+    )
+    return found

@@ -1,0 +1,1 @@
+"""What models cost: counted by day and person, and capped."""
