@@ -7,6 +7,8 @@ marks are carried back to the original, character by character, and a window is 
 import html
 import re
 import unicodedata
+from bisect import bisect_left
+from functools import cache
 
 START, STOP = "\ue000", "\ue001"
 """What PostgreSQL puts around a word that was found: characters that no text of ours needs."""
@@ -24,6 +26,11 @@ def fold(text: str) -> str:
     """The same folding as the database's `medbot.folded`."""
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", text)).translate(_SIMPLE).lower()
     return "".join(_LETTERS.get(letter, letter) for letter in plain)
+
+
+@cache
+def _fold_letter(letter: str) -> str:
+    return fold(letter)
 
 
 def cut(text: str, marked: str) -> str:
@@ -59,13 +66,16 @@ def _spans(marked: str) -> list[tuple[int, int]]:
 
 def _places(text: str, marked: str) -> list[tuple[int, int]] | None:
     """The marked stretches as places in `text`; None when the two do not fit together."""
+    plain = marked.replace(START, "").replace(STOP, "")
+    if text.isascii():  # each letter is folded to one
+        return _spans(marked) if len(text) == len(plain) else None
     origin: list[int] = []
     folded: list[str] = []
     for place, letter in enumerate(text):
-        piece = fold(letter)
+        piece = _fold_letter(letter)
         folded.append(piece)
         origin.extend([place] * len(piece))
-    if "".join(folded) != marked.replace(START, "").replace(STOP, ""):
+    if "".join(folded) != plain:
         return None
     origin.append(len(text))
     return [(origin[a], origin[b - 1] + 1) for a, b in _spans(marked) if b > a]
@@ -73,10 +83,12 @@ def _places(text: str, marked: str) -> list[tuple[int, int]] | None:
 
 def _window(words: list[tuple[int, int]], found: list[tuple[int, int]]) -> tuple[int, int]:
     """The first and the last word of the stretch of `WORDS` words that holds the most marks."""
-    hits = [any(a < end and b > start for a, b in found) for start, end in words]
-    if len(words) <= WORDS or not any(hits):
+    if len(words) <= WORDS or not found:
         return 0, min(len(words), WORDS) - 1
-    best = max(range(len(words)), key=lambda at: (hits[at], sum(hits[at : at + WORDS // 2])))
+    ends = [end for _, end in words]
+    hits = sorted({min(bisect_left(ends, start + 1), len(words) - 1) for start, _ in found})
+    most = [bisect_left(hits, hit + WORDS // 2) - place for place, hit in enumerate(hits)]
+    best = hits[most.index(max(most))]
     first = max(0, min(best - WORDS // 4, len(words) - WORDS))
     return first, first + WORDS - 1
 

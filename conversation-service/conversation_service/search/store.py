@@ -21,6 +21,24 @@ MATCHES = 3
 TITLE_WEIGHT = 2.0
 """A word in the title counts as much more than in a message."""
 
+RANKED = (
+    "with hits as materialized ("
+    "  select m.conversation_id as id, max(ts_rank(m.words, $2::tsquery, 1)) as rank"
+    "  from public.messages m where m.owner_id = $1 and m.words @@ $2::tsquery"
+    "  and ($6::timestamptz is null or m.ended_at <= $6) and m.replaced_by is null group by 1"
+    "  union all"
+    "  select c.id, ts_rank(c.words, $2::tsquery, 1) * $8 from public.conversations c"
+    "  where c.owner_id = $1 and c.words @@ $2::tsquery),"
+    " ranked as (select id, sum(rank)::float8 as rank from hits group by id)"
+    " select c.id, c.title, c.pinned, c.created_at, c.updated_at, r.rank,"
+    "  coalesce($6::timestamptz, clock_timestamp()) as asof"
+    " from ranked r join public.conversations c using (id)"
+    " where c.owner_id = $1 and ($6::timestamptz is null or c.created_at <= $6)"
+    " and ($3::float8 is null or (r.rank, c.created_at, c.id) < ($3, $4, $5))"
+    " order by r.rank desc, c.created_at desc, c.id desc limit $7"
+)
+"""The owner, the words, the last place (rank, time, id, as of), how many, the weight of titles."""
+
 _PREFIX = re.compile(r"(?<![\w\"*-])([^\W_]+)\*")
 
 
@@ -32,20 +50,7 @@ async def page(
     if not query:
         return [], []
     rows = await tx.fetch(
-        "with hits as materialized ("
-        "  select m.conversation_id as id, max(ts_rank(m.words, $2::tsquery, 1)) as rank"
-        "  from public.messages m where m.owner_id = $1 and m.words @@ $2::tsquery"
-        "  and ($6::timestamptz is null or m.ended_at <= $6) and m.replaced_by is null group by 1"
-        "  union all"
-        "  select c.id, ts_rank(c.words, $2::tsquery, 1) * $8 from public.conversations c"
-        "  where c.owner_id = $1 and c.words @@ $2::tsquery),"
-        " ranked as (select id, sum(rank)::float8 as rank from hits group by id)"
-        " select c.id, c.title, c.pinned, c.created_at, c.updated_at, r.rank,"
-        "  coalesce($6::timestamptz, clock_timestamp()) as asof"
-        " from ranked r join public.conversations c using (id)"
-        " where c.owner_id = $1 and ($6::timestamptz is null or c.created_at <= $6)"
-        " and ($3::float8 is null or (r.rank, c.created_at, c.id) < ($3, $4, $5))"
-        " order by r.rank desc, c.created_at desc, c.id desc limit $7",
+        RANKED,
         owner.id,
         query,
         after.rank if after else None,
