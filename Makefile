@@ -1,6 +1,7 @@
 # Medbot's chores. Nothing is needed but make and a Python from 3.11 on; `make` alone lists them.
 
 UV_VERSION := 0.13.8
+LIVEKIT_VERSION := 1.13.5
 WORKERS ?= auto
 PACKAGES := api_gateway assistant auth_service contracts conversation_service kit medbot voice_service
 TESTS := $(wildcard api-gateway/tests auth-service/tests conversation-service/tests \
@@ -15,7 +16,7 @@ READY := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test prove check fmt bench openapi schema answers clean
+.PHONY: help setup run test prove check fmt bench openapi schema answers clean livekit
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,9 +61,19 @@ schema: $(READY) ## Writes database/schema.sql from the migrations
 answers: $(READY) ## Writes docs/answers.md: library mode's answers to everyday questions
 	@$(BIN)/medbot answers
 
+livekit: .medbot/bin/livekit-server-$(LIVEKIT_VERSION) ## Builds the media server for voice in rooms; needs Go 1.26
+
 clean: ## Removes what was installed and cached; your data in .medbot stays
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.medbot/bin/livekit-server-$(LIVEKIT_VERSION):
+	@command -v go >/dev/null || { echo "make livekit builds livekit-server $(LIVEKIT_VERSION) with Go 1.26 or newer: no go is on the PATH (https://go.dev/dl)." >&2; exit 1; }
+	@echo "Building livekit-server $(LIVEKIT_VERSION); this takes a minute or two"
+	@mkdir -p .medbot/bin
+	@GOBIN="$(CURDIR)/.medbot/bin/building" go install github.com/livekit/livekit-server/cmd/server@v$(LIVEKIT_VERSION)
+	@mv .medbot/bin/building/server $@ && rmdir .medbot/bin/building
+	@ln -sf $(notdir $@) .medbot/bin/livekit-server
 
 $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml libs/*/pyproject.toml) | $(filter .uv/%,$(UV))
 	@test -n "$(PYTHON)" || { echo "Medbot needs Python 3.11 or newer: none is on the PATH." >&2; exit 1; }

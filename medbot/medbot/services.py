@@ -50,12 +50,6 @@ IN_ORDER = (AUTH, CONVERSATION, VOICE, GATEWAY)
 """As they start; they stop the other way round, the public door first."""
 
 
-def load() -> None:
-    """Imports every service."""
-    for service in IN_ORDER:
-        service.load()
-
-
 def together(
     given: settings.Settings, *, database_url: str, secret: str, port: int, log_file: Path
 ) -> settings.Settings:

@@ -20,7 +20,7 @@ from kit import embedded, migrations, settings
 from kit.database import open_database
 from kit.errors import Misconfigured
 from kit.identity import Actor
-from medbot import demo, lock, running, services, terminal
+from medbot import demo, lock, running, services, speaking, terminal
 from medbot.settings import Settings
 from medbot.terminal import Failed, step
 
@@ -72,23 +72,38 @@ async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> None:
     sockets = {one.name: _bind(one.name, place, one.after) for one in services.IN_ORDER}
     for bound in sockets.values():
         stack.callback(bound.close)
-    loading = asyncio.ensure_future(asyncio.to_thread(services.load))
+    loading = asyncio.ensure_future(_load())
     with step("database") as done:
         url, done.said = await _open_database(stack, chosen)
+    told = {
+        one.name: services.together(
+            given[one.name],
+            database_url=url,
+            secret=chosen.service_secret(),
+            port=place.port,
+            log_file=place.log_file,
+        )
+        for one in services.IN_ORDER
+    }
+    with step("media server") as done:
+        voice, done.said = await speaking.start_media(stack, told[services.VOICE.name])
+        told[services.VOICE.name] = voice
     await loading
     for one in services.IN_ORDER:
         with step(one.name) as done:
-            told = services.together(
-                given[one.name],
-                database_url=url,
-                secret=chosen.service_secret(),
-                port=place.port,
-                log_file=place.log_file,
-            )
-            app = one.build(told)
+            app = one.build(told[one.name])
             await stack.enter_async_context(running.lifespan(app))
             await stack.enter_async_context(running.serving(app, sockets[one.name]))
             done.said = f"http://127.0.0.1:{place.port + one.after}"
+    with step("agent") as done:
+        log = place.log_file.with_name("agent.log")
+        done.said = await speaking.start_agent(stack, voice, log)
+
+
+async def _load() -> None:
+    """Imports the services, in threads: together they take some seconds."""
+    for one in services.IN_ORDER:
+        await asyncio.to_thread(one.load)
 
 
 def _bind(name: str, place: Place, after: int) -> socket.socket:

@@ -1,19 +1,14 @@
 """What the voice service reads from the environment."""
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from contracts.voice import Pipeline
-from kit import settings
+from voice_service.agent.settings import Speaking
 
 
-class Settings(settings.Settings):
+class Settings(Speaking):
     """Without a media server the sockets serve; without a key offline voice speaks."""
 
-    voice_service_url: settings.ServiceUrl = "http://127.0.0.1:8003"
-    livekit_url: str | None = Field(default=None, pattern=r"^(wss?|https?)://")
-    livekit_api_key: str | None = Field(default=None, max_length=200)
-    livekit_api_secret: SecretStr | None = None
-    openai_api_key: SecretStr | None = None
     voice_pipeline: Pipeline | None = None
     allow_guest_voice: bool = False
     voice_sessions_per_person: int = Field(default=5, ge=1, le=1000)

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Starts the agent that joins the rooms of the media server. It reads LIVEKIT_URL, LIVEKIT_API_KEY,
+# LIVEKIT_API_SECRET and VOICE_SERVICE_URL from the environment or from the root's .env.local.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT="$(cd .. && pwd)"
+BIN="$ROOT/.venv/bin"
+[ -x "$BIN/python" ] || { echo "run_agent.sh: run \`make setup\` first" >&2; exit 1; }
+command=("$BIN/python" -m livekit.agents start voice_service/agent/worker.py "$@")
+if [ -f "$ROOT/.env.local" ]; then
+  exec "$BIN/dotenv" -f "$ROOT/.env.local" run --no-override -- "${command[@]}"
+fi
+exec "${command[@]}"
