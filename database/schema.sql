@@ -49,6 +49,46 @@ CREATE FUNCTION auth.uid() RETURNS uuid
     LANGUAGE sql STABLE
     RETURN (NULLIF((auth.jwt() ->> 'sub'::text), ''::text))::uuid;
 
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: audit_log; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.audit_log (
+    seq bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    service text NOT NULL,
+    actor_kind text NOT NULL,
+    actor uuid,
+    actor_roles text[] NOT NULL,
+    action text NOT NULL,
+    outcome text NOT NULL,
+    subjects uuid[] NOT NULL,
+    resources text[] NOT NULL,
+    request_id text NOT NULL,
+    previous bytea NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_log_action_check CHECK (((action ~ '^[a-z_]+(\.[a-z_]+)+$'::text) AND (char_length(action) <= 60))),
+    CONSTRAINT audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['person'::text, 'operator'::text, 'service'::text]))),
+    CONSTRAINT audit_log_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT audit_log_outcome_check CHECK (((outcome ~ '^[a-z_]+(\.[a-z_]+)?$'::text) AND (char_length(outcome) <= 60))),
+    CONSTRAINT audit_log_previous_check CHECK ((octet_length(previous) = 32)),
+    CONSTRAINT audit_log_request_id_check CHECK ((request_id ~ '^[A-Za-z0-9._:-]{0,128}$'::text)),
+    CONSTRAINT audit_log_resources_check CHECK (((cardinality(resources) <= 200) AND (COALESCE(array_to_string(resources, ' '::text), ''::text) ~ '^([a-z_]+:[A-Za-z0-9._-]{1,64}( |$))*$'::text))),
+    CONSTRAINT audit_log_service_check CHECK ((service ~ '^[a-z_]{1,30}$'::text))
+);
+
+--
+-- Name: audit_digest(medbot.audit_log); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.audit_digest(r medbot.audit_log) RETURNS bytea
+    LANGUAGE sql STABLE
+    RETURN sha256(((r).previous || convert_to((jsonb_build_array((r).seq, ((EXTRACT(epoch FROM (r).at) * (1000000)::numeric))::bigint, (r).service, (r).actor_kind, (r).actor, to_jsonb((r).actor_roles), (r).action, (r).outcome, to_jsonb((r).subjects), to_jsonb((r).resources), (r).request_id))::text, 'UTF8'::name)));
+
 --
 -- Name: is_service(text); Type: FUNCTION; Schema: medbot; Owner: -
 --
@@ -56,10 +96,6 @@ CREATE FUNCTION auth.uid() RETURNS uuid
 CREATE FUNCTION medbot.is_service(name text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE sql STABLE
     RETURN (COALESCE(((auth.jwt() ->> 'role'::text) = 'service'::text), false) AND ((name IS NULL) OR ((auth.jwt() ->> 'service'::text) = name)));
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: users; Type: TABLE; Schema: auth; Owner: -
@@ -72,6 +108,281 @@ CREATE TABLE auth.users (
     raw_user_meta_data jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: audit_head; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.audit_head (
+    singleton boolean DEFAULT true NOT NULL,
+    seq bigint NOT NULL,
+    hash bytea NOT NULL,
+    kid text,
+    signature bytea,
+    CONSTRAINT audit_head_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT audit_head_singleton_check CHECK (singleton)
+);
+
+--
+-- Name: audit_people; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.audit_people (
+    person_id uuid NOT NULL,
+    salt uuid DEFAULT gen_random_uuid() NOT NULL,
+    pseudonym uuid GENERATED ALWAYS AS ((encode(SUBSTRING(sha256((uuid_send(salt) || uuid_send(person_id))) FROM 1 FOR 16), 'hex'::text))::uuid) STORED NOT NULL
+);
+
+--
+-- Name: audit_append(timestamp with time zone, text, text, uuid, text[], text, text, uuid[], text[], text); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.audit_append(at timestamp with time zone, service text, actor_kind text, actor uuid, actor_roles text[], action text, outcome text, people uuid[], resources text[], request_id text) RETURNS TABLE(seq bigint, hash bytea)
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO medbot.audit_people (person_id)  SELECT u.id
+            FROM auth.users u
+           WHERE (u.id = ANY ((audit_append.people || audit_append.actor)))
+           ORDER BY u.id ON CONFLICT DO NOTHING;
+ SELECT
+    FROM medbot.audit_head
+  FOR UPDATE OF audit_head;
+ INSERT INTO medbot.audit_log (seq, at, service, actor_kind, actor, actor_roles, action, outcome, subjects, resources, request_id, previous, hash)  SELECT n.seq,
+             n.at,
+             n.service,
+             n.actor_kind,
+             n.actor,
+             n.actor_roles,
+             n.action,
+             n.outcome,
+             n.subjects,
+             n.resources,
+             n.request_id,
+             n.previous,
+             medbot.audit_digest(ROW(n.seq, n.at, n.service, n.actor_kind, n.actor, n.actor_roles, n.action, n.outcome, n.subjects, n.resources, n.request_id, n.previous, n.hash)::medbot.audit_log) AS audit_digest
+            FROM (medbot.audit_head h
+              CROSS JOIN LATERAL ( SELECT (h.seq + 1) AS seq,
+                     audit_append.at AS at,
+                     audit_append.service AS service,
+                     audit_append.actor_kind AS actor_kind,
+                         CASE
+                             WHEN (audit_append.actor IS NOT NULL) THEN COALESCE(( SELECT p.pseudonym
+                                FROM medbot.audit_people p
+                               WHERE (p.person_id = audit_append.actor)), gen_random_uuid())
+                             ELSE NULL::uuid
+                         END AS actor,
+                     audit_append.actor_roles AS actor_roles,
+                     audit_append.action AS action,
+                     audit_append.outcome AS outcome,
+                     ARRAY( SELECT COALESCE(p.pseudonym, gen_random_uuid()) AS "coalesce"
+                            FROM (unnest(audit_append.people) who(id)
+                              LEFT JOIN medbot.audit_people p ON ((p.person_id = who.id)))
+                           ORDER BY COALESCE(p.pseudonym, gen_random_uuid())) AS subjects,
+                     audit_append.resources AS resources,
+                     audit_append.request_id AS request_id,
+                     h.hash AS previous,
+                     NULL::bytea AS hash
+                   WHERE medbot.is_service()) n);
+ UPDATE medbot.audit_head h SET seq = r.seq, hash = r.hash, kid = NULL::text, signature = NULL::bytea
+    FROM medbot.audit_log r
+   WHERE ((r.seq = (h.seq + 1)) AND medbot.is_service())
+   RETURNING h.seq,
+     h.hash;
+END;
+
+--
+-- Name: audit_sign(bigint, text, bytea); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.audit_sign(seq bigint, kid text, signature bytea) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ UPDATE medbot.audit_head h SET kid = audit_sign.kid, signature = audit_sign.signature
+   WHERE ((h.seq = audit_sign.seq) AND medbot.is_service())
+   RETURNING true;
+END;
+
+--
+-- Name: audit_checkpoints; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.audit_checkpoints (
+    seq bigint NOT NULL,
+    hash bytea NOT NULL,
+    removed_at timestamp with time zone NOT NULL,
+    kid text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_checkpoints_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+--
+-- Name: audit_trim(bigint, bytea, timestamp with time zone, text, bytea); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.audit_trim(seq bigint, hash bytea, at timestamp with time zone, kid text, signature bytea) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO medbot.audit_checkpoints (seq, hash, removed_at, kid, signature)  SELECT r.seq,
+             r.hash,
+             audit_trim.at AS at,
+             audit_trim.kid AS kid,
+             audit_trim.signature AS signature
+            FROM medbot.audit_log r
+           WHERE ((r.seq = audit_trim.seq) AND (r.hash = audit_trim.hash) AND medbot.is_service('auth'::text) AND (NOT (EXISTS ( SELECT
+                    FROM medbot.audit_log young
+                   WHERE ((young.seq <= audit_trim.seq) AND (young.at > (now() - '30 days'::interval)))))));
+ WITH gone AS (
+          DELETE FROM medbot.audit_log r
+            USING medbot.audit_checkpoints c
+           WHERE ((c.seq = audit_trim.seq) AND (c.hash = audit_trim.hash) AND (r.seq <= c.seq) AND medbot.is_service('auth'::text))
+           RETURNING 1 AS "?column?"
+         )
+  SELECT count(*) AS count
+    FROM gone;
+END;
+
+--
+-- Name: folded(text); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.folded(said text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN replace(replace(replace(replace(lower(translate(regexp_replace(NORMALIZE(said, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text), 'ØøŁłĐđĦħŦŧı<>&'::text, 'OoLlDdHhTti   '::text)), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), 'þ'::text, 'th'::text);
+
+--
+-- Name: person_digest(uuid); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.person_digest(person uuid) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    RETURN sha256(uuid_send(person));
+
+--
+-- Name: tombstones; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.tombstones (
+    digest bytea NOT NULL,
+    erased_at timestamp with time zone NOT NULL,
+    CONSTRAINT tombstones_digest_check CHECK ((octet_length(digest) = 32))
+);
+
+--
+-- Name: is_erased(uuid); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.is_erased(person uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM medbot.tombstones WHERE (tombstones.digest = medbot.person_digest(is_erased.person))));
+
+--
+-- Name: pass_over_erased(); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.pass_over_erased() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+  person uuid := (to_jsonb(new) ->> tg_argv[0])::uuid;
+begin
+  if person is null then
+    return new;
+  end if;
+  perform pg_advisory_xact_lock_shared(medbot.person_lock(person));
+  if medbot.is_erased(person) then
+    return null;
+  end if;
+  return new;
+end $$;
+
+--
+-- Name: person_lock(uuid); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.person_lock(person uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN hashtextextended(('medbot.person:'::text || (person)::text), (0)::bigint);
+
+--
+-- Name: spending; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.spending (
+    day date NOT NULL,
+    owner_id uuid NOT NULL,
+    micro_usd bigint NOT NULL,
+    CONSTRAINT spending_micro_usd_check CHECK ((micro_usd >= 0))
+);
+
+--
+-- Name: usage; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.usage (
+    day date NOT NULL,
+    owner_id uuid NOT NULL,
+    user_id uuid,
+    service text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    prompt_tokens bigint DEFAULT 0 NOT NULL,
+    completion_tokens bigint DEFAULT 0 NOT NULL,
+    micro_usd bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT usage_check CHECK (((user_id IS NULL) OR (user_id = owner_id))),
+    CONSTRAINT usage_model_check CHECK ((char_length(model) <= 200)),
+    CONSTRAINT usage_provider_check CHECK (((char_length(provider) >= 1) AND (char_length(provider) <= 100))),
+    CONSTRAINT usage_service_check CHECK (((char_length(service) >= 1) AND (char_length(service) <= 30)))
+);
+
+--
+-- Name: set_aside(date, uuid, bigint, bigint, bigint); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO medbot.spending (day, owner_id, micro_usd)  SELECT set_aside.on_day AS on_day,
+             w.id,
+             COALESCE(( SELECT sum(u.micro_usd) AS sum
+                    FROM medbot.usage u
+                   WHERE ((u.day = set_aside.on_day) AND ((u.owner_id = w.id) OR w.installation))), (0)::numeric) AS "coalesce"
+            FROM ( VALUES (set_aside.owner,(set_aside.person_cap IS NOT NULL),false), ('00000000-0000-0000-0000-000000000000'::uuid,(set_aside.day_cap IS NOT NULL),true)) w(id, capped, installation)
+           WHERE (w.capped AND (NOT (EXISTS ( SELECT
+                    FROM medbot.spending s
+                   WHERE ((s.day = set_aside.on_day) AND (s.owner_id = w.id)))))) ON CONFLICT DO NOTHING;
+ SELECT
+    FROM medbot.spending s
+   WHERE ((s.day = set_aside.on_day) AND (((s.owner_id = set_aside.owner) AND (set_aside.person_cap IS NOT NULL)) OR ((s.owner_id = '00000000-0000-0000-0000-000000000000'::uuid) AND (set_aside.day_cap IS NOT NULL))))
+   ORDER BY s.owner_id DESC
+  FOR UPDATE OF s;
+ WITH room AS (
+          SELECT COALESCE(bool_or(((s.owner_id = set_aside.owner) AND ((s.micro_usd + set_aside.amount) > set_aside.person_cap))), false) AS person_full,
+             COALESCE(bool_or(((s.owner_id <> set_aside.owner) AND ((s.micro_usd + set_aside.amount) > set_aside.day_cap))), false) AS day_full
+            FROM medbot.spending s
+           WHERE ((s.day = set_aside.on_day) AND (s.owner_id = ANY (ARRAY[set_aside.owner, '00000000-0000-0000-0000-000000000000'::uuid])))
+         ), charged AS (
+          UPDATE medbot.spending s SET micro_usd = (s.micro_usd + set_aside.amount)
+            FROM room room_1
+           WHERE ((NOT room_1.person_full) AND (NOT room_1.day_full) AND (s.day = set_aside.on_day) AND (((s.owner_id = set_aside.owner) AND (set_aside.person_cap IS NOT NULL)) OR ((s.owner_id = '00000000-0000-0000-0000-000000000000'::uuid) AND (set_aside.day_cap IS NOT NULL))))
+         )
+  SELECT
+         CASE
+             WHEN room.person_full THEN 'person'::text
+             WHEN room.day_full THEN 'installation'::text
+             ELSE NULL::text
+         END AS "case"
+    FROM room;
+END;
+
+--
+-- Name: account_locks; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.account_locks (
+    user_id uuid NOT NULL,
+    locked_at timestamp with time zone NOT NULL
 );
 
 --
@@ -135,6 +446,42 @@ ALTER TABLE medbot.ended_sessions ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENT
 );
 
 --
+-- Name: erasure_parts; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.erasure_parts (
+    erasure_id uuid NOT NULL,
+    service text NOT NULL,
+    erased_at timestamp with time zone
+);
+
+--
+-- Name: erasures; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.erasures (
+    id uuid NOT NULL,
+    person_id uuid,
+    digest bytea NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    told_at timestamp with time zone NOT NULL,
+    completed_at timestamp with time zone,
+    receipt text,
+    CONSTRAINT erasures_check CHECK (((completed_at IS NULL) = (receipt IS NULL))),
+    CONSTRAINT erasures_check1 CHECK (((completed_at IS NULL) = (person_id IS NOT NULL))),
+    CONSTRAINT erasures_digest_check CHECK ((octet_length(digest) = 32))
+);
+
+--
+-- Name: exports; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.exports (
+    person_id uuid NOT NULL,
+    lease_until timestamp with time zone NOT NULL
+);
+
+--
 -- Name: feed; Type: TABLE; Schema: medbot; Owner: -
 --
 
@@ -165,6 +512,7 @@ CREATE TABLE medbot.idempotency_keys (
     digest bytea NOT NULL,
     made jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    digest_of uuid,
     CONSTRAINT idempotency_keys_key_check CHECK (((char_length(key) >= 1) AND (char_length(key) <= 200)))
 );
 
@@ -176,6 +524,50 @@ CREATE TABLE medbot.inbox (
     queue text NOT NULL,
     event_id uuid NOT NULL,
     done_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: joined_guests; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.joined_guests (
+    guest_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    joined_at timestamp with time zone NOT NULL
+);
+
+--
+-- Name: mailed_tokens; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.mailed_tokens (
+    digest bytea NOT NULL,
+    purpose text NOT NULL,
+    user_id uuid,
+    pending_id uuid,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT mailed_tokens_check CHECK (((purpose = 'verify'::text) = (pending_id IS NOT NULL))),
+    CONSTRAINT mailed_tokens_check1 CHECK (((purpose = 'reset'::text) = (user_id IS NOT NULL))),
+    CONSTRAINT mailed_tokens_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT mailed_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['verify'::text, 'reset'::text])))
+);
+
+--
+-- Name: mails; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.mails (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    user_id uuid,
+    pending_id uuid,
+    recipient bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT mails_kind_check CHECK ((kind = ANY (ARRAY['verify'::text, 'reset'::text, 'password_changed'::text]))),
+    CONSTRAINT mails_recipient_check CHECK ((octet_length(recipient) = 32))
 );
 
 --
@@ -201,6 +593,20 @@ ALTER TABLE medbot.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+--
+-- Name: pending_accounts; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.pending_accounts (
+    id uuid NOT NULL,
+    email text NOT NULL,
+    password_hash text NOT NULL,
+    full_name text,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT pending_accounts_email_check CHECK ((char_length(email) <= 254)),
+    CONSTRAINT pending_accounts_full_name_check CHECK (((char_length(full_name) >= 1) AND (char_length(full_name) <= 200)))
 );
 
 --
@@ -264,7 +670,34 @@ CREATE TABLE medbot.sessions (
     user_id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
     used_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone
+    ended_at timestamp with time zone,
+    network text,
+    program text,
+    CONSTRAINT sessions_network_check CHECK ((char_length(network) <= 64)),
+    CONSTRAINT sessions_program_check CHECK ((char_length(program) <= 64))
+);
+
+--
+-- Name: sign_in_failures; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.sign_in_failures (
+    key bytea NOT NULL,
+    failures integer NOT NULL,
+    failed_at timestamp with time zone NOT NULL,
+    blocked_until timestamp with time zone NOT NULL,
+    CONSTRAINT sign_in_failures_key_check CHECK ((octet_length(key) = 32))
+);
+
+--
+-- Name: sign_in_places; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.sign_in_places (
+    key bytea NOT NULL,
+    user_id uuid NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT sign_in_places_key_check CHECK ((octet_length(key) = 32))
 );
 
 --
@@ -279,6 +712,51 @@ CREATE TABLE medbot.signing_keys (
     active boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT signing_keys_algorithm_check CHECK ((algorithm = 'ES256'::text))
+);
+
+--
+-- Name: upkeep; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.upkeep (
+    conversation_id uuid NOT NULL,
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lease_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL
+);
+
+--
+-- Name: voice_links; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.voice_links (
+    session_id uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    ended boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: voice_turns; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.voice_turns (
+    session_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    role text NOT NULL,
+    text text NOT NULL,
+    interrupted boolean NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    latency jsonb NOT NULL,
+    citations jsonb NOT NULL,
+    triage jsonb,
+    usage jsonb NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT voice_turns_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text]))),
+    CONSTRAINT voice_turns_seq_check CHECK ((seq >= 1)),
+    CONSTRAINT voice_turns_text_check CHECK (((char_length(text) >= 1) AND (char_length(text) <= 8000)))
 );
 
 --
@@ -302,6 +780,23 @@ CREATE TABLE public._pogo_version (
 );
 
 --
+-- Name: conversation_summaries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.conversation_summaries (
+    conversation_id uuid NOT NULL,
+    owner_id uuid NOT NULL,
+    through_seq bigint NOT NULL,
+    facts jsonb NOT NULL,
+    prose text,
+    written_by text,
+    usage jsonb DEFAULT '[]'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT conversation_summaries_facts_check CHECK ((jsonb_typeof(facts) = 'array'::text)),
+    CONSTRAINT conversation_summaries_prose_check CHECK ((char_length(prose) <= 8000))
+);
+
+--
 -- Name: conversations; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -312,11 +807,29 @@ CREATE TABLE public.conversations (
     title text DEFAULT ''::text NOT NULL,
     pinned boolean DEFAULT false NOT NULL,
     last_seq bigint DEFAULT 0 NOT NULL,
-    words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, title)) STORED,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, medbot.folded(title))) STORED,
+    titled_by text,
     CONSTRAINT conversations_check CHECK (((user_id IS NULL) OR (user_id = owner_id))),
-    CONSTRAINT conversations_title_check CHECK ((char_length(title) <= 200))
+    CONSTRAINT conversations_title_check CHECK ((char_length(title) <= 200)),
+    CONSTRAINT conversations_titled_by_check CHECK ((titled_by = ANY (ARRAY['person'::text, 'assistant'::text])))
+);
+
+--
+-- Name: message_feedback; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.message_feedback (
+    message_id uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    owner_id uuid NOT NULL,
+    rating text NOT NULL,
+    comment text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT message_feedback_comment_check CHECK (((char_length(comment) >= 1) AND (char_length(comment) <= 2000))),
+    CONSTRAINT message_feedback_rating_check CHECK ((rating = ANY (ARRAY['up'::text, 'down'::text])))
 );
 
 --
@@ -337,16 +850,53 @@ CREATE TABLE public.messages (
     reply_to uuid,
     latency jsonb,
     usage jsonb DEFAULT '[]'::jsonb NOT NULL,
-    words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, content)) STORED,
     lease_until timestamp with time zone,
     stop_requested boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, medbot.folded(content))) STORED,
+    replaces uuid,
+    replaced_by uuid,
+    ended_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    voice_session_id uuid,
+    voice_seq bigint,
+    limited text,
     CONSTRAINT messages_channel_check CHECK ((channel = ANY (ARRAY['chat'::text, 'voice'::text, 'websocket'::text, 'phone'::text]))),
     CONSTRAINT messages_check CHECK (((status = 'streaming'::text) = (lease_until IS NOT NULL))),
     CONSTRAINT messages_check1 CHECK (((status <> 'streaming'::text) OR (role = 'assistant'::text))),
     CONSTRAINT messages_content_check CHECK ((char_length(content) <= 200000)),
+    CONSTRAINT messages_limited_check CHECK ((limited = ANY (ARRAY['person'::text, 'installation'::text]))),
     CONSTRAINT messages_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text]))),
     CONSTRAINT messages_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'streaming'::text, 'interrupted'::text, 'failed'::text])))
+);
+
+--
+-- Name: user_consents; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.user_consents (
+    id bigint NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    given boolean,
+    wording text NOT NULL,
+    locale text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    CONSTRAINT user_consents_locale_check CHECK (((char_length(locale) >= 1) AND (char_length(locale) <= 35))),
+    CONSTRAINT user_consents_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,49}$'::text)),
+    CONSTRAINT user_consents_wording_check CHECK (((char_length(wording) >= 1) AND (char_length(wording) <= 40)))
+);
+
+--
+-- Name: user_consents_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.user_consents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.user_consents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 --
@@ -360,10 +910,8 @@ CREATE TABLE public.user_profiles (
     date_of_birth date,
     locale text,
     time_zone text,
-    consents jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT user_profiles_consents_check CHECK ((jsonb_typeof(consents) = 'object'::text)),
     CONSTRAINT user_profiles_full_name_check CHECK (((char_length(full_name) >= 1) AND (char_length(full_name) <= 200))),
     CONSTRAINT user_profiles_locale_check CHECK ((char_length(locale) <= 35)),
     CONSTRAINT user_profiles_phone_check CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text)),
@@ -382,11 +930,98 @@ CREATE TABLE public.user_roles (
 );
 
 --
+-- Name: voice_sessions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.voice_sessions (
+    id uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    owner_id uuid NOT NULL,
+    user_id uuid,
+    channel text NOT NULL,
+    pipeline text NOT NULL,
+    status text DEFAULT 'created'::text NOT NULL,
+    end_reason text,
+    room_name text,
+    room_open boolean DEFAULT false NOT NULL,
+    instructions text,
+    voice_settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    ignored jsonb DEFAULT '[]'::jsonb NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    config_version bigint DEFAULT 0 NOT NULL,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    message_version bigint DEFAULT 0 NOT NULL,
+    agent_state text,
+    participants integer DEFAULT 0 NOT NULL,
+    holder text,
+    heartbeat_at timestamp with time zone,
+    dispatches integer DEFAULT 0 NOT NULL,
+    dispatched_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    joined_at timestamp with time zone,
+    started_at timestamp with time zone,
+    ends_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT voice_sessions_channel_check CHECK ((channel = ANY (ARRAY['voice'::text, 'websocket'::text, 'phone'::text]))),
+    CONSTRAINT voice_sessions_check CHECK (((user_id IS NULL) OR (user_id = owner_id))),
+    CONSTRAINT voice_sessions_check1 CHECK (((status = ANY (ARRAY['ended'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT voice_sessions_check2 CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+    CONSTRAINT voice_sessions_end_reason_check CHECK ((end_reason = ANY (ARRAY['asked'::text, 'caller_left'::text, 'silence'::text, 'too_long'::text, 'drained'::text, 'failed'::text, 'conversation_deleted'::text]))),
+    CONSTRAINT voice_sessions_instructions_check CHECK ((char_length(instructions) <= 20000)),
+    CONSTRAINT voice_sessions_pipeline_check CHECK ((pipeline = ANY (ARRAY['realtime'::text, 'cascade'::text, 'offline'::text]))),
+    CONSTRAINT voice_sessions_room_name_check CHECK ((char_length(room_name) <= 200)),
+    CONSTRAINT voice_sessions_status_check CHECK ((status = ANY (ARRAY['created'::text, 'connecting'::text, 'active'::text, 'ended'::text, 'failed'::text])))
+);
+
+--
 -- Name: users users_pkey; Type: CONSTRAINT; Schema: auth; Owner: -
 --
 
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+--
+-- Name: account_locks account_locks_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.account_locks
+    ADD CONSTRAINT account_locks_pkey PRIMARY KEY (user_id);
+
+--
+-- Name: audit_checkpoints audit_checkpoints_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.audit_checkpoints
+    ADD CONSTRAINT audit_checkpoints_pkey PRIMARY KEY (seq);
+
+--
+-- Name: audit_head audit_head_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.audit_head
+    ADD CONSTRAINT audit_head_pkey PRIMARY KEY (singleton);
+
+--
+-- Name: audit_log audit_log_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (seq);
+
+--
+-- Name: audit_people audit_people_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.audit_people
+    ADD CONSTRAINT audit_people_pkey PRIMARY KEY (person_id);
+
+--
+-- Name: audit_people audit_people_pseudonym_key; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.audit_people
+    ADD CONSTRAINT audit_people_pseudonym_key UNIQUE (pseudonym);
 
 --
 -- Name: credentials credentials_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
@@ -408,6 +1043,41 @@ ALTER TABLE ONLY medbot.dead_letters
 
 ALTER TABLE ONLY medbot.ended_sessions
     ADD CONSTRAINT ended_sessions_pkey PRIMARY KEY (seq);
+
+--
+-- Name: erasure_parts erasure_parts_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.erasure_parts
+    ADD CONSTRAINT erasure_parts_pkey PRIMARY KEY (erasure_id, service);
+
+--
+-- Name: erasures erasures_digest_key; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.erasures
+    ADD CONSTRAINT erasures_digest_key UNIQUE (digest);
+
+--
+-- Name: erasures erasures_person_id_key; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.erasures
+    ADD CONSTRAINT erasures_person_id_key UNIQUE (person_id);
+
+--
+-- Name: erasures erasures_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.erasures
+    ADD CONSTRAINT erasures_pkey PRIMARY KEY (id);
+
+--
+-- Name: exports exports_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.exports
+    ADD CONSTRAINT exports_pkey PRIMARY KEY (person_id);
 
 --
 -- Name: feed_heads feed_heads_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
@@ -438,11 +1108,39 @@ ALTER TABLE ONLY medbot.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (queue, event_id);
 
 --
+-- Name: joined_guests joined_guests_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.joined_guests
+    ADD CONSTRAINT joined_guests_pkey PRIMARY KEY (guest_id);
+
+--
+-- Name: mailed_tokens mailed_tokens_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.mailed_tokens
+    ADD CONSTRAINT mailed_tokens_pkey PRIMARY KEY (digest);
+
+--
+-- Name: mails mails_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.mails
+    ADD CONSTRAINT mails_pkey PRIMARY KEY (id);
+
+--
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
 --
 
 ALTER TABLE ONLY medbot.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+--
+-- Name: pending_accounts pending_accounts_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.pending_accounts
+    ADD CONSTRAINT pending_accounts_pkey PRIMARY KEY (id);
 
 --
 -- Name: queue queue_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
@@ -480,11 +1178,67 @@ ALTER TABLE ONLY medbot.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 
 --
+-- Name: sign_in_failures sign_in_failures_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.sign_in_failures
+    ADD CONSTRAINT sign_in_failures_pkey PRIMARY KEY (key);
+
+--
+-- Name: sign_in_places sign_in_places_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.sign_in_places
+    ADD CONSTRAINT sign_in_places_pkey PRIMARY KEY (key);
+
+--
 -- Name: signing_keys signing_keys_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
 --
 
 ALTER TABLE ONLY medbot.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (kid);
+
+--
+-- Name: spending spending_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.spending
+    ADD CONSTRAINT spending_pkey PRIMARY KEY (day, owner_id);
+
+--
+-- Name: tombstones tombstones_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.tombstones
+    ADD CONSTRAINT tombstones_pkey PRIMARY KEY (digest);
+
+--
+-- Name: upkeep upkeep_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.upkeep
+    ADD CONSTRAINT upkeep_pkey PRIMARY KEY (conversation_id);
+
+--
+-- Name: usage usage_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (day, owner_id, service, provider, model);
+
+--
+-- Name: voice_links voice_links_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.voice_links
+    ADD CONSTRAINT voice_links_pkey PRIMARY KEY (session_id);
+
+--
+-- Name: voice_turns voice_turns_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.voice_turns
+    ADD CONSTRAINT voice_turns_pkey PRIMARY KEY (session_id, seq);
 
 --
 -- Name: _pogo_migration _pogo_migration_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -501,6 +1255,13 @@ ALTER TABLE ONLY public._pogo_version
     ADD CONSTRAINT _pogo_version_pkey PRIMARY KEY (version);
 
 --
+-- Name: conversation_summaries conversation_summaries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.conversation_summaries
+    ADD CONSTRAINT conversation_summaries_pkey PRIMARY KEY (conversation_id);
+
+--
 -- Name: conversations conversations_id_owner_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -513,6 +1274,13 @@ ALTER TABLE ONLY public.conversations
 
 ALTER TABLE ONLY public.conversations
     ADD CONSTRAINT conversations_pkey PRIMARY KEY (id);
+
+--
+-- Name: message_feedback message_feedback_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_feedback
+    ADD CONSTRAINT message_feedback_pkey PRIMARY KEY (message_id);
 
 --
 -- Name: messages messages_conversation_id_seq_key; Type: CONSTRAINT; Schema: public; Owner: -
@@ -529,6 +1297,13 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
 
 --
+-- Name: user_consents user_consents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.user_consents
+    ADD CONSTRAINT user_consents_pkey PRIMARY KEY (id);
+
+--
 -- Name: user_profiles user_profiles_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -543,16 +1318,59 @@ ALTER TABLE ONLY public.user_roles
     ADD CONSTRAINT user_roles_pkey PRIMARY KEY (user_id, role);
 
 --
+-- Name: voice_sessions voice_sessions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.voice_sessions
+    ADD CONSTRAINT voice_sessions_pkey PRIMARY KEY (id);
+
+--
 -- Name: users_email_key; Type: INDEX; Schema: auth; Owner: -
 --
 
 CREATE UNIQUE INDEX users_email_key ON auth.users USING btree (lower(email));
 
 --
+-- Name: audit_log_action; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX audit_log_action ON medbot.audit_log USING btree (action, seq);
+
+--
+-- Name: audit_log_actor; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX audit_log_actor ON medbot.audit_log USING btree (actor, seq);
+
+--
+-- Name: audit_log_at; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX audit_log_at ON medbot.audit_log USING btree (at);
+
+--
+-- Name: audit_log_hash; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX audit_log_hash ON medbot.audit_log USING btree (hash);
+
+--
+-- Name: audit_log_subjects; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX audit_log_subjects ON medbot.audit_log USING gin (subjects);
+
+--
 -- Name: ended_sessions_age; Type: INDEX; Schema: medbot; Owner: -
 --
 
 CREATE INDEX ended_sessions_age ON medbot.ended_sessions USING btree (ended_at);
+
+--
+-- Name: erasures_open; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX erasures_open ON medbot.erasures USING btree (told_at) WHERE (completed_at IS NULL);
 
 --
 -- Name: feed_age; Type: INDEX; Schema: medbot; Owner: -
@@ -573,16 +1391,82 @@ CREATE INDEX idempotency_keys_age ON medbot.idempotency_keys USING btree (create
 CREATE INDEX inbox_age ON medbot.inbox USING btree (done_at);
 
 --
+-- Name: joined_guests_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX joined_guests_age ON medbot.joined_guests USING btree (joined_at);
+
+--
+-- Name: joined_guests_of_user; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX joined_guests_of_user ON medbot.joined_guests USING btree (user_id);
+
+--
+-- Name: mailed_tokens_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mailed_tokens_age ON medbot.mailed_tokens USING btree (expires_at);
+
+--
+-- Name: mailed_tokens_of_pending; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mailed_tokens_of_pending ON medbot.mailed_tokens USING btree (pending_id);
+
+--
+-- Name: mailed_tokens_of_user; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mailed_tokens_of_user ON medbot.mailed_tokens USING btree (user_id);
+
+--
+-- Name: mails_due; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mails_due ON medbot.mails USING btree (due_at) WHERE (done_at IS NULL);
+
+--
+-- Name: mails_of_pending; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mails_of_pending ON medbot.mails USING btree (pending_id);
+
+--
+-- Name: mails_of_user; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mails_of_user ON medbot.mails USING btree (user_id);
+
+--
+-- Name: mails_to_one; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX mails_to_one ON medbot.mails USING btree (recipient, done_at);
+
+--
 -- Name: one_active_signing_key; Type: INDEX; Schema: medbot; Owner: -
 --
 
 CREATE UNIQUE INDEX one_active_signing_key ON medbot.signing_keys USING btree (active) WHERE active;
 
 --
--- Name: queue_next; Type: INDEX; Schema: medbot; Owner: -
+-- Name: pending_accounts_age; Type: INDEX; Schema: medbot; Owner: -
 --
 
-CREATE INDEX queue_next ON medbot.queue USING btree (queue, visible_at, id);
+CREATE INDEX pending_accounts_age ON medbot.pending_accounts USING btree (created_at);
+
+--
+-- Name: pending_accounts_email; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX pending_accounts_email ON medbot.pending_accounts USING btree (email);
+
+--
+-- Name: queue_in_order; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX queue_in_order ON medbot.queue USING btree (queue, id);
 
 --
 -- Name: refresh_tokens_of_session; Type: INDEX; Schema: medbot; Owner: -
@@ -597,6 +1481,66 @@ CREATE INDEX refresh_tokens_of_session ON medbot.refresh_tokens USING btree (ses
 CREATE INDEX sessions_of_user ON medbot.sessions USING btree (user_id);
 
 --
+-- Name: sign_in_failures_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX sign_in_failures_age ON medbot.sign_in_failures USING btree (failed_at);
+
+--
+-- Name: sign_in_places_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX sign_in_places_age ON medbot.sign_in_places USING btree (seen_at);
+
+--
+-- Name: sign_in_places_of_user; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX sign_in_places_of_user ON medbot.sign_in_places USING btree (user_id);
+
+--
+-- Name: spending_of_owner; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX spending_of_owner ON medbot.spending USING btree (owner_id);
+
+--
+-- Name: upkeep_next; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX upkeep_next ON medbot.upkeep USING btree (lease_until, asked_at);
+
+--
+-- Name: usage_of_owner; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX usage_of_owner ON medbot.usage USING btree (owner_id);
+
+--
+-- Name: usage_of_user; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX usage_of_user ON medbot.usage USING btree (user_id);
+
+--
+-- Name: voice_links_of_conversation; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX voice_links_of_conversation ON medbot.voice_links USING btree (conversation_id);
+
+--
+-- Name: conversation_summaries_of_owner; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX conversation_summaries_of_owner ON public.conversation_summaries USING btree (owner_id);
+
+--
+-- Name: conversations_of_guests; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX conversations_of_guests ON public.conversations USING btree (updated_at) WHERE (user_id IS NULL);
+
+--
 -- Name: conversations_of_owner; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -607,6 +1551,24 @@ CREATE INDEX conversations_of_owner ON public.conversations USING btree (owner_i
 --
 
 CREATE INDEX conversations_of_user ON public.conversations USING btree (user_id);
+
+--
+-- Name: message_feedback_of_conversation; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_feedback_of_conversation ON public.message_feedback USING btree (conversation_id);
+
+--
+-- Name: message_feedback_of_owner; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_feedback_of_owner ON public.message_feedback USING btree (owner_id);
+
+--
+-- Name: message_of_turn; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX message_of_turn ON public.messages USING btree (voice_session_id, voice_seq);
 
 --
 -- Name: messages_answered; Type: INDEX; Schema: public; Owner: -
@@ -621,10 +1583,138 @@ CREATE INDEX messages_answered ON public.messages USING btree (reply_to);
 CREATE INDEX messages_of_owner ON public.messages USING btree (owner_id);
 
 --
+-- Name: messages_of_owner_in_order; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_of_owner_in_order ON public.messages USING btree (owner_id, conversation_id, seq);
+
+--
+-- Name: messages_replaced; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_replaced ON public.messages USING btree (replaced_by) WHERE (replaced_by IS NOT NULL);
+
+--
+-- Name: messages_replacing; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_replacing ON public.messages USING btree (replaces) WHERE (replaces IS NOT NULL);
+
+--
 -- Name: one_running_reply; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE UNIQUE INDEX one_running_reply ON public.messages USING btree (conversation_id) WHERE (status = 'streaming'::text);
+
+--
+-- Name: one_session_of_room; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX one_session_of_room ON public.voice_sessions USING btree (room_name) WHERE (ended_at IS NULL);
+
+--
+-- Name: user_consents_of_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX user_consents_of_user ON public.user_consents USING btree (user_id, name, id DESC);
+
+--
+-- Name: user_profiles_newest; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX user_profiles_newest ON public.user_profiles USING btree (created_at DESC, user_id DESC);
+
+--
+-- Name: voice_sessions_of_conversation; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX voice_sessions_of_conversation ON public.voice_sessions USING btree (conversation_id);
+
+--
+-- Name: voice_sessions_of_owner; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX voice_sessions_of_owner ON public.voice_sessions USING btree (owner_id, created_at DESC, id DESC);
+
+--
+-- Name: voice_sessions_of_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX voice_sessions_of_user ON public.voice_sessions USING btree (user_id);
+
+--
+-- Name: voice_sessions_running; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX voice_sessions_running ON public.voice_sessions USING btree (id) WHERE ((ended_at IS NULL) OR room_open);
+
+--
+-- Name: exports pass_over_erased; Type: TRIGGER; Schema: medbot; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON medbot.exports FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('person_id');
+
+--
+-- Name: feed_heads pass_over_erased; Type: TRIGGER; Schema: medbot; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON medbot.feed_heads FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
+
+--
+-- Name: idempotency_keys pass_over_erased; Type: TRIGGER; Schema: medbot; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON medbot.idempotency_keys FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
+
+--
+-- Name: spending pass_over_erased; Type: TRIGGER; Schema: medbot; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON medbot.spending FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
+
+--
+-- Name: usage pass_over_erased; Type: TRIGGER; Schema: medbot; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON medbot.usage FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
+
+--
+-- Name: conversations pass_over_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON public.conversations FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
+
+--
+-- Name: user_consents pass_over_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON public.user_consents FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('user_id');
+
+--
+-- Name: user_profiles pass_over_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON public.user_profiles FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('user_id');
+
+--
+-- Name: voice_sessions pass_over_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER pass_over_erased BEFORE INSERT ON public.voice_sessions FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
+
+--
+-- Name: account_locks account_locks_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.account_locks
+    ADD CONSTRAINT account_locks_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: audit_people audit_people_person_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.audit_people
+    ADD CONSTRAINT audit_people_person_id_fkey FOREIGN KEY (person_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
 -- Name: credentials credentials_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
@@ -634,11 +1724,53 @@ ALTER TABLE ONLY medbot.credentials
     ADD CONSTRAINT credentials_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
+-- Name: erasure_parts erasure_parts_erasure_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.erasure_parts
+    ADD CONSTRAINT erasure_parts_erasure_id_fkey FOREIGN KEY (erasure_id) REFERENCES medbot.erasures(id) ON DELETE CASCADE;
+
+--
 -- Name: feed feed_owner_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
 --
 
 ALTER TABLE ONLY medbot.feed
     ADD CONSTRAINT feed_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES medbot.feed_heads(owner_id) ON DELETE CASCADE;
+
+--
+-- Name: joined_guests joined_guests_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.joined_guests
+    ADD CONSTRAINT joined_guests_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: mailed_tokens mailed_tokens_pending_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.mailed_tokens
+    ADD CONSTRAINT mailed_tokens_pending_id_fkey FOREIGN KEY (pending_id) REFERENCES medbot.pending_accounts(id) ON DELETE CASCADE;
+
+--
+-- Name: mailed_tokens mailed_tokens_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.mailed_tokens
+    ADD CONSTRAINT mailed_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: mails mails_pending_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.mails
+    ADD CONSTRAINT mails_pending_id_fkey FOREIGN KEY (pending_id) REFERENCES medbot.pending_accounts(id) ON DELETE CASCADE;
+
+--
+-- Name: mails mails_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.mails
+    ADD CONSTRAINT mails_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
 -- Name: refresh_tokens refresh_tokens_session_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
@@ -662,11 +1794,67 @@ ALTER TABLE ONLY medbot.sessions
     ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
+-- Name: sign_in_places sign_in_places_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.sign_in_places
+    ADD CONSTRAINT sign_in_places_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: upkeep upkeep_conversation_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.upkeep
+    ADD CONSTRAINT upkeep_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE CASCADE;
+
+--
+-- Name: usage usage_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.usage
+    ADD CONSTRAINT usage_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: voice_links voice_links_conversation_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.voice_links
+    ADD CONSTRAINT voice_links_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE CASCADE;
+
+--
+-- Name: voice_turns voice_turns_session_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.voice_turns
+    ADD CONSTRAINT voice_turns_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.voice_sessions(id) ON DELETE CASCADE;
+
+--
+-- Name: conversation_summaries conversation_summaries_conversation_id_owner_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.conversation_summaries
+    ADD CONSTRAINT conversation_summaries_conversation_id_owner_id_fkey FOREIGN KEY (conversation_id, owner_id) REFERENCES public.conversations(id, owner_id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+--
 -- Name: conversations conversations_user_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.conversations
     ADD CONSTRAINT conversations_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: message_feedback message_feedback_conversation_id_owner_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_feedback
+    ADD CONSTRAINT message_feedback_conversation_id_owner_id_fkey FOREIGN KEY (conversation_id, owner_id) REFERENCES public.conversations(id, owner_id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+--
+-- Name: message_feedback message_feedback_message_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_feedback
+    ADD CONSTRAINT message_feedback_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
 
 --
 -- Name: messages messages_conversation_id_owner_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
@@ -676,11 +1864,32 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_conversation_id_owner_id_fkey FOREIGN KEY (conversation_id, owner_id) REFERENCES public.conversations(id, owner_id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 --
+-- Name: messages messages_replaced_by_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES public.messages(id) ON DELETE SET NULL;
+
+--
+-- Name: messages messages_replaces_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_replaces_fkey FOREIGN KEY (replaces) REFERENCES public.messages(id) ON DELETE CASCADE;
+
+--
 -- Name: messages messages_reply_to_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_reply_to_fkey FOREIGN KEY (reply_to) REFERENCES public.messages(id) ON DELETE CASCADE;
+
+--
+-- Name: user_consents user_consents_user_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.user_consents
+    ADD CONSTRAINT user_consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
 -- Name: user_profiles user_profiles_user_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
@@ -695,6 +1904,13 @@ ALTER TABLE ONLY public.user_profiles
 
 ALTER TABLE ONLY public.user_roles
     ADD CONSTRAINT user_roles_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
+-- Name: voice_sessions voice_sessions_user_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.voice_sessions
+    ADD CONSTRAINT voice_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
 -- Name: users own_account; Type: POLICY; Schema: auth; Owner: -
@@ -715,10 +1931,52 @@ CREATE POLICY service_writes ON auth.users TO medbot_app USING (medbot.is_servic
 ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: account_locks; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.account_locks ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: tombstones anybody_asks; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY anybody_asks ON medbot.tombstones FOR SELECT TO medbot_app USING (true);
+
+--
 -- Name: outbox anyone_emits; Type: POLICY; Schema: medbot; Owner: -
 --
 
 CREATE POLICY anyone_emits ON medbot.outbox FOR INSERT TO medbot_app WITH CHECK (true);
+
+--
+-- Name: audit_checkpoints; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.audit_checkpoints ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: audit_head; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.audit_head ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: audit_log; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.audit_log ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: audit_people; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.audit_people ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: account_locks auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.account_locks TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
 
 --
 -- Name: credentials auth_only; Type: POLICY; Schema: medbot; Owner: -
@@ -733,10 +1991,64 @@ CREATE POLICY auth_only ON medbot.credentials TO medbot_app USING (medbot.is_ser
 CREATE POLICY auth_only ON medbot.ended_sessions TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
 
 --
+-- Name: erasure_parts auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.erasure_parts TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: erasures auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.erasures TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: exports auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.exports TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: joined_guests auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.joined_guests TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: mailed_tokens auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.mailed_tokens TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: mails auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.mails TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: pending_accounts auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.pending_accounts TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
 -- Name: refresh_tokens auth_only; Type: POLICY; Schema: medbot; Owner: -
 --
 
 CREATE POLICY auth_only ON medbot.refresh_tokens TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: sign_in_failures auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.sign_in_failures TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: sign_in_places auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.sign_in_places TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
 
 --
 -- Name: signing_keys auth_only; Type: POLICY; Schema: medbot; Owner: -
@@ -745,10 +2057,40 @@ CREATE POLICY auth_only ON medbot.refresh_tokens TO medbot_app USING (medbot.is_
 CREATE POLICY auth_only ON medbot.signing_keys TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
 
 --
+-- Name: audit_checkpoints auth_reads; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_reads ON medbot.audit_checkpoints FOR SELECT TO medbot_app USING (medbot.is_service('auth'::text));
+
+--
+-- Name: audit_head auth_reads; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_reads ON medbot.audit_head FOR SELECT TO medbot_app USING (medbot.is_service('auth'::text));
+
+--
+-- Name: audit_log auth_reads; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_reads ON medbot.audit_log FOR SELECT TO medbot_app USING (medbot.is_service('auth'::text));
+
+--
+-- Name: audit_people auth_reads; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_reads ON medbot.audit_people FOR SELECT TO medbot_app USING (medbot.is_service('auth'::text));
+
+--
 -- Name: sessions auth_writes; Type: POLICY; Schema: medbot; Owner: -
 --
 
 CREATE POLICY auth_writes ON medbot.sessions TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: tombstones auth_writes; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_writes ON medbot.tombstones FOR INSERT TO medbot_app WITH CHECK (medbot.is_service('auth'::text));
 
 --
 -- Name: credentials; Type: ROW SECURITY; Schema: medbot; Owner: -
@@ -769,6 +2111,24 @@ ALTER TABLE medbot.dead_letters ENABLE ROW LEVEL SECURITY;
 ALTER TABLE medbot.ended_sessions ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: erasure_parts; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.erasure_parts ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: erasures; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.erasures ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: exports; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.exports ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: feed; Type: ROW SECURITY; Schema: medbot; Owner: -
 --
 
@@ -781,6 +2141,12 @@ ALTER TABLE medbot.feed ENABLE ROW LEVEL SECURITY;
 ALTER TABLE medbot.feed_heads ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: idempotency_keys guests_join; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY guests_join ON medbot.idempotency_keys FOR UPDATE TO medbot_app USING (medbot.is_service('conversation'::text)) WITH CHECK (medbot.is_service('conversation'::text));
+
+--
 -- Name: idempotency_keys; Type: ROW SECURITY; Schema: medbot; Owner: -
 --
 
@@ -791,6 +2157,34 @@ ALTER TABLE medbot.idempotency_keys ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE medbot.inbox ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: joined_guests; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.joined_guests ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: voice_links links_of_own; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY links_of_own ON medbot.voice_links TO medbot_app USING ((EXISTS ( SELECT
+   FROM public.conversations c
+  WHERE (c.id = voice_links.conversation_id)))) WITH CHECK ((EXISTS ( SELECT
+   FROM public.conversations c
+  WHERE (c.id = voice_links.conversation_id))));
+
+--
+-- Name: mailed_tokens; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.mailed_tokens ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: mails; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.mails ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: outbox; Type: ROW SECURITY; Schema: medbot; Owner: -
@@ -823,6 +2217,12 @@ CREATE POLICY own_keys ON medbot.idempotency_keys TO medbot_app USING (((owner_i
 CREATE POLICY own_sessions ON medbot.sessions FOR SELECT TO medbot_app USING ((user_id = ( SELECT auth.uid() AS uid)));
 
 --
+-- Name: usage own_usage; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY own_usage ON medbot.usage FOR SELECT TO medbot_app USING ((owner_id = ( SELECT auth.uid() AS uid)));
+
+--
 -- Name: reply_parts parts_of_own; Type: POLICY; Schema: medbot; Owner: -
 --
 
@@ -831,6 +2231,12 @@ CREATE POLICY parts_of_own ON medbot.reply_parts TO medbot_app USING ((EXISTS ( 
   WHERE (m.id = reply_parts.message_id)))) WITH CHECK ((EXISTS ( SELECT
    FROM public.messages m
   WHERE (m.id = reply_parts.message_id))));
+
+--
+-- Name: pending_accounts; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.pending_accounts ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: queue; Type: ROW SECURITY; Schema: medbot; Owner: -
@@ -857,6 +2263,18 @@ CREATE POLICY relay_takes ON medbot.outbox TO medbot_app USING (medbot.is_servic
 ALTER TABLE medbot.reply_parts ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: spending services_count; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY services_count ON medbot.spending TO medbot_app USING (medbot.is_service()) WITH CHECK (medbot.is_service());
+
+--
+-- Name: usage services_count; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY services_count ON medbot.usage TO medbot_app USING (medbot.is_service()) WITH CHECK (medbot.is_service());
+
+--
 -- Name: dead_letters services_only; Type: POLICY; Schema: medbot; Owner: -
 --
 
@@ -881,10 +2299,76 @@ CREATE POLICY services_only ON medbot.queue TO medbot_app USING (medbot.is_servi
 ALTER TABLE medbot.sessions ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: sign_in_failures; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.sign_in_failures ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: sign_in_places; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.sign_in_places ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: signing_keys; Type: ROW SECURITY; Schema: medbot; Owner: -
 --
 
 ALTER TABLE medbot.signing_keys ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: spending; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.spending ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: tombstones; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.tombstones ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: voice_turns turns_of_own; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY turns_of_own ON medbot.voice_turns TO medbot_app USING ((EXISTS ( SELECT
+   FROM public.voice_sessions s
+  WHERE (s.id = voice_turns.session_id)))) WITH CHECK (medbot.is_service('voice'::text));
+
+--
+-- Name: upkeep; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.upkeep ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: upkeep upkeep_of_own; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY upkeep_of_own ON medbot.upkeep TO medbot_app USING ((EXISTS ( SELECT
+   FROM public.conversations c
+  WHERE (c.id = upkeep.conversation_id)))) WITH CHECK ((EXISTS ( SELECT
+   FROM public.conversations c
+  WHERE (c.id = upkeep.conversation_id))));
+
+--
+-- Name: usage; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.usage ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: voice_links; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.voice_links ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: voice_turns; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.voice_turns ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: _pogo_migration; Type: ROW SECURITY; Schema: public; Owner: -
@@ -899,10 +2383,22 @@ ALTER TABLE public._pogo_migration ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public._pogo_version ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: conversation_summaries app_writes_own; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY app_writes_own ON public.conversation_summaries TO medbot_app USING (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('conversation'::text))) WITH CHECK (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('conversation'::text)));
+
+--
 -- Name: conversations app_writes_own; Type: POLICY; Schema: public; Owner: -
 --
 
 CREATE POLICY app_writes_own ON public.conversations TO medbot_app USING (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('conversation'::text))) WITH CHECK (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('conversation'::text)));
+
+--
+-- Name: message_feedback app_writes_own; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY app_writes_own ON public.message_feedback TO medbot_app USING (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('conversation'::text))) WITH CHECK (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('conversation'::text)));
 
 --
 -- Name: messages app_writes_own; Type: POLICY; Schema: public; Owner: -
@@ -917,10 +2413,34 @@ CREATE POLICY app_writes_own ON public.messages TO medbot_app USING (((owner_id 
 CREATE POLICY app_writes_own ON public.user_profiles TO medbot_app USING (((user_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('auth'::text))) WITH CHECK (((user_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('auth'::text)));
 
 --
+-- Name: voice_sessions app_writes_own; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY app_writes_own ON public.voice_sessions TO medbot_app USING (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('voice'::text))) WITH CHECK (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('voice'::text)));
+
+--
+-- Name: user_consents auth_erases; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY auth_erases ON public.user_consents FOR DELETE TO medbot_app USING (medbot.is_service('auth'::text));
+
+--
+-- Name: user_profiles auth_erases; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY auth_erases ON public.user_profiles FOR DELETE TO medbot_app USING (medbot.is_service('auth'::text));
+
+--
 -- Name: user_roles auth_writes; Type: POLICY; Schema: public; Owner: -
 --
 
 CREATE POLICY auth_writes ON public.user_roles TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
+-- Name: conversation_summaries; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.conversation_summaries ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: conversations; Type: ROW SECURITY; Schema: public; Owner: -
@@ -929,16 +2449,40 @@ CREATE POLICY auth_writes ON public.user_roles TO medbot_app USING (medbot.is_se
 ALTER TABLE public.conversations ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: message_feedback; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.message_feedback ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: messages; Type: ROW SECURITY; Schema: public; Owner: -
 --
 
 ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: user_consents own_consents; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY own_consents ON public.user_consents FOR SELECT TO authenticated, medbot_app USING (((user_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service('auth'::text)));
+
+--
 -- Name: conversations own_conversations; Type: POLICY; Schema: public; Owner: -
 --
 
 CREATE POLICY own_conversations ON public.conversations FOR SELECT TO authenticated, medbot_app USING ((owner_id = ( SELECT auth.uid() AS uid)));
+
+--
+-- Name: user_consents own_decisions; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY own_decisions ON public.user_consents FOR INSERT TO medbot_app WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
+
+--
+-- Name: message_feedback own_feedback; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY own_feedback ON public.message_feedback FOR SELECT TO authenticated, medbot_app USING ((owner_id = ( SELECT auth.uid() AS uid)));
 
 --
 -- Name: messages own_messages; Type: POLICY; Schema: public; Owner: -
@@ -959,10 +2503,28 @@ CREATE POLICY own_profile ON public.user_profiles FOR SELECT TO authenticated, m
 CREATE POLICY own_roles ON public.user_roles FOR SELECT TO authenticated, medbot_app USING ((user_id = ( SELECT auth.uid() AS uid)));
 
 --
+-- Name: conversation_summaries own_summaries; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY own_summaries ON public.conversation_summaries FOR SELECT TO authenticated, medbot_app USING ((owner_id = ( SELECT auth.uid() AS uid)));
+
+--
+-- Name: voice_sessions own_voice_sessions; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY own_voice_sessions ON public.voice_sessions FOR SELECT TO authenticated, medbot_app USING ((owner_id = ( SELECT auth.uid() AS uid)));
+
+--
 -- Name: _pogo_migration services_look; Type: POLICY; Schema: public; Owner: -
 --
 
 CREATE POLICY services_look ON public._pogo_migration FOR SELECT TO medbot_app USING (medbot.is_service());
+
+--
+-- Name: user_consents; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.user_consents ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: user_profiles; Type: ROW SECURITY; Schema: public; Owner: -
@@ -975,6 +2537,12 @@ ALTER TABLE public.user_profiles ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE public.user_roles ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: voice_sessions; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.voice_sessions ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: SCHEMA auth; Type: ACL; Schema: -; Owner: -
@@ -999,10 +2567,86 @@ GRANT USAGE ON SCHEMA public TO medbot_app;
 GRANT USAGE ON SCHEMA public TO authenticated;
 
 --
+-- Name: TABLE audit_log; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT ON TABLE medbot.audit_log TO medbot_app;
+
+--
 -- Name: TABLE users; Type: ACL; Schema: auth; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.users TO medbot_app;
+
+--
+-- Name: TABLE audit_head; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT ON TABLE medbot.audit_head TO medbot_app;
+
+--
+-- Name: TABLE audit_people; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT ON TABLE medbot.audit_people TO medbot_app;
+
+--
+-- Name: FUNCTION audit_append(at timestamp with time zone, service text, actor_kind text, actor uuid, actor_roles text[], action text, outcome text, people uuid[], resources text[], request_id text); Type: ACL; Schema: medbot; Owner: -
+--
+
+REVOKE ALL ON FUNCTION medbot.audit_append(at timestamp with time zone, service text, actor_kind text, actor uuid, actor_roles text[], action text, outcome text, people uuid[], resources text[], request_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION medbot.audit_append(at timestamp with time zone, service text, actor_kind text, actor uuid, actor_roles text[], action text, outcome text, people uuid[], resources text[], request_id text) TO medbot_app;
+
+--
+-- Name: FUNCTION audit_sign(seq bigint, kid text, signature bytea); Type: ACL; Schema: medbot; Owner: -
+--
+
+REVOKE ALL ON FUNCTION medbot.audit_sign(seq bigint, kid text, signature bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION medbot.audit_sign(seq bigint, kid text, signature bytea) TO medbot_app;
+
+--
+-- Name: TABLE audit_checkpoints; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT ON TABLE medbot.audit_checkpoints TO medbot_app;
+
+--
+-- Name: FUNCTION audit_trim(seq bigint, hash bytea, at timestamp with time zone, kid text, signature bytea); Type: ACL; Schema: medbot; Owner: -
+--
+
+REVOKE ALL ON FUNCTION medbot.audit_trim(seq bigint, hash bytea, at timestamp with time zone, kid text, signature bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION medbot.audit_trim(seq bigint, hash bytea, at timestamp with time zone, kid text, signature bytea) TO medbot_app;
+
+--
+-- Name: TABLE tombstones; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE medbot.tombstones TO medbot_app;
+
+--
+-- Name: TABLE spending; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.spending TO medbot_app;
+
+--
+-- Name: TABLE usage; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.usage TO medbot_app;
+
+--
+-- Name: FUNCTION set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint); Type: ACL; Schema: medbot; Owner: -
+--
+
+REVOKE ALL ON FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint) TO medbot_app;
+
+--
+-- Name: TABLE account_locks; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE medbot.account_locks TO medbot_app;
 
 --
 -- Name: TABLE credentials; Type: ACL; Schema: medbot; Owner: -
@@ -1023,6 +2667,24 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.dead_letters TO medbot_app;
 GRANT SELECT,INSERT,DELETE ON TABLE medbot.ended_sessions TO medbot_app;
 
 --
+-- Name: TABLE erasure_parts; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE medbot.erasure_parts TO medbot_app;
+
+--
+-- Name: TABLE erasures; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE medbot.erasures TO medbot_app;
+
+--
+-- Name: TABLE exports; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.exports TO medbot_app;
+
+--
 -- Name: TABLE feed; Type: ACL; Schema: medbot; Owner: -
 --
 
@@ -1041,16 +2703,52 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.feed_heads TO medbot_app;
 GRANT SELECT,INSERT,DELETE ON TABLE medbot.idempotency_keys TO medbot_app;
 
 --
+-- Name: COLUMN idempotency_keys.owner_id; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(owner_id) ON TABLE medbot.idempotency_keys TO medbot_app;
+
+--
+-- Name: COLUMN idempotency_keys.digest_of; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(digest_of) ON TABLE medbot.idempotency_keys TO medbot_app;
+
+--
 -- Name: TABLE inbox; Type: ACL; Schema: medbot; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE ON TABLE medbot.inbox TO medbot_app;
 
 --
+-- Name: TABLE joined_guests; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE medbot.joined_guests TO medbot_app;
+
+--
+-- Name: TABLE mailed_tokens; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE medbot.mailed_tokens TO medbot_app;
+
+--
+-- Name: TABLE mails; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.mails TO medbot_app;
+
+--
 -- Name: TABLE outbox; Type: ACL; Schema: medbot; Owner: -
 --
 
-GRANT SELECT,INSERT,DELETE ON TABLE medbot.outbox TO medbot_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.outbox TO medbot_app;
+
+--
+-- Name: TABLE pending_accounts; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE medbot.pending_accounts TO medbot_app;
 
 --
 -- Name: TABLE queue; Type: ACL; Schema: medbot; Owner: -
@@ -1077,16 +2775,53 @@ GRANT SELECT,INSERT,DELETE ON TABLE medbot.reply_parts TO medbot_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.sessions TO medbot_app;
 
 --
+-- Name: TABLE sign_in_failures; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.sign_in_failures TO medbot_app;
+
+--
+-- Name: TABLE sign_in_places; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.sign_in_places TO medbot_app;
+
+--
 -- Name: TABLE signing_keys; Type: ACL; Schema: medbot; Owner: -
 --
 
 GRANT SELECT,INSERT,UPDATE ON TABLE medbot.signing_keys TO medbot_app;
 
 --
+-- Name: TABLE upkeep; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.upkeep TO medbot_app;
+
+--
+-- Name: TABLE voice_links; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.voice_links TO medbot_app;
+
+--
+-- Name: TABLE voice_turns; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE medbot.voice_turns TO medbot_app;
+
+--
 -- Name: TABLE _pogo_migration; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public._pogo_migration TO medbot_app;
+
+--
+-- Name: TABLE conversation_summaries; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.conversation_summaries TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.conversation_summaries TO medbot_app;
 
 --
 -- Name: TABLE conversations; Type: ACL; Schema: public; Owner: -
@@ -1135,6 +2870,13 @@ GRANT SELECT(created_at) ON TABLE public.conversations TO authenticated;
 --
 
 GRANT SELECT(updated_at) ON TABLE public.conversations TO authenticated;
+
+--
+-- Name: TABLE message_feedback; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.message_feedback TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.message_feedback TO medbot_app;
 
 --
 -- Name: TABLE messages; Type: ACL; Schema: public; Owner: -
@@ -1221,11 +2963,54 @@ GRANT SELECT(latency) ON TABLE public.messages TO authenticated;
 GRANT SELECT(created_at) ON TABLE public.messages TO authenticated;
 
 --
+-- Name: COLUMN messages.replaces; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(replaces) ON TABLE public.messages TO authenticated;
+
+--
+-- Name: COLUMN messages.replaced_by; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(replaced_by) ON TABLE public.messages TO authenticated;
+
+--
+-- Name: COLUMN messages.ended_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(ended_at) ON TABLE public.messages TO authenticated;
+
+--
+-- Name: COLUMN messages.voice_session_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(voice_session_id) ON TABLE public.messages TO authenticated;
+
+--
+-- Name: COLUMN messages.voice_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(voice_seq) ON TABLE public.messages TO authenticated;
+
+--
+-- Name: COLUMN messages.limited; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(limited) ON TABLE public.messages TO authenticated;
+
+--
+-- Name: TABLE user_consents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.user_consents TO authenticated;
+GRANT SELECT,INSERT,DELETE ON TABLE public.user_consents TO medbot_app;
+
+--
 -- Name: TABLE user_profiles; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT ON TABLE public.user_profiles TO authenticated;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.user_profiles TO medbot_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.user_profiles TO medbot_app;
 
 --
 -- Name: TABLE user_roles; Type: ACL; Schema: public; Owner: -
@@ -1233,3 +3018,135 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.user_profiles TO medbot_app;
 
 GRANT SELECT ON TABLE public.user_roles TO authenticated;
 GRANT SELECT,INSERT,DELETE ON TABLE public.user_roles TO medbot_app;
+
+--
+-- Name: TABLE voice_sessions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.voice_sessions TO medbot_app;
+
+--
+-- Name: COLUMN voice_sessions.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.conversation_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(conversation_id) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.owner_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(owner_id) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.user_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(user_id) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.channel; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(channel) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.pipeline; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(pipeline) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.end_reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(end_reason) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.room_name; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(room_name) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.instructions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(instructions) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.voice_settings; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(voice_settings) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.ignored; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(ignored) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.metadata; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(metadata) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.agent_state; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(agent_state) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.participants; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(participants) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.expires_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(expires_at) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.joined_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(joined_at) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.started_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(started_at) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.ends_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(ends_at) ON TABLE public.voice_sessions TO authenticated;
+
+--
+-- Name: COLUMN voice_sessions.ended_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(ended_at) ON TABLE public.voice_sessions TO authenticated;

@@ -9,6 +9,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from auth_service import forgetting
+from auth_service.consents import wordings
+from auth_service.consents.wordings import Wordings
+from auth_service.erasure import worker
+from auth_service.export import holders
+from auth_service.lockout.gate import Gate
+from auth_service.mails.sending import Sender
 from auth_service.providers import Provider, local, passwords, signing
 from auth_service.sessions import store
 from auth_service.settings import Settings
@@ -16,6 +23,7 @@ from contracts.sessions import EndedSessions
 from kit import background, tokens
 from kit.app import Ground
 from kit.backbone import open_backbone
+from kit.bus import Bus
 from kit.database import Clock, Database, utc_now
 from kit.identity import Actor
 
@@ -30,6 +38,15 @@ class Context:
     clock: Clock
     actor: Actor
     time_zones: frozenset[str]
+    bus: Bus
+    wordings: Wordings
+    signer: signing.Signer
+    unended: tokens.Verifier
+    """Verifies signature and times alone: it holds tokens of sessions that have ended for good."""
+    holders: holders.Holders
+    gate: Gate
+    sender: Sender
+    allow_guests: bool
 
 
 @asynccontextmanager
@@ -41,7 +58,12 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
         hashing = await stack.enter_async_context(passwords.open_passwords())
         async with db.transaction(local.ACTOR) as tx:
             signer = await signing.open_signer(tx, now=clock())
-        provider = local.LocalProvider(db, hashing, signer, clock)
+        secret = settings.service_secret()
+        sender = Sender(db, local.ACTOR, settings.post(), secret, clock)
+        gate = Gate(db, secret, clock, local.ACTOR)
+        provider = local.LocalProvider(
+            db, hashing, signer, clock, sender, settings.email_confirmation
+        )
         verifier = tokens.Verifier(
             tokens.LocalKeys(provider.jwks()), clock=clock, issuer=local.ISSUER
         )
@@ -51,11 +73,35 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
                 return await store.list_after(tx, cursor)
 
         await stack.enter_async_context(
-            background.running(ended_sessions=lambda: verifier.follow_ended(ended))
+            background.running(
+                ended_sessions=lambda: verifier.follow_ended(ended),
+                mails=lambda: sender.send_for_ever(backbone.signals),
+                forget=lambda: forgetting.run(db, clock, gate, sender),
+                **worker.tasks(backbone, signer, clock),
+            )
         )
         ground = Ground(verifier, settings.service_secret(), clock, {"database": db.ping})
         time_zones = frozenset(await asyncio.to_thread(zoneinfo.available_timezones))
-        yield Context(db, provider, ground, clock, local.ACTOR, time_zones)
+        yield Context(
+            db,
+            provider,
+            ground,
+            clock,
+            local.ACTOR,
+            time_zones,
+            backbone.bus,
+            wordings=await asyncio.to_thread(wordings.load),
+            signer=signer,
+            unended=tokens.Verifier(
+                tokens.LocalKeys(provider.jwks()), clock=clock, issuer=local.ISSUER
+            ),
+            holders=await stack.enter_async_context(
+                holders.open_holders(settings, service=local.SERVICE, clock=clock)
+            ),
+            gate=gate,
+            sender=sender,
+            allow_guests=settings.allow_guests,
+        )
 
 
 def _context(request: Request) -> Context:

@@ -25,4 +25,12 @@ def normalise(address: str) -> str:
     return checked.normalized.lower()
 
 
+def lenient(address: str) -> str:
+    """The same, but "" for what is no address: nobody has it, and it takes the same time."""
+    try:
+        return normalise(address)
+    except ValueError:
+        return ""
+
+
 Email = Annotated[str, AfterValidator(normalise)]

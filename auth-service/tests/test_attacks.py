@@ -27,10 +27,18 @@ GUARDED = [
     ("GET", "/api/v1/profile"),
     ("PUT", "/api/v1/profile"),
     ("PUT", f"/api/v1/auth/users/{SOMEBODY}/roles"),
+    ("GET", "/api/v1/profile/consents"),
+    ("GET", "/api/v1/auth/me/export"),
+    ("DELETE", "/api/v1/auth/me"),
+    ("GET", "/api/v1/auth/sessions"),
+    ("DELETE", f"/api/v1/auth/sessions/{SOMEBODY}"),
+    ("POST", "/api/v1/auth/password"),
+    ("POST", "/api/v1/auth/guest/join"),
 ]
 PUBLIC = {
     "/health", "/ready", "/.well-known/jwks.json", "/api/v1/auth/register", "/api/v1/auth/login",
-    "/api/v1/auth/refresh",
+    "/api/v1/auth/refresh", "/api/v1/auth/verify", "/api/v1/auth/password/forgot",
+    "/api/v1/auth/password/reset", "/api/v1/auth/guest", "/api/v1/auth/erasures/{erasure_id}",
 }  # fmt: skip
 
 
@@ -46,7 +54,11 @@ def test_every_route_is_guarded_or_public() -> None:
         (method, str(route.path)) for route in every for method in route.methods or ()
         if route.path not in public
     }  # fmt: skip
-    guarded = {(method, path.replace(SOMEBODY, "{user_id}")) for method, path in GUARDED}
+    guarded = {
+        (method, path.replace(f"sessions/{SOMEBODY}", "sessions/{session_id}"))
+        for method, path in GUARDED
+    }
+    guarded = {(method, path.replace(SOMEBODY, "{user_id}")) for method, path in guarded}
     assert rest == guarded | {("GET", "/internal/sessions/ended")}
 
 

@@ -68,10 +68,11 @@ async def test_an_unexpected_failure_says_nothing_personal(auth: Auth, sink: Sin
     context = auth.context
 
     class Broken:
-        async def login(self, email: str, password: str) -> None:
+        async def login(self, email: str, password: str, device: object) -> None:
             raise RuntimeError(f"{email} {password}")
 
-    auth.app.state.context = type("C", (), {"provider": Broken(), "ground": context.ground})()
+    broken = {"provider": Broken(), "ground": context.ground, "gate": context.gate}
+    auth.app.state.context = type("C", (), broken)()
     answer = await auth.login(EMAIL, SECRET)
     auth.app.state.context = context
     assert answer.status_code == 500

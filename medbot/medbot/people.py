@@ -34,7 +34,7 @@ async def create(
         first = refused.errors()[0]
         raise Failed(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
     async with open_context(settings) as ctx:
-        user = (await actions.register(ctx.provider, wanted)).user
+        user = await actions.create(ctx.provider, wanted)
         if set(roles) - set(user.roles):
             desk = Desk(ctx.db, ctx.actor, None, seal_of(ctx.ground.service_secret), ctx.clock)
             given = {*roles, Role.PATIENT}

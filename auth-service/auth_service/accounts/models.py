@@ -47,6 +47,32 @@ class Refresh(BaseModel):
     refresh_token: Secret
 
 
+class MailedToken(BaseModel):
+    """The token of a mailed link."""
+
+    token: Secret
+
+
+class Forgot(BaseModel):
+    """An account whose password somebody does not know any more."""
+
+    email: Annotated[str, Field(max_length=1000)]
+
+
+class Reset(BaseModel):
+    """A new password, by the token of a mailed link."""
+
+    token: Secret
+    password: Secret
+
+
+class ChangePassword(BaseModel):
+    """A new password, by the one that is known."""
+
+    current_password: Secret
+    new_password: Secret
+
+
 class SetRoles(BaseModel):
     """All the roles that somebody shall have from now on."""
 
@@ -72,6 +98,18 @@ class Session(BaseModel):
 
     access_token: str = Field(repr=False)
     refresh_token: str = Field(repr=False)
+    token_type: Literal["bearer"] = Field(default="bearer")
+    expires_in: int
+    expires_at: datetime
+
+
+class GuestSession(BaseModel):
+    """What a guest keeps for as long as it lasts; it cannot be refreshed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    guest_id: UUID
+    access_token: str = Field(repr=False)
     token_type: Literal["bearer"] = Field(default="bearer")
     expires_in: int
     expires_at: datetime
@@ -127,6 +165,13 @@ class AccountLocked(DomainError):
 
     kind = Kind.FORBIDDEN
     code = "auth.account_locked"
+
+
+class InvalidLink(DomainError):
+    """This link was used before, has expired or was never made; ask for a new one."""
+
+    kind = Kind.INVALID
+    code = "auth.invalid_link"
 
 
 class InvalidRefreshToken(DomainError):

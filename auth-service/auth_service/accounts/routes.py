@@ -4,12 +4,18 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from auth_service.accounts import actions
+from auth_service.accounts.client import Seen
 from auth_service.accounts.models import (
+    ChangePassword,
+    Forgot,
     Login,
+    MailedToken,
     Refresh,
     Register,
+    Reset,
     Scope,
     SetRoles,
     SignedIn,
@@ -19,21 +25,52 @@ from auth_service.accounts.models import (
 )
 from auth_service.administration import actions as administration
 from auth_service.context import Ctx
+from auth_service.sessions.models import OpenSession
 from kit import audit, doors
+from kit.paging import Page
 
 router = APIRouter(prefix="/api/v1/auth", tags=["accounts"])
 
 
 @router.post("/register", status_code=201, openapi_extra=doors.PUBLIC)
-async def register(wanted: Register, ctx: Ctx) -> SignedIn:
-    """Makes an account and signs it in."""
-    return await actions.register(ctx.provider, wanted)
+async def register(wanted: Register, client: Seen, ctx: Ctx) -> SignedIn:
+    """Makes an account and signs it in; where addresses are confirmed, mails a link first."""
+    return await actions.register(ctx.provider, wanted, client)
+
+
+@router.post("/verify", status_code=204, openapi_extra=doors.PUBLIC)
+async def verify(given: MailedToken, ctx: Ctx) -> None:
+    """Confirms an e-mail address by the token of a mailed link."""
+    await ctx.provider.verify(given.token.get_secret_value())
 
 
 @router.post("/login", openapi_extra=doors.PUBLIC)
-async def login(given: Login, ctx: Ctx) -> SignedIn:
+async def login(given: Login, client: Seen, ctx: Ctx) -> SignedIn:
     """Opens a session."""
-    return await ctx.provider.login(given.email, given.password.get_secret_value())
+    return await actions.login(ctx.provider, ctx.gate, ctx.ground.verifier, given, client)
+
+
+@router.post("/password/forgot", status_code=202, openapi_extra=doors.PUBLIC)
+async def forgot(given: Forgot, ctx: Ctx) -> Response:
+    """Mails a link to set a new password, if there is such an account."""
+    await ctx.provider.forgot(given.email)
+    return Response(status_code=202)
+
+
+@router.post("/password/reset", status_code=204, openapi_extra=doors.PUBLIC)
+async def reset(given: Reset, client: Seen, ctx: Ctx) -> None:
+    """Sets a new password by the token of a mailed link; every session ends."""
+    await actions.reset_password(ctx.provider, ctx.gate, ctx.ground.verifier, given, client)
+
+
+@router.post("/password", status_code=204)
+async def change_password(
+    given: ChangePassword, caller: doors.Person, client: Seen, ctx: Ctx
+) -> None:
+    """Sets a new password; the other sessions end."""
+    await actions.change_password(
+        ctx.provider, ctx.gate, ctx.ground.verifier, caller, given, client
+    )
 
 
 @router.post("/refresh", openapi_extra=doors.PUBLIC)
@@ -48,6 +85,18 @@ async def logout(
 ) -> None:
     """Ends this session or, with `scope=global`, all of the caller's."""
     await actions.logout(ctx.provider, ctx.ground.verifier, caller, scope)
+
+
+@router.get("/sessions")
+async def sessions(caller: doors.Person, ctx: Ctx) -> Page[OpenSession]:
+    """Where the caller is signed in."""
+    return Page(items=list(await ctx.provider.sessions(caller)))
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def end_session(session_id: UUID, caller: doors.Person, ctx: Ctx) -> None:
+    """Ends one of the caller's sessions."""
+    await actions.end_session(ctx.provider, ctx.ground.verifier, caller, session_id)
 
 
 @router.get("/validate")

@@ -7,8 +7,12 @@ from uuid import UUID
 import asyncpg
 
 from auth_service.accounts.models import EmailTaken, User
+from auth_service.sessions.models import OpenSession
 from kit.database import Tx
 from kit.identity import Role
+
+MOST_SESSIONS = 1000
+"""More nobody has open: the list is not cut into pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,14 @@ async def get_credentials(tx: Tx, email: str) -> Credentials | None:
     return Credentials(**row) if row else None
 
 
+async def credentials_of(tx: Tx, user_id: UUID) -> Credentials | None:
+    """By account."""
+    row = await tx.fetchrow(
+        "select user_id, password_hash from medbot.credentials where user_id = $1", user_id
+    )
+    return Credentials(**row) if row else None
+
+
 async def set_password_hash(tx: Tx, user_id: UUID, password_hash: str, *, now: datetime) -> None:
     """Replaces the hash."""
     await tx.execute(
@@ -124,14 +136,41 @@ async def replace_roles(
     return frozenset(Role(row["role"]) for row in rows)
 
 
-async def insert_session(tx: Tx, session_id: UUID, user_id: UUID, *, now: datetime) -> None:
+async def insert_session(
+    tx: Tx,
+    session_id: UUID,
+    user_id: UUID,
+    *,
+    network: str | None,
+    program: str | None,
+    now: datetime,
+) -> None:
     """A session that begins."""
     await tx.execute(
-        "insert into medbot.sessions (id, user_id, created_at, used_at) values ($1, $2, $3, $3)",
+        "insert into medbot.sessions (id, user_id, network, program, created_at, used_at)"
+        " values ($1, $2, $3, $4, $5, $5)",
         session_id,
         user_id,
+        network,
+        program,
         now,
     )
+
+
+async def list_sessions(
+    tx: Tx, user_id: UUID, current: UUID, *, used_after: datetime
+) -> list[OpenSession]:
+    """The sessions of a person that live, the last used first."""
+    rows = await tx.fetch(
+        "select id, created_at, used_at, network, program, id = $2 as current"
+        " from medbot.sessions where user_id = $1 and ended_at is null and used_at > $3"
+        " order by used_at desc, id limit $4",
+        user_id,
+        current,
+        used_after,
+        MOST_SESSIONS,
+    )
+    return [OpenSession(**row) for row in rows]
 
 
 async def delete_sessions_before(tx: Tx, user_id: UUID, before: datetime) -> None:
@@ -153,16 +192,23 @@ async def session_lives(tx: Tx, session_id: UUID) -> bool:
 
 
 async def end_sessions(
-    tx: Tx, user_id: UUID, *, session_id: UUID | None, now: datetime
+    tx: Tx,
+    user_id: UUID,
+    *,
+    session_id: UUID | None,
+    now: datetime,
+    spare: UUID | None = None,
 ) -> list[UUID]:
-    """Ends one session of a person or, without `session_id`, all; answers those that lived."""
+    """Ends one session of a person or, without `session_id`, all but `spare`; answers those that
+    lived."""
     rows = await tx.fetch(
         "update medbot.sessions set ended_at = $3 where ended_at is null and id in"
         " (select id from medbot.sessions where user_id = $1 and ($2::uuid is null or id = $2)"
-        " order by id for update) returning id",
+        " and id is distinct from $4 order by id for update) returning id",
         user_id,
         session_id,
         now,
+        spare,
     )
     return [row["id"] for row in rows]
 

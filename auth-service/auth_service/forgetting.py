@@ -1,0 +1,29 @@
+"""What this service forgets by itself: failures, links, mails and guests that are old."""
+
+from auth_service.guests import store as guests
+from auth_service.lockout.gate import Gate
+from auth_service.mails.sending import Sender
+from auth_service.providers import local
+from kit import background, logs
+from kit.database import CONNECTION_ERRORS, Clock, Database
+from kit.errors import ServiceUnavailable
+
+EVERY = 3600.0
+
+_log = logs.get(__name__)
+
+
+async def run(db: Database, clock: Clock, gate: Gate, sender: Sender) -> None:
+    """Forgets every hour until cancelled."""
+    await background.every(EVERY, lambda: once(db, clock, gate, sender))
+
+
+async def once(db: Database, clock: Clock, gate: Gate, sender: Sender) -> None:
+    """Forgets what is old now; a database that is away is asked the next time."""
+    try:
+        await gate.forget_old()
+        await sender.forget_old()
+        async with db.transaction(local.ACTOR) as tx:
+            await guests.forget_old(tx, now=clock())
+    except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+        _log.warning("forgetting.waits", **logs.failure(error))

@@ -1,0 +1,32 @@
+"""Guests over HTTP."""
+
+from fastapi import APIRouter
+
+from auth_service.accounts.models import GuestSession
+from auth_service.context import Ctx
+from auth_service.guests import actions
+from auth_service.guests.models import Join, NoGuests
+from kit import doors
+
+router = APIRouter(prefix="/api/v1/auth/guest", tags=["accounts"])
+
+
+@router.post("", status_code=201, openapi_extra=doors.PUBLIC)
+async def come_in(ctx: Ctx) -> GuestSession:
+    """A session without an account, for an hour."""
+    if not ctx.allow_guests:
+        raise NoGuests
+    return ctx.provider.guest()
+
+
+@router.post("/join", status_code=204)
+async def join(given: Join, caller: doors.Person, ctx: Ctx) -> None:
+    """Makes what a guest did the caller's."""
+    await actions.join(
+        ctx.db,
+        ctx.actor,
+        ctx.ground.verifier,
+        caller,
+        given.guest_token.get_secret_value(),
+        now=ctx.clock(),
+    )

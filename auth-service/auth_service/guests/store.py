@@ -1,0 +1,29 @@
+"""SQL of guests who became somebody."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from kit.database import Tx
+
+KEPT = timedelta(hours=2)
+"""Longer than any guest's token lives, so nobody can join one that was forgotten."""
+
+
+async def join(tx: Tx, guest_id: UUID, user_id: UUID, *, now: datetime) -> UUID | None:
+    """Whose the guest is now; None when the account is gone. The first who joins one counts."""
+    await tx.execute(
+        "insert into medbot.joined_guests (guest_id, user_id, joined_at)"
+        " select $1, u.id, $3 from auth.users u where u.id = $2 on conflict do nothing",
+        guest_id,
+        user_id,
+        now,
+    )
+    owner: UUID | None = await tx.fetchval(
+        "select user_id from medbot.joined_guests where guest_id = $1", guest_id
+    )
+    return owner
+
+
+async def forget_old(tx: Tx, *, now: datetime) -> None:
+    """Deletes what nobody can ask for any more."""
+    await tx.execute("delete from medbot.joined_guests where joined_at < $1", now - KEPT)

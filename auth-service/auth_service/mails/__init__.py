@@ -1,0 +1,1 @@
+"""Mails: what they say, how they leave, and that none is lost."""
