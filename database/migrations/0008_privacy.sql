@@ -1,5 +1,5 @@
 -- Privacy: consents, erasures with their receipts, and what keeps erased rows from coming back.
--- depends: 0005_conversations_whole 0009_voice
+-- depends: 0004_sign_in 0005_conversations_whole 0006_audit 0009_voice
 
 -- migrate: apply
 

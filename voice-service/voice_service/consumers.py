@@ -1,8 +1,10 @@
 """Events from elsewhere that sessions must know of."""
 
-from contracts.events import Envelope, MessageCreated
+from contracts.events import Envelope, MessageCreated, UserErased
+from kit import people
 from kit.bus import first_time
 from kit.database import Database, Tx
+from voice_service.people import ERASE
 from voice_service.sessions import store
 from voice_service.sessions.actions import ITSELF
 
@@ -11,6 +13,9 @@ QUEUE = "voice"
 
 async def handle(db: Database, envelope: Envelope) -> None:
     """The effect of an event, once."""
+    if envelope.type == UserErased.topic:
+        await people.erase(db, QUEUE, envelope, ERASE)
+        return
     effect = _EFFECTS.get(envelope.type)
     if effect is None:
         return

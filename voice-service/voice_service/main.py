@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from kit.app import build_app
+from voice_service import people
 from voice_service.context import NAME, open_context
 from voice_service.rooms import routes as rooms
 from voice_service.sessions import routes as sessions
@@ -21,6 +22,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         rooms.router,
         turns.router,
         transcripts.router,
+        people.router,
         given=settings,
     )
 

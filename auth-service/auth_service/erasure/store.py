@@ -9,6 +9,15 @@ from contracts.events import GuestJoined
 from kit.database import Tx
 
 OWN = (
+    "delete from medbot.pending_accounts where email in"
+    " (select lower(email) from auth.users where id = $1)",
+    "delete from medbot.mails where user_id = $1",
+    "delete from medbot.mailed_tokens where user_id = $1",
+    "delete from medbot.sign_in_failures where key in"
+    " (select key from medbot.sign_in_places where user_id = $1)",
+    "delete from medbot.sign_in_places where user_id = $1",
+    "delete from medbot.joined_guests where user_id = $1",
+    "delete from medbot.account_locks where user_id = $1",
     "delete from medbot.credentials where user_id = $1",
     "delete from medbot.sessions where user_id = $1",
     "delete from public.user_consents where user_id = $1",
