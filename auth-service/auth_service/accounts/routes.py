@@ -65,7 +65,7 @@ async def reset(given: Reset, client: Seen, ctx: Ctx) -> None:
 
 @router.post("/password", status_code=204)
 async def change_password(
-    given: ChangePassword, caller: doors.Person, client: Seen, ctx: Ctx
+    given: ChangePassword, caller: doors.Member, client: Seen, ctx: Ctx
 ) -> None:
     """Sets a new password; the other sessions end."""
     await actions.change_password(
@@ -81,33 +81,33 @@ async def refresh(given: Refresh, ctx: Ctx) -> SignedIn:
 
 @router.post("/logout", status_code=204)
 async def logout(
-    caller: doors.Person, ctx: Ctx, scope: Annotated[Scope, Query()] = "local"
+    caller: doors.Member, ctx: Ctx, scope: Annotated[Scope, Query()] = "local"
 ) -> None:
     """Ends this session or, with `scope=global`, all of the caller's."""
     await actions.logout(ctx.provider, ctx.ground.verifier, caller, scope)
 
 
 @router.get("/sessions")
-async def sessions(caller: doors.Person, ctx: Ctx) -> Page[OpenSession]:
+async def sessions(caller: doors.Member, ctx: Ctx) -> Page[OpenSession]:
     """Where the caller is signed in."""
     return Page(items=list(await ctx.provider.sessions(caller)))
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-async def end_session(session_id: UUID, caller: doors.Person, ctx: Ctx) -> None:
+async def end_session(session_id: UUID, caller: doors.Member, ctx: Ctx) -> None:
     """Ends one of the caller's sessions."""
     await actions.end_session(ctx.provider, ctx.ground.verifier, caller, session_id)
 
 
 @router.get("/validate")
-async def validate(caller: doors.Person, ctx: Ctx) -> Valid:
+async def validate(caller: doors.Member, ctx: Ctx) -> Valid:
     """Says whose token this is, as long as it holds."""
     user = await ctx.provider.user(caller)
     return Valid(user=ValidUser(id=user.id, email=user.email, roles=user.roles))
 
 
 @router.get("/me")
-async def me(caller: doors.Person, ctx: Ctx) -> User:
+async def me(caller: doors.Member, ctx: Ctx) -> User:
     """The caller's account."""
     return await ctx.provider.user(caller)
 

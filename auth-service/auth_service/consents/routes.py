@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1/profile/consents", tags=["profile"])
 
 
 @router.get("")
-async def read(caller: doors.Person, ctx: Ctx) -> Consents:
+async def read(caller: doors.Member, ctx: Ctx) -> Consents:
     """What is asked today in the caller's language, and what the caller has decided so far."""
     user_id = _id(caller)
     async with ctx.db.transaction(caller) as tx:

@@ -20,7 +20,7 @@ async def come_in(ctx: Ctx) -> GuestSession:
 
 
 @router.post("/join", status_code=204)
-async def join(given: Join, caller: doors.Person, ctx: Ctx) -> None:
+async def join(given: Join, caller: doors.Member, ctx: Ctx) -> None:
     """Makes what a guest did the caller's."""
     await actions.join(
         ctx.db,

@@ -15,14 +15,14 @@ router = APIRouter(prefix="/api/v1/profile", tags=["profile"])
 
 
 @router.get("")
-async def read(caller: doors.Person, ctx: Ctx) -> Profile:
+async def read(caller: doors.Member, ctx: Ctx) -> Profile:
     """The caller's profile."""
     async with ctx.db.transaction(caller) as tx:
         return await actions.read(tx, _id(caller))
 
 
 @router.put("")
-async def change(wanted: ChangeProfile, caller: doors.Person, ctx: Ctx) -> Profile:
+async def change(wanted: ChangeProfile, caller: doors.Member, ctx: Ctx) -> Profile:
     """Sets the fields that are sent."""
     async with ctx.db.transaction(caller) as tx:
         return await actions.change(

@@ -42,12 +42,12 @@ async def still_in(verifier: tokens.Verifier, actor: Actor) -> bool:
     return True
 
 
-def require(role: Role | None = None) -> Callable[..., Awaitable[Actor]]:
+def require(role: Role | None = None, *, guests: bool = True) -> Callable[..., Awaitable[Actor]]:
     """A dependency that answers the person who calls, who has `role` if one is named."""
 
     async def person(request: Request, _: Annotated[object, Depends(bearer)]) -> Actor:
         actor: Actor = await request.app.state.verifier.verify(bearer_token(request))
-        if role is not None and role not in actor.roles:
+        if (role is not None and role not in actor.roles) or (not guests and actor.kind == "guest"):
             raise Forbidden
         return actor
 
@@ -65,7 +65,9 @@ async def _service(request: Request) -> Actor:
 guards.add(_service)
 
 Person = Annotated[Actor, Depends(require())]
-"""Whoever is signed in."""
+"""Whoever is signed in, a guest too."""
+Member = Annotated[Actor, Depends(require(guests=False))]
+"""Whoever has an account."""
 Staff = Annotated[Actor, Depends(require(Role.STAFF))]
 Admin = Annotated[Actor, Depends(require(Role.ADMIN))]
 Caller = Annotated[Actor, Depends(_service)]
