@@ -47,6 +47,29 @@ def up(
 
 
 @app.command()
+def serve(
+    service: str,
+    host: Annotated[str, typer.Option(help="`::` listens on IPv6 and IPv4.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="The service's own unless given.")] = None,
+    drain: Annotated[float, typer.Option(help="Seconds that open answers have at the end.")] = 30,
+) -> None:
+    """Runs one service alone, as containers do."""
+    from medbot import serve as alone
+
+    with terminal.one_line_errors():
+        alone.serve(service, host=host, port=port, drain=drain)
+
+
+@app.command()
+def health(port: Annotated[int, typer.Argument(min=1, max=65535)] = 8000) -> None:
+    """Says whether a service on this machine lives, for the health checks of containers."""
+    from medbot import health as asked
+
+    with terminal.one_line_errors():
+        asked.ask(port)
+
+
+@app.command()
 def migrate() -> None:
     """Brings the database to the newest schema and provides the services' login."""
     from medbot import migrating

@@ -1,0 +1,72 @@
+"""One service alone, as a container runs it: started by name, asked how it is, told to stop."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "medbot")
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [*COMMAND, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def health(port: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "health", str(port)], capture_output=True, text=True, check=False
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_a_service_starts_by_name_and_ends_when_told(host: str) -> None:
+    port = free_port()
+    with serving("gateway", "--host", host, "--port", str(port)) as process:
+        deadline = time.monotonic() + 30
+        while (asked := health(port)).returncode and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert asked.returncode == 0, asked.stderr
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            pass  # `::` takes IPv4 as well
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) in (0, -signal.SIGTERM)
+    assert health(port).returncode == 1
+
+
+def test_an_unknown_service_is_one_line() -> None:
+    refused = subprocess.run(
+        [*COMMAND, "serve", "kitchen"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.strip().splitlines() == [refused.stderr.strip()]
+    assert "auth, conversation, voice, gateway" in refused.stderr
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run(
+            [*COMMAND, "serve", "gateway", "--port", port],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert refused.returncode == 1
+    assert f"port {port}" in refused.stderr
