@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import structlog
 from livekit import rtc
-from livekit.agents import AgentSession, SpeechHandle, StopResponse
+from livekit.agents import AgentSession, StopResponse
 from livekit.agents.llm import ChatMessage
 from livekit.agents.types import NOT_GIVEN
-from livekit.agents.voice import AgentStateChangedEvent, SpeechCreatedEvent
+from livekit.agents.voice import AgentStateChangedEvent, SpeechCreatedEvent, SpeechHandle
 from livekit.agents.voice.io import PlaybackFinishedEvent
 from livekit.agents.voice.turn import EndpointingOptions
 
@@ -60,7 +60,7 @@ class Conversation:
         self._over_agent: dict[float, bool] = {}
         self._waiting: dict[float, asyncio.TimerHandle] = {}
         self._agent: dict[str, Said] = {}
-        self._spoken: dict[str, Spoken] = {}
+        self._spoken: dict[str, _Spoken] = {}
         self._live: dict[str, SpeechHandle] = {}
         self._latest: SpeechHandle | None = None
         self._unprotected = asyncio.Event()
@@ -208,7 +208,7 @@ class Conversation:
     async def reply(self, text: str) -> AsyncGenerator[str]:
         """The words of the answer; citations and usage go to the turn's record."""
         question = self._question or Question(text, tuple(self.history[-REMEMBERED:]), "none")
-        spoken = self._spoken.setdefault(self._latest.id, Spoken()) if self._latest else Spoken()
+        spoken = self._spoken.setdefault(self._latest.id, _Spoken()) if self._latest else _Spoken()
         if self._urgent:
             yield self._urgent + " "
             self._urgent = None
@@ -261,7 +261,7 @@ class Conversation:
         self._live[handle.id] = handle
         if event.source == "generate_reply":
             self._latest = handle
-        self._spoken.setdefault(handle.id, Spoken()).asked = self._speech_ended
+        self._spoken.setdefault(handle.id, _Spoken()).asked = self._speech_ended
         handle.add_done_callback(self._done)
 
     def _state_changed(self, event: AgentStateChangedEvent) -> None:
@@ -279,7 +279,7 @@ class Conversation:
         """An utterance is over: what was heard of it is recorded."""
         self._live.pop(handle.id, None)
         self.stirred = time.monotonic()
-        spoken = self._spoken.pop(handle.id, Spoken())
+        spoken = self._spoken.pop(handle.id, _Spoken())
         said = self._agent.pop(handle.id, None)
         if said is None:
             return
@@ -308,7 +308,7 @@ class Conversation:
         return not self._speaking() and self._last_said().rstrip().endswith("?")
 
 
-class Spoken:
+class _Spoken:
     """What is known of an utterance beside its words; times are seconds since 1970."""
 
     def __init__(self) -> None:

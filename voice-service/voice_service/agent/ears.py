@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils
@@ -15,7 +16,7 @@ _ONCE = APIConnectOptions(max_retry=0, retry_interval=0.1, timeout=2.0)
 class WholeEar:
     """A plugin that takes a stretch of speech as a whole."""
 
-    def __init__(self, name: str, plugin: stt.STT, *, within: float) -> None:
+    def __init__(self, name: str, plugin: stt.STT[Any], *, within: float) -> None:
         self.name, self.within = name, within
         self._plugin = plugin
         plugin.on("error", _known)
@@ -51,7 +52,7 @@ class WholeEar:
 class StreamEar:
     """A plugin that listens along. Each stretch of speech is a stream of its own."""
 
-    def __init__(self, name: str, plugin: stt.STT, *, within: float) -> None:
+    def __init__(self, name: str, plugin: stt.STT[Any], *, within: float) -> None:
         self.name, self.within = name, within
         self._plugin = plugin
         self._listening: _Listening | None = None

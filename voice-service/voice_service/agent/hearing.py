@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from livekit import rtc
@@ -85,7 +85,7 @@ class Chain:
         return sorted(self._ears, key=lambda ear: self._rests_until.get(ear.name, 0.0) > now)
 
 
-class Hearing(stt.STT):
+class Hearing(stt.STT[Any]):
     """The ears as the session's speech-to-text."""
 
     def __init__(self, chain: Chain, detector: vad.VAD, listener: Listener, language: str) -> None:

@@ -1,4 +1,4 @@
-"""What kind of words these are: a back-channel, a number in the middle of being given, an answer."""
+"""What kind of words these are: a back-channel, or a number in the middle of being given."""
 
 import re
 

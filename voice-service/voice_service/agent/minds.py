@@ -1,4 +1,4 @@
-"""Parts that answer in words, and the chain that asks them in order, with a filler while it waits."""
+"""Parts that answer in words, and the chain that asks them in order, with fillers between."""
 
 import asyncio
 import time

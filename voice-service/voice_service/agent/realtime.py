@@ -255,9 +255,10 @@ class RealtimeEar:
 
     def push(self, frames: Sequence[rtc.AudioFrame]) -> None:
         """Sends more of it."""
-        if self._given is not None and self._given is self._line.session:
+        session = self._line.session
+        if session is not None and self._given is session:
             for frame in frames:
-                self._line.session.push_audio(frame)
+                session.push_audio(frame)
 
     def partial(self) -> str:
         """Mostly nothing: transcription begins at the end of a stretch."""

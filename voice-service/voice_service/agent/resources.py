@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import anyio.to_thread
@@ -22,9 +22,9 @@ class LocalVoice(Protocol):
     ready: bool
     """Whether recognition can begin; speech can at once."""
 
-    def stt(self) -> stt.STT: ...
+    def stt(self) -> stt.STT[Any]: ...
 
-    def tts(self, voice: str | None = None) -> tts.TTS: ...
+    def tts(self, voice: str | None = None) -> tts.TTS[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from livekit.agents import AgentSession, inference, vad
 from livekit.agents.voice import room_io
+from livekit.agents.voice.room_io.types import TextInputCallback
 from livekit.agents.voice.turn import EndpointingOptions, TurnHandlingOptions
 
 from voice_service.agent.hearing import Hearing
@@ -34,7 +35,7 @@ def build_session(
     *,
     hearing: Hearing,
     detector: vad.VAD,
-    on_typed: room_io.TextInputCallback | None = None,
+    on_typed: TextInputCallback | None = None,
 ) -> Built:
     """A session whose turns are taken here: nothing of it listens or decides in a cloud.
 

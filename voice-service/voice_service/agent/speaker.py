@@ -131,14 +131,14 @@ def _begin(words: list[str], start: float | None) -> list[TimedString]:
     return made
 
 
-class Replying(llm.LLM):
+class Replying(llm.LLM[Any]):
     """Tells the session that replies are made; they come from the agent's own node."""
 
     def chat(self, **_: Any) -> llm.LLMStream:
         raise NotImplementedError("replies come from the agent's node")
 
 
-class Sounding(tts.TTS):
+class Sounding(tts.TTS[Any]):
     """Tells the session that words are spoken; sound comes from the agent's own node."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, CloseEvent
 from livekit.agents.voice import AgentStateChangedEvent, room_io
 
 from assistant.turns import Turn
-from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
+from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan, SpokenTurn
 from voice_service.agent import phrases, pipelines
 from voice_service.agent.conversation import Conversation
 from voice_service.agent.gate import Gate
@@ -165,6 +165,9 @@ class Supervisor:
         if local is not None and not local.ready:
             return f"{phrases.GREETING_OFFLINE} {phrases.GETTING_READY}"
         return phrases.GREETING_OFFLINE
+
+    def _told(self, turn: SpokenTurn) -> None:
+        self._conversation.told(turn)
 
     def _filler(self, count: int) -> str | None:
         return phrases.FILLERS[(count - 1) % len(phrases.FILLERS)] + " "

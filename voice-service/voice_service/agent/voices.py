@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import structlog
 from livekit import rtc
@@ -26,7 +27,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class PluginVoice:
     """A text-to-speech plugin."""
 
-    def __init__(self, name: str, plugin: tts.TTS, *, within: float) -> None:
+    def __init__(self, name: str, plugin: tts.TTS[Any], *, within: float) -> None:
         self.name, self.within = name, within
         self._plugin = plugin
         plugin.on("error", _known)
