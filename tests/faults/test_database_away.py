@@ -102,7 +102,7 @@ async def test_away_while_a_reply_streams(
     async with AsyncExitStack() as stack:
         person = await stack.enter_async_context(newcomer(with_model.url))
         http = await stack.enter_async_context(visitor(with_model.url))
-        it = Reading(person, await person.start())
+        it = Reading(person, await person.start("Headache"))
         reading, listening = asyncio.create_task(it.read()), asyncio.create_task(it.listen())
         async with asyncio.timeout(10):
             while len(it.said) < 20:
@@ -113,6 +113,7 @@ async def test_away_while_a_reply_streams(
         was_away = time.monotonic() - stopped
         await _works_again(person)
         await reading
+        assert it.last in {"done", "error"}, "no reader is left with half a stream"
         reply = await _ended(it)
         assert reply["content"].startswith(it.said)
         assert WHOLE.startswith(reply["content"])
