@@ -14,7 +14,7 @@ import httpx
 import pytest
 import scanning
 from conversing import Person
-from model_server import ModelServer, Pause, Say
+from model_server import ModelServer, Pause, Say, Step
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.journey
 EMAIL = "wilhelmina.quackenbush@example.org"
 NAME = "Wilhelmina Quackenbush"
 WORD = "xylophobia"
-SLOW = [step for n in range(100) for step in (Say(f"{WORD} {n} "), Pause(0.05))]
+SLOW: list[Step] = [step for n in range(100) for step in (Say(f"{WORD} {n} "), Pause(0.05))]
 
 
 @dataclass
@@ -71,10 +71,12 @@ class House:
             urls.pop("database_url")
             return auth_service.testing.make_app(self.addresses.service, utc_now, **urls)
         if name == "voice":
-            return voice_service.main.build(voice_service.settings.Settings(**self._shared()))
+            return voice_service.main.build(
+                voice_service.settings.Settings.model_validate(self._shared())
+            )
         model = {"openai_base_url": f"{self.url('model')}/v1", "reply_lease_seconds": 1.0}
         return conversation_service.main.build(
-            conversation_service.settings.Settings(**self._shared(), **model)
+            conversation_service.settings.Settings.model_validate({**self._shared(), **model})
         )
 
     async def start(self, *names: str) -> None:

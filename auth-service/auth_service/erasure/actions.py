@@ -1,9 +1,11 @@
 """How somebody is erased: at once here, everywhere else as soon as it can be, then the receipt."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from auth_service.erasure import receipts, store
+from auth_service.lockout import store as lockout
 from auth_service.providers import local
 from auth_service.providers.signing import Signer
 from auth_service.sessions import store as sessions
@@ -19,8 +21,10 @@ TELL_AGAIN_AFTER = timedelta(minutes=10)
 AT_ONCE = 100
 
 
-async def request(tx: Tx, caller: Actor, *, now: datetime) -> tuple[UUID, list[UUID]]:
-    """Erases what auth keeps and tells the others.
+async def request(
+    tx: Tx, caller: Actor, counters: Sequence[bytes], *, now: datetime
+) -> tuple[UUID, list[UUID]]:
+    """Erases what auth keeps, with `counters` of failed sign-ins, and tells the others.
 
     Answers the id of the erasure, the same one every time, and the sessions that this ended.
 
@@ -39,6 +43,7 @@ async def request(tx: Tx, caller: Actor, *, now: datetime) -> tuple[UUID, list[U
     await store.insert(tx, erasure_id, caller.id, (local.SERVICE, *HOLDERS), now=now)
     await store.forget_events(tx, [str(caller.id)])
     ended = await store.erase_own(tx, caller.id)
+    await lockout.delete(tx, counters)
     event = UserErased(user_id=caller.id, erasure_id=erasure_id)
     await outbox.emit(tx, event, source=local.SERVICE)
     await sessions.record(tx, ended, now=now)

@@ -29,8 +29,9 @@ Leaving = Annotated[Actor, Depends(_leaving)]
 async def erase(caller: Leaving, ctx: Ctx) -> Requested:
     """Erases the caller everywhere. Sent again, also with the token that this ended, it answers
     the same id."""
+    counters = [ctx.gate.attempt(caller.email, "").account] if caller.email is not None else []
     async with ctx.db.transaction(ctx.actor) as tx:
-        erasure_id, ended = await actions.request(tx, caller, now=ctx.clock())
+        erasure_id, ended = await actions.request(tx, caller, counters, now=ctx.clock())
     ctx.ground.verifier.ended(ended)
     return Requested(erasure_id=erasure_id)
 

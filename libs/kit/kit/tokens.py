@@ -107,8 +107,10 @@ class Verifier:
         now = self._clock().timestamp()
         for session in [session for session, until in self._ended.items() if until <= now]:
             del self._ended[session]
-        for session in session_ids:
-            self._ended[session] = now + LONGEST_LIFE + LEEWAY
+        ended = set(session_ids)
+        self._ended.update(dict.fromkeys(ended, now + LONGEST_LIFE + LEEWAY))
+        for digest in [d for d, (_, actor) in self._known.items() if actor.session_id in ended]:
+            del self._known[digest]  # whoever was erased is not remembered here either
 
     async def follow_ended(self, fetch: FetchEnded, *, every: float = 2.0) -> None:
         """Asks `fetch` every `every` seconds which sessions ended, until cancelled.
