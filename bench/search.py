@@ -4,9 +4,9 @@
 
 An embedded PostgreSQL of its own in a new folder, migrated as usual and filled by COPY, one message
 of each person in turn, so that a person's rows lie as far apart as they can. Three more people have
-100, 10,000 and 50,000 messages. What is timed is what the service runs: its statements under its
-login and under row-level security, snippets included. The table is measured when it holds a
-hundredth, a tenth and all of its rows. See bench/README.md.
+100, 1,000 and 10,000 messages, spread over the first twentieth. What is timed is what the service
+runs: its statements under its login and under row-level security, snippets included. The table is
+measured when it holds a twentieth, a fifth and all of its rows. See bench/README.md.
 """
 
 import argparse
@@ -35,7 +35,8 @@ from kit.identity import Actor
 ROOT = Path(__file__).resolve().parents[1]
 A_CONVERSATION = 50
 BATCH = 20_000
-OTHERS = (100, 10_000, 50_000)
+OTHERS = (100, 1_000, 10_000)
+PARTS = (20, 5, 1)
 CONVERSATION = ("id", "owner_id", "title", "titled_by", "last_seq", "created_at")
 MESSAGE = ("id", "conversation_id", "owner_id", "seq", "role", "content", "created_at")
 BEGUN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -141,32 +142,41 @@ async def run(options: argparse.Namespace, folder: Path) -> None:
         await migrations.apply(owner_url, service_url=service_url)
         owner = await asyncpg.connect(owner_url)
         archive = Archive(owner, words)
-        crowd = itertools.cycle(people)
         print("| messages in the table | of the one who searches | p50, ms | p95, ms | p99, ms |")
         print("| ---: | ---: | ---: | ---: | ---: |")
         async with open_database(service_url, application="bench") as db:
             there = 0
-            for size in (options.messages // 100, options.messages // 10, options.messages):
-                await archive.grow(crowd, size - there)
+            for part in PARTS:
+                size = options.messages // part
+                mixed = _mixed(people, dict(zip(others, OTHERS, strict=True)), size)
+                await archive.grow(mixed if not there else itertools.cycle(people), size - there)
                 there = size
-                await owner.execute("vacuum analyze public.messages", timeout=900)
-                await owner.execute("vacuum analyze public.conversations")
-                figures = await measure(db, people, words, options.searches)
-                _row(there, f"{there // options.people:,}", figures)
-            for person, count in zip(others, OTHERS, strict=True):
-                mine = min(count, options.messages // 20)
-                await archive.grow(itertools.repeat(person), mine)
-                await owner.execute("analyze public.messages", timeout=900)
-                there += mine
-                _row(there, f"{mine:,}", await measure(db, [person], words, options.searches // 5))
+                for table in ("messages", "conversations"):
+                    await owner.execute(f"vacuum analyze public.{table}", timeout=900)
+                for person, own in zip(others, OTHERS, strict=True):
+                    _row(there, own, await measure(db, [person], words, options.searches // 3))
+            _row(there, there // len(people), await measure(db, people, words, options.searches))
             print(f"\n{await plan(db, people[0])}")
         size = await owner.fetchval("select pg_size_pretty(pg_total_relation_size('messages'))")
         print(f"\nmessages and their indexes: {size}")
         await owner.close()
 
 
-def _row(there: int, own: str, figures: tuple[float, float, float]) -> None:
-    print(f"| {there:,} | {own} | " + " | ".join(f"{ms:.1f}" for ms in figures) + " |", flush=True)
+def _mixed(
+    people: Sequence[uuid.UUID], others: dict[uuid.UUID, int], count: int
+) -> Iterator[uuid.UUID]:
+    """Everybody in turn, and among them each of the others so many times."""
+    order = [person for person, times in others.items() for _ in range(min(times, count // 4))]
+    crowd = itertools.cycle(people)
+    order += itertools.islice(crowd, count - len(order))
+    random.Random(2).shuffle(order)
+    return iter(order)
+
+
+def _row(there: int, own: int, figures: tuple[float, float, float]) -> None:
+    print(
+        f"| {there:,} | {own:,} | " + " | ".join(f"{ms:.1f}" for ms in figures) + " |", flush=True
+    )
 
 
 def main() -> None:

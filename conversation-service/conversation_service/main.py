@@ -6,6 +6,7 @@ from conversation_service.context import NAME, open_context
 from conversation_service.conversations import routes as conversations
 from conversation_service.feed import routes as feed
 from conversation_service.feedback import routes as feedback
+from conversation_service.handoff import routes as handoff
 from conversation_service.library import routes as library
 from conversation_service.messages import routes as messages
 from conversation_service.privacy import people
@@ -28,6 +29,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         replies.router,
         feedback.router,
         summaries.router,
+        handoff.router,
         feed.router,
         library.router,
         people.router,

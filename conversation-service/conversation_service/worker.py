@@ -51,12 +51,7 @@ def tasks(
         await background.every(lease / 5, lambda: end_orphans(backbone.db))
 
     async def forget() -> None:
-        await background.every(FORGET_EVERY, lambda: forget_old(backbone.db))
-
-    async def forget_guests() -> None:
-        await background.every(
-            FORGET_EVERY, lambda: retention.forget_orphans(backbone.db, guests_kept)
-        )
+        await background.every(FORGET_EVERY, lambda: forget_old(backbone.db, guests_kept))
 
     async def look_after() -> None:
         await upkeep.run(backbone.db, backbone.signals, assistant, budget)
@@ -65,7 +60,6 @@ def tasks(
         "consume": consume,
         "sweep": sweep,
         "forget": forget,
-        "forget_guests": forget_guests,
         "upkeep": look_after,
     }
 
@@ -75,17 +69,15 @@ async def handle(db: Database, envelope: Envelope) -> None:
     if envelope.type == UserErased.topic:
         await people.erase(db, QUEUE, envelope, ERASE)
         return
-    if envelope.type == GuestJoined.topic:
-        joined = GuestJoined.model_validate(envelope.data)
-        async with db.transaction(ITSELF) as tx:
-            if await first_time(tx, QUEUE, envelope):
-                await joining.join(tx, joined.guest_id, joined.user_id)
-    if envelope.type != UserRegistered.topic:
-        return
-    event = UserRegistered.model_validate(envelope.data)
     async with db.transaction(ITSELF) as tx:
-        if await first_time(tx, QUEUE, envelope):
-            await feed.append(tx, event.user_id, "account.registered", {"user_id": event.user_id})
+        if not await first_time(tx, QUEUE, envelope):
+            return
+        if envelope.type == GuestJoined.topic:
+            joined = GuestJoined.model_validate(envelope.data)
+            await joining.join(tx, joined.guest_id, joined.user_id)
+        if envelope.type == UserRegistered.topic:
+            user_id = UserRegistered.model_validate(envelope.data).user_id
+            await feed.append(tx, user_id, "account.registered", {"user_id": user_id})
 
 
 async def end_orphans(db: Database) -> int:
@@ -105,12 +97,12 @@ async def end_orphans(db: Database) -> int:
     return ended
 
 
-async def forget_old(db: Database) -> None:
-    """Deletes feed entries and idempotency keys that are past their time."""
+async def forget_old(db: Database, guests_kept: timedelta) -> None:
+    """Deletes idempotency keys, inbox rows and guests' conversations that are past their time."""
     try:
         async with db.transaction(ITSELF) as tx:
-            await feed.forget_old(tx)
             await idempotency.forget_old(tx)
             await bus.forget_old(tx)
+        await retention.forget_orphans(db, guests_kept)
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
         _log.warning("forget.waiting", **logs.failure(error))

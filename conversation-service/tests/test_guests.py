@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 from conversing import Person, Start, Visit, text_of
-from model_server import ModelServer, Pause, Say
+from model_server import ModelServer, Pause, Say, Step
 from pydantic import SecretStr
 
 from contracts.events import GuestJoined
@@ -128,7 +128,7 @@ async def test_who_gets_an_account_keeps_everything_once(
 async def test_a_reply_goes_on_to_its_end_while_its_guest_becomes_a_person(
     start: Start, visit: Visit, guest: Guest, join: Join
 ) -> None:
-    script = [step for n in range(20) for step in (Say(f"word{n} "), Pause(0.1))]
+    script: list[Step] = [step for n in range(20) for step in (Say(f"word{n} "), Pause(0.1))]
     model = ModelServer([script])
     async with serve(model.app()) as server:
         served = await start(openai_base_url=f"{server.url}/v1", openai_api_key=SecretStr("test"))
