@@ -26,6 +26,7 @@ from kit.backbone import open_backbone
 from kit.bus import Bus
 from kit.database import Clock, Database, utc_now
 from kit.identity import Actor
+from kit.retention import daily
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
                 ended_sessions=lambda: verifier.follow_ended(ended),
                 mails=lambda: sender.send_for_ever(backbone.signals),
                 forget=lambda: forgetting.run(db, clock, gate, sender),
+                retention=lambda: daily(db, local.ACTOR, settings.retained(clock), clock),
                 **worker.tasks(backbone, signer, clock),
             )
         )

@@ -3,10 +3,14 @@
 from email.headerregistry import Address
 from email.utils import parseaddr
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
+from auth_service import retention
 from auth_service.mails import sending, smtp
 from kit import settings
+from kit.audit import seal_of
+from kit.database import Clock
+from kit.retention import Class
 
 
 class Settings(settings.Settings):
@@ -20,6 +24,8 @@ class Settings(settings.Settings):
     public_url: settings.ServiceUrl = "http://localhost:8000"
     email_confirmation: bool = False
     allow_guests: bool = False
+    retention_audit_days: float | None = Field(default=None, ge=31, le=36_500)
+    retention_sessions_days: float | None = Field(default=None, ge=1, le=36_500)
 
     @field_validator("smtp_url")
     @classmethod
@@ -33,6 +39,15 @@ class Settings(settings.Settings):
     def _a_sender(cls, written: str) -> str:
         sender_of(written)
         return written
+
+    def retained(self, clock: Clock) -> list[Class]:
+        """How long this service keeps what."""
+        return retention.classes(
+            seal_of(self.service_secret()),
+            clock,
+            audit_days=self.retention_audit_days,
+            sessions_days=self.retention_sessions_days,
+        )
 
     def post(self) -> sending.Post:
         """How mails leave."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
@@ -17,7 +18,7 @@ from conversation_service.replies.runner import Runner
 from conversation_service.settings import Settings
 from conversation_service.usage.budget import Budget
 from conversation_service.voice.client import VoiceSessions, open_voice_sessions
-from kit import background
+from kit import background, retention
 from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
@@ -69,6 +70,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             voice,
             lease=settings.reply_lease_seconds,
             guests_kept=timedelta(days=settings.guest_conversations_days),
+        )
+        tasks["retention"] = partial(
+            retention.daily, backbone.db, worker.ITSELF, settings.retained(), utc_now
         )
         await stack.enter_async_context(background.running(**tasks))
         yield Context(

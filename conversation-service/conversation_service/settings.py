@@ -4,9 +4,11 @@ from pydantic import Field, SecretStr, field_validator
 
 from assistant.llm import providers
 from assistant.llm.prices import Price, Prices
+from conversation_service import retention
 from conversation_service.usage.budget import Budget
 from kit import settings
 from kit.database import Clock
+from kit.retention import Class
 
 
 class Settings(settings.Settings):
@@ -28,6 +30,9 @@ class Settings(settings.Settings):
     cost_cap_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
     cost_prompt_usd: float = Field(default=2.5, ge=0, le=10_000)
     cost_completion_usd: float = Field(default=10.0, ge=0, le=10_000)
+    retention_messages_days: float | None = Field(default=None, ge=1, le=36_500)
+    retention_feed_days: float = Field(default=7.0, ge=1, le=365)
+    retention_usage_days: float | None = Field(default=None, ge=1, le=36_500)
     library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")
 
     @field_validator("openai_base_url")
@@ -44,6 +49,14 @@ class Settings(settings.Settings):
             groq_key=_plain(self.groq_api_key),
             first=self.llm_provider,
             model=self.llm_model,
+        )
+
+    def retained(self) -> list[Class]:
+        """How long this service keeps what."""
+        return retention.classes(
+            messages_days=self.retention_messages_days,
+            feed_days=self.retention_feed_days,
+            usage_days=self.retention_usage_days,
         )
 
     def budget(self, clock: Clock) -> Budget:

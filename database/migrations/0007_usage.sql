@@ -1,4 +1,4 @@
--- What models took and cost, by day and person, and how much of a day's cap is spent.
+-- What models took and cost, and how much of a day's cap is spent; what retention looks for.
 -- depends: 0005_conversations_whole 0008_privacy
 
 -- migrate: apply
@@ -88,5 +88,10 @@ grant execute on function medbot.set_aside to medbot_app;
 alter table public.messages
   add column limited text check (limited in ('person', 'installation'));
 grant select (limited) on public.messages to authenticated;
+
+-- Retention looks for what is old, once a day.
+create index messages_age on public.messages (created_at);
+create index conversations_age on public.conversations (created_at);
+create index sessions_age on medbot.sessions (used_at);
 
 -- migrate: rollback

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from kit.database import Tx
 from kit.signals import CHANNEL
-
-KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +60,6 @@ async def after(tx: Tx, owner_id: UUID | None, seq: int, limit: int) -> list[Ent
         limit,
     )
     return [Entry(**row) for row in rows]
-
-
-async def forget_old(tx: Tx) -> int:
-    """Deletes entries that are older than `KEPT`."""
-    done = await tx.execute(
-        "delete from medbot.feed where created_at < clock_timestamp() - $1::interval", KEPT
-    )
-    return int(done.rpartition(" ")[2])
 
 
 async def forget(tx: Tx, owner_id: UUID | None) -> None:

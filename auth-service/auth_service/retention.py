@@ -1,0 +1,67 @@
+"""What this service keeps for how long: the audit log, and sign-ins that have ended."""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from auth_service.audit import store
+from auth_service.providers import local
+from kit import audit, retention
+from kit.audit import Seal
+from kit.database import Clock, Tx
+
+
+def classes(
+    seal: Seal, clock: Clock, *, audit_days: float | None, sessions_days: float | None
+) -> list[retention.Class]:
+    """The classes in the order in which they are applied."""
+    return [
+        retention.Class(
+            "audit",
+            "RETENTION_AUDIT_DAYS",
+            audit_days,
+            _count_audit,
+            partial(_remove_audit, seal, clock),
+        ),
+        retention.rows(
+            "sessions",
+            "RETENTION_SESSIONS_DAYS",
+            sessions_days,
+            table="medbot.sessions",
+            key="id",
+            old=f"(ended_at < $1 or used_at < $1 - interval '{_UNUSED}')",
+        ),
+    ]
+
+
+_UNUSED = f"{local.REFRESH_LIFE // timedelta(days=1)} days"
+"""A session that was not used for so long has ended, though nobody ended it."""
+
+
+async def _count_audit(tx: Tx, before: datetime) -> int:
+    return (await store.expired(tx, before))[1]
+
+
+async def _remove_audit(seal: Seal, clock: Clock, tx: Tx, before: datetime) -> int:
+    """Takes the oldest rows away; a signed checkpoint keeps the place where the chain begins.
+
+    That it was done is the newest row of the log.
+    """
+    place, _ = await store.expired(tx, before)
+    if place is None:
+        return 0
+    signature = seal.sign("checkpoint", place.seq, place.hash)
+    removed = await store.trim(tx, place, seal.kid, signature, now=clock())
+    if removed:
+        record = audit.Record(tx)
+        record.touched("row", place.seq)
+        await audit.append(
+            record,
+            "audit.trim",
+            "done",
+            service=local.ACTOR,
+            actor=None,
+            seal=seal,
+            clock=clock,
+            kind="service",
+        )
+    return removed

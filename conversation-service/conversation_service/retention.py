@@ -1,0 +1,129 @@
+"""What this service keeps for how long. Messages go by whole exchanges, and leave no trace.
+
+A question goes with all its replies, when the youngest of them is old enough. What was made of
+them goes as well: the facts of the summary that came from them, the prose that a model wrote of
+the whole, and a title that nobody but the assistant gave. A conversation that is left empty is
+deleted like one that its person deletes.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from conversation_service.conversations import deletion
+from conversation_service.upkeep import store as upkeep
+from kit import retention
+from kit.database import Tx
+
+CONVERSATIONS = 25
+"""Conversations that are gone through in one transaction."""
+
+_OLD = (
+    "m.created_at < $1 and m.status <> 'streaming' and not exists (select from public.messages x"
+    " where (x.reply_to = coalesce(m.reply_to, m.id) or x.id = m.reply_to)"
+    " and (x.created_at >= $1 or x.status = 'streaming'))"
+)
+_EMPTY = (
+    "c.created_at < $1 and not exists (select from public.messages m"
+    f" where m.conversation_id = c.id and not ({_OLD}))"
+)
+
+_PAST_DAY = "day < ($1::timestamptz at time zone 'utc')::date"
+
+
+def classes(
+    *, messages_days: float | None, feed_days: float, usage_days: float | None
+) -> list[retention.Class]:
+    """The classes in the order in which they are applied."""
+    setting = "RETENTION_MESSAGES_DAYS"
+    return [
+        retention.Class("messages", setting, messages_days, _count_messages, _remove_messages),
+        retention.Class(
+            "conversations", setting, messages_days, _count_conversations, _remove_conversations
+        ),
+        retention.rows(
+            "feed",
+            "RETENTION_FEED_DAYS",
+            feed_days,
+            table="medbot.feed",
+            key="owner_id, seq",
+            old="created_at < $1",
+        ),
+        retention.rows(
+            "usage",
+            "RETENTION_USAGE_DAYS",
+            usage_days,
+            table="medbot.usage",
+            key="day, owner_id, service, provider, model",
+            old=_PAST_DAY,
+        ),
+        retention.rows(
+            "spending",
+            "RETENTION_USAGE_DAYS",
+            usage_days,
+            table="medbot.spending",
+            key="day, owner_id",
+            old=_PAST_DAY,
+        ),
+    ]
+
+
+async def _count_messages(tx: Tx, before: datetime) -> int:
+    counted = f"select count(*) from public.messages m where {_OLD}"  # noqa: S608 ours
+    found: int = await tx.fetchval(counted, before)
+    return found
+
+
+async def _remove_messages(tx: Tx, before: datetime) -> int:
+    """Locks conversations before their messages, as every writer does."""
+    rows = await tx.fetch(
+        "select id from public.conversations where id in (select m.conversation_id"  # noqa: S608
+        f" from public.messages m where {_OLD} order by m.created_at limit {CONVERSATIONS})"
+        " order by id for update",
+        before,
+    )
+    removed = 0
+    for row in rows:
+        removed += await _thin_out(tx, row["id"], before)
+    return removed
+
+
+async def _thin_out(tx: Tx, conversation_id: UUID, before: datetime) -> int:
+    done = await tx.execute(
+        "delete from public.messages where id in (select m.id"  # noqa: S608 ours
+        f" from public.messages m where m.conversation_id = $2 and {_OLD})",
+        before,
+        conversation_id,
+    )
+    await tx.execute(
+        "update public.conversation_summaries s set prose = null, written_by = null, facts ="
+        " coalesce((select jsonb_agg(f.value order by f.place) from"
+        "  jsonb_array_elements(s.facts) with ordinality f (value, place)"
+        "  where exists (select from public.messages m where m.conversation_id = s.conversation_id"
+        "   and m.seq = (f.value ->> 'seq')::bigint)), '[]')"
+        " where s.conversation_id = $1",
+        conversation_id,
+    )
+    await tx.execute(
+        "update public.conversations set title = '', titled_by = null"
+        " where id = $1 and titled_by = 'assistant'",
+        conversation_id,
+    )
+    await upkeep.ask(tx, conversation_id)
+    return int(done.rpartition(" ")[2])
+
+
+async def _count_conversations(tx: Tx, before: datetime) -> int:
+    counted = f"select count(*) from public.conversations c where {_EMPTY}"  # noqa: S608 ours
+    found: int = await tx.fetchval(counted, before)
+    return found
+
+
+async def _remove_conversations(tx: Tx, before: datetime) -> int:
+    """One at a time: a person's feed is locked after the conversation, and no other one."""
+    row = await tx.fetchrow(
+        "select c.id, c.owner_id from public.conversations c where c.created_at < $1"
+        " and not exists (select from public.messages m where m.conversation_id = c.id)"
+        " order by c.created_at limit 1 for update",
+        before,
+    )
+    return int(row is not None and await deletion.delete(tx, row["owner_id"], row["id"]))
