@@ -10,7 +10,9 @@ from importlib.metadata import version
 import httpx
 
 from api_gateway import pages, pool
+from api_gateway.admission import Admission, Policies, Proof
 from api_gateway.cors import Cors
+from api_gateway.limits import InMemory, Policy
 from api_gateway.settings import Settings
 from kit import tokens
 from kit.app import Check
@@ -27,6 +29,8 @@ class Context:
     settings: Settings
     pools: Mapping[str, pool.Pool]
     verifier: tokens.Verifier
+    admission: Admission
+    proof: Proof
     cors: Cors
     pages: Mapping[str, pages.Page]
     checks: Mapping[str, Check]
@@ -51,6 +55,8 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             settings=settings,
             pools=pools,
             verifier=verifier,
+            admission=Admission(verifier, InMemory(), _policies(settings)),
+            proof=Proof(settings.service_secret(), clock),
             cors=Cors(settings.cors_origins),
             pages=pages.open_pages(),
             health=json.dumps(
@@ -58,6 +64,14 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             ).encode(),
             checks={name: partial(_ask_ready, http, pools[name].url) for name in pools},
         )
+
+
+def _policies(settings: Settings) -> Policies:
+    return Policies(
+        person=Policy("person", settings.rate_limit_person),
+        address=Policy("address", settings.rate_limit_address),
+        sign_in=Policy("sign-in", settings.rate_limit_sign_in),
+    )
 
 
 async def _ask_ready(http: httpx.AsyncClient, url: str) -> None:

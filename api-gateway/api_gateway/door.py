@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from api_gateway import cors, headers, refusals, relay, routes
+from api_gateway import clients, cors, headers, refusals, relay, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
 from kit import logs, problems, trace
@@ -87,15 +87,14 @@ def check_headers(context: Context, scope: Scope, fields: Mapping[bytes, bytes])
         raise refusals.RepeatedHeader
 
 
-def about_client(scope: Scope, fields: Mapping[bytes, bytes]) -> bytes:
+def about_client(scope: Scope, fields: Mapping[bytes, bytes], client: str) -> bytes:
     """The header lines in which the gateway says who asked, and under which id."""
-    client = scope.get("client")
     return (
         b"x-forwarded-proto: %b\r\nx-forwarded-for: %b\r\nx-forwarded-host: %b\r\n"
         b"x-request-id: %b\r\ntraceparent: %b\r\n"
     ) % (
         b"https" if scope["scheme"] in ("https", "wss") else b"http",
-        client[0].encode() if client is not None else b"unknown",
+        client.encode("ascii", "replace"),
         fields.get(b"host", b""),
         trace.request_id.get().encode(),
         trace.traceparent.get().encode(),
@@ -163,22 +162,28 @@ async def _pass_on(
     method: str = scope["method"]
     if route.methods is not None and method not in route.methods:
         raise refusals.MethodNotAllowed(route.methods)
-    if route.access is not routes.Access.PUBLIC and method not in route.unguarded:
+    client = clients.address(scope, trusted_proxies=context.settings.trusted_proxies)
+    counted = clients.counted(client)
+    if route.access is routes.Access.PUBLIC or method in route.unguarded:
+        own += await context.admission.public(route, counted)
+    else:
         token = bearer(fields.get(b"authorization"))
-        if context.verifier.cached(token) is None:
-            await context.verifier.verify(token)
+        own += await context.admission.guarded(token, counted)
     pool = context.pools.get(route.service)
     if pool is None:
         raise refusals.Unavailable
-    await relay.relay(_request(context, scope, fields, pool), pool, own, receive, send)
+    request = _request(context, scope, fields, pool, client)
+    await relay.relay(request, pool, own, receive, send)
 
 
 def _request(
-    context: Context, scope: Scope, fields: Mapping[bytes, bytes], pool: Pool
+    context: Context, scope: Scope, fields: Mapping[bytes, bytes], pool: Pool, client: str
 ) -> relay.Request:
     lines = headers.upstream(scope["headers"], fields.get(b"connection"))
     lines.append(b"host: %b\r\n" % pool.authority)
-    lines.append(about_client(scope, fields))
+    lines.append(about_client(scope, fields, client))
+    if pool.name == "auth":
+        lines.append(context.proof.lines(client))
     return relay.Request(
         method=scope["method"],
         target=target(scope["raw_path"], scope["query_string"]),

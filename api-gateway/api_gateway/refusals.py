@@ -4,9 +4,11 @@ Refusal
 ├── Unavailable, TimedOut, BadAnswer      a service is away, slow or broken
 ├── BodyTooLarge, BodyTooSlow, HeadersTooLarge, TargetTooLong
 ├── MalformedPath, RepeatedHeader
-└── UnknownPath, MethodNotAllowed
+├── UnknownPath, MethodNotAllowed
+└── RateLimited
 """
 
+import math
 from collections.abc import Iterable
 
 from kit import problems
@@ -105,3 +107,14 @@ class MethodNotAllowed(Refusal):
     def __init__(self, allowed: Iterable[str]) -> None:
         super().__init__()
         self.headers = ((b"allow", ", ".join(sorted(allowed)).encode()),)
+
+
+class RateLimited(Refusal):
+    """Too many requests; wait as long as Retry-After says."""
+
+    status = 429
+    code = "gateway.rate_limited"
+
+    def __init__(self, wait: float, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        super().__init__()
+        self.headers = ((b"retry-after", b"%d" % math.ceil(wait)), *headers)

@@ -19,7 +19,8 @@ class Route:
     """Sends `path` to `service`; `/*` at its end takes in everything below as well.
 
     `methods` are those that the route has; None leaves that to the service. `unguarded` are those
-    that go on whatever their token is, since the service has a judgement of its own.
+    that go on whatever their token is, since the service has a judgement of its own. At `sign_in`
+    routes passwords and mailed links can be tried, or mails be caused, so the limit is stricter.
     """
 
     path: str
@@ -28,6 +29,7 @@ class Route:
     methods: frozenset[str] | None = None
     sockets: bool = False
     unguarded: frozenset[str] = frozenset()
+    sign_in: bool = False
 
 
 _GET = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,9 +38,10 @@ _POST = frozenset({"POST", "OPTIONS"})
 ROUTES: tuple[Route, ...] = (
     Route("/.well-known/jwks.json", "auth", Access.PUBLIC, _GET),
     *(
-        Route(f"/api/v1/auth/{call}", "auth", Access.PUBLIC, _POST)
-        for call in ("register", "login", "refresh", "verify", "password/forgot", "password/reset")
+        Route(f"/api/v1/auth/{call}", "auth", Access.PUBLIC, _POST, sign_in=True)
+        for call in ("register", "login", "verify", "password/forgot", "password/reset", "guest")
     ),
+    Route("/api/v1/auth/refresh", "auth", Access.PUBLIC, _POST),
     # Whoever has erased themselves has no session any more: the service itself judges their token.
     Route("/api/v1/auth/me", "auth", unguarded=frozenset({"DELETE"})),
     Route("/api/v1/auth/erasures/*", "auth", Access.PUBLIC, _GET),

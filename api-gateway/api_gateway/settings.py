@@ -13,13 +13,19 @@ class Settings(settings.Settings):
     """Where the services are, who may call from a browser, and the limits of the door.
 
     A service without an address is not configured: its routes answer 503. Times are in seconds,
-    sizes in bytes.
+    sizes in bytes, rates in requests a minute (0 is any number). `trusted_proxies` is how many
+    proxies of one's own stand in front; only they are believed where a request comes from.
     """
 
     voice_service_url: settings.ServiceUrl | None = None
     clinic_service_url: settings.ServiceUrl | None = None
     cors_origins: settings.CommaList = ("http://localhost:3000", "http://localhost:5173")
     allow_guest_voice: bool = False
+
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
+    rate_limit_person: int = Field(default=1200, ge=0)
+    rate_limit_address: int = Field(default=600, ge=0)
+    rate_limit_sign_in: int = Field(default=30, ge=0)
 
     connect_timeout: Seconds = 2.0
     first_byte_timeout: Seconds = 60.0

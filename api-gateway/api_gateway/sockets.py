@@ -10,19 +10,19 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from api_gateway import door, headers, refusals, routes
+from api_gateway import clients, door, headers, refusals, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
 from kit import logs, problems
 from kit.errors import DomainError, InvalidToken
 
 BEARER = "bearer"
-TOKEN = 4401
+TOKEN, TOO_MANY = 4401, 4429
 GOING_AWAY, POLICY, TOO_BIG, FAILED, TRY_LATER = 1001, 1008, 1009, 1011, 1013
 NO_CODE, ABNORMAL = 1005, 1006
 
 # What a service answers instead of opening a socket, as the code that browsers can see.
-_REFUSED = {401: TOKEN, 403: TOKEN, 404: 4404, 429: 4429, 503: TRY_LATER}
+_REFUSED = {401: TOKEN, 403: TOKEN, 404: 4404, 429: TOO_MANY, 503: TRY_LATER}
 
 _log = logs.get(__name__)
 
@@ -51,8 +51,9 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
         return
     chosen = BEARER if BEARER in offered else None
     try:
-        token = await _let_in(context, route, scope, fields)
-        service = await _open(context, route, scope, fields, token)
+        client = clients.address(scope, trusted_proxies=context.settings.trusted_proxies)
+        token = await _let_in(context, route, scope, fields, clients.counted(client))
+        service = await _open(context, route, scope, fields, token, client)
     except Closed as closed:
         await send({"type": "websocket.accept", "subprotocol": chosen, "headers": named})
         await send({"type": "websocket.close", "code": closed.code})
@@ -98,12 +99,16 @@ def tokens_offered(scope: Scope, fields: Mapping[bytes, bytes]) -> list[str]:
 
 
 async def _let_in(
-    context: Context, route: routes.Route, scope: Scope, fields: Mapping[bytes, bytes]
+    context: Context,
+    route: routes.Route,
+    scope: Scope,
+    fields: Mapping[bytes, bytes],
+    counted: bytes,
 ) -> str | None:
     """The verified token; None for a guest where guests may come.
 
     Raises:
-        Closed: none, a bad one, or several that differ.
+        Closed: none, a bad one, several that differ, or too many sockets.
     """
     try:
         found = set(tokens_offered(scope, fields))
@@ -112,13 +117,16 @@ async def _let_in(
             and route.access is routes.Access.GUESTS
             and context.settings.allow_guest_voice
         ):
+            await context.admission.public(route, counted)
             return None
         if len(found) != 1:
             raise InvalidToken
         (token,) = found
-        await context.verifier.verify(token)
+        await context.admission.guarded(token, counted)
     except InvalidToken:
         raise Closed(TOKEN) from None
+    except refusals.RateLimited:
+        raise Closed(TOO_MANY) from None
     except DomainError:
         raise Closed(TRY_LATER) from None
     return token
@@ -130,6 +138,7 @@ async def _open(
     scope: Scope,
     fields: Mapping[bytes, bytes],
     token: str | None,
+    client: str,
 ) -> ClientConnection:
     """The socket to the service; it gets the token in `Authorization` alone.
 
@@ -143,7 +152,7 @@ async def _open(
     try:
         return await connect(
             _address(pool, scope),
-            additional_headers=_headers(scope, fields, token),
+            additional_headers=_headers(scope, fields, token, client),
             subprotocols=[Subprotocol(name) for name in others] or None,
             compression=None,  # it would be paid for twice within one machine or network
             max_size=context.settings.max_body,
@@ -168,9 +177,9 @@ def _address(pool: Pool, scope: Scope) -> str:
 
 
 def _headers(
-    scope: Scope, fields: Mapping[bytes, bytes], token: str | None
+    scope: Scope, fields: Mapping[bytes, bytes], token: str | None, client: str
 ) -> list[tuple[str, str]]:
-    lines = door.about_client(scope, fields).decode("latin-1").splitlines()
+    lines = door.about_client(scope, fields, client).decode("latin-1").splitlines()
     pairs = [line.partition(": ")[::2] for line in lines]
     for name, value in scope["headers"]:
         own = name == b"authorization" or name.startswith(b"sec-websocket-")
