@@ -33,6 +33,15 @@ class Latency(BaseModel):
     total_ms: float
 
 
+class SpokenLatency(BaseModel):
+    """Milliseconds from the end of the caller's speech, as far as they were measured: until the
+    turn counted as ended, the first text of the reply, its first sound."""
+
+    end_of_turn_ms: float | None = None
+    first_text_ms: float | None = None
+    first_audio_ms: float | None = None
+
+
 class Message(BaseModel):
     """A message; a running reply has what it has said so far.
 
@@ -48,7 +57,7 @@ class Message(BaseModel):
     triage: Triage | None
     status: Status
     created_at: datetime
-    latency: Latency | None
+    latency: Latency | SpokenLatency | None
     replaces: UUID | None = None
     replaced_by: UUID | None = None
     limited: Literal["person", "installation"] | None = None

@@ -10,6 +10,7 @@ from conversation_service.context import Context, Ctx
 from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import actions, store, stream
 from conversation_service.replies.models import Begun, Exchange, SendMessage
+from conversation_service.voice import actions as voice
 from kit import idempotency, sse
 from kit.doors import Person
 from kit.errors import NotFound
@@ -34,6 +35,7 @@ async def send(
     accept_language: AcceptLanguage = "",
 ) -> Response:
     """Stores a message and answers it: as a stream if that is accepted, else when it is whole."""
+    await voice.catch_up(ctx.db, ctx.voice, person, conversation_id)
     begun = await actions.begin(
         ctx.db,
         person,

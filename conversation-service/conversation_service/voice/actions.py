@@ -1,5 +1,6 @@
 """How turns become messages: fetched after the last stored one, so none is missed or doubled."""
 
+import asyncio
 import uuid
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from kit.errors import NotFound, ServiceUnavailable
 from kit.identity import Actor
 
 ITSELF = Actor.of_service("conversation")
+
+CATCH_UP_WITHIN = 1.0
+"""Seconds for which a written message waits for what was said before it."""
 
 _log = logs.get(__name__)
 
@@ -62,7 +66,8 @@ async def _store(db: Database, session_id: UUID, page: RecordedTurns) -> int:
     if not page.turns:
         return 0
     async with db.transaction(ITSELF) as tx:
-        link = await store.lock_link(tx, session_id)
+        await replies.lock(tx, page.conversation_id)  # before its link, as whoever deletes does
+        link = await store.get_link(tx, session_id)
         if link is None:
             return 0
         fresh = [turn for turn in page.turns if turn.seq > link.last_seq]
@@ -76,19 +81,21 @@ async def _store(db: Database, session_id: UUID, page: RecordedTurns) -> int:
         return len(fresh)
 
 
-async def catch_up(db: Database, voice: VoiceSessions, conversation_id: UUID) -> None:
-    """Stores what running sessions of a conversation have said by now.
+async def catch_up(
+    db: Database, voice: VoiceSessions, person: Actor, conversation_id: UUID
+) -> None:
+    """Stores what the running sessions of a person's conversation have said by now.
 
     Where the voice service does not answer, its events will bring it.
     """
-    async with db.transaction(ITSELF) as tx:
+    async with db.transaction(person) as tx:
         links = await store.open_links(tx, conversation_id)
-    for link in links:
-        try:
-            await take_turns(db, voice, link.session_id)
-        except ServiceUnavailable as error:
-            _log.warning("voice.catch_up_waiting", **logs.failure(error))
-            return
+    try:
+        async with asyncio.timeout(CATCH_UP_WITHIN):
+            for link in links:
+                await take_turns(db, voice, link.session_id)
+    except (ServiceUnavailable, TimeoutError) as error:
+        _log.warning("voice.catch_up_waiting", **logs.failure(error))
 
 
 async def history(

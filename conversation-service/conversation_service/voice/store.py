@@ -82,12 +82,6 @@ async def end_stale_link(tx: Tx, session_id: UUID) -> None:
     )
 
 
-async def lock_link(tx: Tx, session_id: UUID) -> Link | None:
-    """Where a session stands; nobody else moves it before the transaction ends."""
-    row = await tx.fetchrow(f"{_LINK} where l.session_id = $1 for update of l", session_id)
-    return Link(**row) if row else None
-
-
 async def insert_turn(
     tx: Tx, link: Link, channel: Channel, turn: SpokenTurn, message_id: UUID, seq: int
 ) -> None:

@@ -105,7 +105,9 @@ async def create(
     }
     async with sessions.db.transaction(owner) as tx:
         await store.lock_owner(tx, owner)
-        claimed = await idempotency.claim(tx, owner, key, CALL, wanted.model_dump(mode="json"), made)
+        claimed = await idempotency.claim(
+            tx, owner, key, CALL, wanted.model_dump(mode="json"), made
+        )
         if claimed is not None:
             return await _made(tx, claimed)
         await _check_cap(tx, owner, sessions.rules)

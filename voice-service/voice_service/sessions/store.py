@@ -7,6 +7,7 @@ from uuid import UUID
 
 from contracts.voice import EndReason, Heartbeat
 from kit.database import Tx
+from kit.errors import InvalidToken
 from kit.identity import Actor
 from kit.signals import CHANNEL
 from voice_service.sessions.models import Row, TurnLatency
@@ -50,7 +51,8 @@ async def insert(tx: Tx, owner: Actor, values: dict[str, Any], join_within: time
         join_within,
         *values.values(),
     )
-    assert row is not None
+    if row is None:  # whoever was erased makes nothing more
+        raise InvalidToken
     return Row(**row)
 
 
@@ -243,3 +245,37 @@ async def message_written(tx: Tx, conversation_id: UUID) -> None:
         conversation_id,
         CHANNEL,
     )
+
+
+async def forget_conversation(tx: Tx, conversation_id: UUID) -> None:
+    """Deletes what was said in a conversation, and its sessions but those just ended with it,
+    which stay for a moment, empty, so that their agents learn of it."""
+    await tx.execute(
+        "delete from medbot.voice_turns t using public.voice_sessions s"
+        " where s.id = t.session_id and s.conversation_id = $1",
+        conversation_id,
+    )
+    await tx.execute(
+        "delete from public.voice_sessions where conversation_id = $1 and not room_open"
+        " and end_reason <> 'conversation_deleted'",
+        conversation_id,
+    )
+    await tx.execute(
+        "update public.voice_sessions set instructions = null, metadata = '{}',"
+        " end_reason = 'conversation_deleted' where conversation_id = $1",
+        conversation_id,
+    )
+
+
+async def change_owner(tx: Tx, guest_id: UUID, user_id: UUID) -> None:
+    """What was a guest's is a person's from now on."""
+    await tx.execute(
+        "update public.voice_sessions set owner_id = $2, user_id = $2 where owner_id = $1",
+        guest_id,
+        user_id,
+    )
+
+
+async def forget_owner(tx: Tx, owner_id: UUID) -> None:
+    """Deletes every session of somebody, with what was said in it."""
+    await tx.execute("delete from public.voice_sessions where owner_id = $1", owner_id)
