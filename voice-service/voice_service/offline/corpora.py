@@ -1,0 +1,99 @@
+"""The sentences that the language model is built from: what the product ships, and nothing else."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from voice_service.offline import grammar
+
+_GRAMMARS = ("slots.txt", "symptoms.txt", "names.txt", "health.txt", "booking.txt",
+             "emergency.txt", "short.txt")  # fmt: skip
+_DATA = resources.files("voice_service.offline") / "data"
+_RULES = resources.files("assistant.safety") / "rules"
+_PLAIN = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+
+
+def data(name: str) -> str:
+    """The text of a data file of this package."""
+    return (_DATA / name).read_text(encoding="utf-8")
+
+
+def templates(library: Path) -> grammar.Grammar:
+    """The grammars, with the titles and other names of the library's cards as the rule `card`."""
+    names = sorted({name for path in _cards(library) for name in _names(path)})
+    return grammar.parse(*(data(name) for name in _GRAMMARS), "[card]\n" + "\n".join(names))
+
+
+def _cards(library: Path) -> list[Path]:
+    return sorted(library.glob("*.md"))
+
+
+def _names(path: Path) -> Iterator[str]:
+    front = yaml.safe_load(path.read_text(encoding="utf-8").split("---")[1])
+    for name in (front["title"], *front.get("also_called", ())):
+        words = spelled(name)
+        if words and len(words) < 5:
+            yield " ".join(words)
+
+
+def cards(library: Path) -> Iterator[list[str]]:
+    """The sentences of the library's cards."""
+    for path in _cards(library):
+        body = path.read_text(encoding="utf-8").split("---", 2)[2].split("## Sources")[0]
+        for line in body.splitlines():
+            if not line.startswith("#"):
+                yield from filter(None, map(spelled, _SENTENCE.split(line.lstrip("- "))))
+
+
+def alarms() -> Iterator[list[str]]:
+    """What people say in danger, and what sounds like it: the examples of the safety rules."""
+    for path in sorted(_RULES.iterdir(), key=lambda entry: entry.name):
+        if path.name.endswith(".yaml"):
+            for rule in yaml.safe_load(path.read_text(encoding="utf-8")).get("rules", ()):
+                for example in (*rule.get("fire", ()), *rule.get("not", ())):
+                    for sentence in _SENTENCE.split(str(example)):
+                        yield spelled(sentence)
+
+
+def spelled(text: str) -> list[str]:
+    """The words of a written sentence as the dictionary spells them; none when it holds figures
+    or signs that could be read in several ways."""
+    plain = text.lower().replace("’", "'").replace("-", " ")
+    words = [word.strip("()[]\"'“”:;,.?!…") for word in plain.split()]
+    words = [_american().get(word, word) for word in words if word]
+    if not all(_PLAIN.fullmatch(word) for word in words):
+        return []
+    return words
+
+
+_SPELLINGS: dict[str, str] = {}
+
+
+def _american() -> dict[str, str]:
+    if not _SPELLINGS:
+        for line in data("spellings.txt").splitlines():
+            if line and not line.startswith("#"):
+                british, american = line.split()
+                _SPELLINGS[british] = american
+    return _SPELLINGS
+
+
+def fingerprint(library: Path, others: Iterable[str] = ()) -> str:
+    """Changes when anything does that the model is built from."""
+    digest = hashlib.sha256()
+    entries = [entry for entry in (*_DATA.iterdir(), *_RULES.iterdir()) if entry.is_file()]
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        digest.update(entry.name.encode() + entry.read_bytes())
+    here = resources.files("voice_service.offline")
+    for name in ("building.py", "corpora.py", "grammar.py", "ngrams.py", "pronunciations.py"):
+        digest.update((here / name).read_bytes())
+    for path in _cards(library):
+        digest.update(path.read_bytes())
+    for other in others:
+        digest.update(other.encode())
+    return digest.hexdigest()[:16]

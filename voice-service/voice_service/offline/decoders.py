@@ -1,0 +1,157 @@
+"""Three decoders over one stream of speech: everything, short replies, and alarming phrases.
+
+Lives in a process of its own: a decoder holds the interpreter's lock while it works.
+"""
+
+import math
+import random
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pocketsphinx
+
+from voice_service.offline import hearing, model
+
+_BATCH = hearing.RATE_HZ * 2 // 50  # 20 ms
+_MEAN = "50,-4,8,8,-8,-5,1,-1,0,4,2,5,5"
+_FILLERS = ("<", "[", "++")
+_LOG = pocketsphinx.LogMath()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was heard. `lowest` is the log chance of the least certain word, `distance` how far the
+    first pass was from the last, in words of it; both tell how sure the words are."""
+
+    text: str
+    lowest: float
+    distance: float
+    short: bool
+    keyphrases: tuple[str, ...]
+
+
+class Decoders:
+    """One caller's ears. `start`, `feed` and `end` an utterance; `reset` between callers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._main = _decoder(folder, lm=str(folder / model.MAIN))
+        self._short = _decoder(folder, lm=str(folder / model.SHORT))
+        self._keys = _decoder(folder)
+        self._keys.add_kws("keys", str(folder / model.KEYPHRASES))
+        self._keys.activate_search("keys")
+        self._all = (self._main, self._short, self._keys)
+        self._noise = random.Random(1)  # noqa: S311 - it is noise
+        self._listening = False
+        self._rest = b""
+        self._heard = 0
+        self._found: dict[str, None] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the last caller's voice and room."""
+        self.drop()
+        for decoder in self._all:
+            decoder.reinit_feat()
+            decoder.set_cmn(_MEAN)
+
+    def start(self) -> None:
+        """Begins an utterance; one that was going on is dropped."""
+        self.drop()
+        for decoder in self._all:
+            decoder.start_utt()
+        self._listening, self._rest, self._heard, self._found = True, b"", 0, {}
+
+    def drop(self) -> None:
+        """Ends an utterance without words."""
+        if self._listening:
+            for decoder in self._all:
+                decoder.end_utt()
+        self._listening = False
+
+    def feed(self, pcm: bytes) -> None:
+        """More of the utterance: 16-bit PCM, mono, at `hearing.RATE_HZ`; an odd byte waits for
+        the next. Ignored outside an utterance."""
+        if not self._listening:
+            return
+        pcm = self._rest + pcm
+        whole = len(pcm) - len(pcm) % 2
+        self._rest = pcm[whole:]
+        for at in range(0, whole, _BATCH):
+            self._take(self._audible(pcm[at : min(at + _BATCH, whole)]))
+
+    def _take(self, pcm: bytes) -> None:
+        for decoder in self._all:
+            decoder.process_raw(pcm, False, False)
+        self._heard += len(pcm)
+        if found := self._keys.hyp():
+            self._found[found.hypstr.strip()] = None
+            self._keys.end_utt()
+            self._keys.start_utt()
+
+    def _audible(self, pcm: bytes) -> bytes:
+        """Digital silence gets a noise of one step: without any, the mean is not a number."""
+        if any(pcm):
+            return pcm
+        noise = array("h", (self._noise.choice((-1, 0, 1)) for _ in range(len(pcm) // 2)))
+        return noise.tobytes()
+
+    def partial(self) -> str:
+        """The words so far."""
+        return " ".join(_words(self._main)) if self._listening else ""
+
+    def end(self) -> Decoded:
+        """Ends the utterance and says what was heard; nothing outside one."""
+        if not self._listening or not self._heard:
+            self.drop()
+            return Decoded("", 0.0, 0.0, False, ())
+        first = _words(self._main)
+        for decoder in self._all:
+            decoder.end_utt()
+        self._listening = False
+        main, short = _words(self._main), _words(self._short)
+        shorter = bool(short) and _score(self._short) >= _score(self._main)
+        chosen = short if shorter else main
+        lowest = _lowest(self._short if shorter else self._main)
+        other = main if shorter else first
+        return Decoded(
+            " ".join(chosen),
+            lowest,
+            _distance(other, chosen) / max(1, len(chosen)),
+            shorter,
+            tuple(self._found),
+        )
+
+
+def _decoder(folder: Path, lm: str | None = None) -> pocketsphinx.Decoder:
+    return pocketsphinx.Decoder(
+        hmm=str(model.bundled("en-us")), lm=lm, dict=str(folder / model.WORDS),
+        featparams=str(folder / model.FEATURES), wip=0.1, beam=1e-60, pbeam=1e-60,
+        wbeam=1e-40, loglevel="FATAL",
+    )  # fmt: skip
+
+
+def _words(decoder: pocketsphinx.Decoder) -> list[str]:
+    found = decoder.hyp()
+    return found.hypstr.split() if found is not None else []
+
+
+def _score(decoder: pocketsphinx.Decoder) -> float:
+    found = decoder.hyp()
+    return _LOG.log(found.score) if found is not None and found.score > 0 else -math.inf
+
+
+def _lowest(decoder: pocketsphinx.Decoder) -> float:
+    chances = [part.prob for part in decoder.seg() or () if not part.word.startswith(_FILLERS)]
+    return math.log(max(min(chances, default=1.0), 1e-12))
+
+
+def _distance(one: Sequence[str], two: Sequence[str]) -> int:
+    """Words to put in, leave out or change."""
+    row = list(range(len(two) + 1))
+    for i, left in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, right in enumerate(two, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (left != right))
+    return row[-1]

@@ -1,0 +1,66 @@
+"""What the recogniser heard, as the rest of the product reads it."""
+
+import math
+import re
+from dataclasses import dataclass
+
+RATE_HZ = 16_000
+SURE = 0.5
+"""Below this confidence the caller is asked again."""
+
+_LETTERS = re.compile(r"^[a-z]\.$")
+_FIRST = re.compile(r"^i(?=$|')")
+_ACRONYMS = frozenset(("MRI", "CT", "ECG", "EKG", "COPD", "HIV", "HPV", "IBS", "UTI", "ADHD",
+    "PTSD", "OCD",
+    "CPR", "HRT", "CBD", "BMI", "STD", "STI", "IUD", "RSV", "MMR", "AM", "PM", "PCOS", "PMS",
+    "ALS"))  # fmt: skip
+_PROPER = frozenset(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+    "january", "february", "march", "april", "june", "july", "august", "september", "october",
+    "november", "december", "english"))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """One utterance: `words` as recognised, `text` as written, and how sure it is, from 0 to 1.
+
+    `keyphrases` are alarming phrases that a second ear believes it heard, whatever the text says.
+    """
+
+    words: str
+    text: str
+    confidence: float
+    keyphrases: tuple[str, ...] = ()
+
+    @property
+    def sure(self) -> bool:
+        """Whether the words may be acted on without asking again."""
+        return bool(self.words) and self.confidence >= SURE
+
+
+def confidence(lowest: float, distance: float) -> float:
+    """From 0 to 1, of the log chance of the least certain word and of how far two readings of
+    the same sound are from each other, in edits a word."""
+    return 1 / (1 + math.exp(-(lowest / 4 - 6 * distance + 1.2) * 2.5))
+
+
+def written(words: str) -> str:
+    """The words as people write them: "I'm", "Tuesday", "MRI"; nothing else is changed, so that
+    numbers stay words."""
+    out: list[str] = []
+    run: list[str] = []
+    for word in words.split():
+        if _LETTERS.match(word):
+            run.append(word[0].upper())
+            continue
+        out += _letters(run)
+        run = []
+        word = _FIRST.sub("I", word)
+        out.append(word.capitalize() if word in _PROPER else word)
+    out += _letters(run)
+    text = " ".join(out)
+    return text[:1].upper() + text[1:]
+
+
+def _letters(run: list[str]) -> list[str]:
+    joined = "".join(run)
+    return [joined] if joined in _ACRONYMS else [*run]
