@@ -17,8 +17,7 @@ def address(scope: Scope, *, trusted_proxies: int) -> str:
     of them in front the client is that many places from the end; what stands before was sent by
     the client and says nothing. Without trusted proxies the whole header says nothing.
     """
-    client = scope.get("client")
-    peer: str = client[0] if client is not None else UNKNOWN
+    peer = _peer(scope)
     if not trusted_proxies:
         return peer
     told = _forwarded(scope["headers"])
@@ -26,6 +25,18 @@ def address(scope: Scope, *, trusted_proxies: int) -> str:
         return peer
     seen = told[-trusted_proxies]
     return seen if _parsed(seen) is not None else peer
+
+
+def _peer(scope: Scope) -> str:
+    """The address of the connection, unknown where the server has put another in its place.
+
+    uvicorn by default believes X-Forwarded-For from the loopback; it then writes port 0.
+    """
+    client = scope.get("client")
+    if client is None or not client[1]:
+        return UNKNOWN
+    peer: str = client[0]
+    return peer
 
 
 @lru_cache(maxsize=4096)

@@ -269,3 +269,14 @@ async def test_a_slow_client_makes_the_service_wait(door: Door, voice: Voice) ->
         assert said < 800
         for _ in range(1000):
             assert len(await socket.recv()) == 65536
+
+
+async def test_too_many_sockets_close_with_4429(open_door: OpenDoor, voice: Voice) -> None:
+    url = f"http://127.0.0.1:{voice.port}"
+    door = await open_door(voice_service_url=url, rate_limit_person=1)
+    async with open_socket(door) as socket:
+        await socket.send("hi")
+        assert await socket.recv() == "hi"
+    async with open_socket(door) as socket:
+        assert await closing_code(socket) == 4429
+    assert len(voice.requests) == 1

@@ -105,7 +105,6 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
             access_log=False,
             lifespan="off",
             server_header=False,
-            proxy_headers=False,  # the gateway itself judges whom it believes
             timeout_graceful_shutdown=STOP_WITHIN,
         )
     )
