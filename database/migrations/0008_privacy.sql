@@ -128,6 +128,9 @@ grant select, insert, update, delete on medbot.exports to medbot_app;
 create trigger pass_over_erased before insert on medbot.exports
   for each row execute function medbot.pass_over_erased('person_id');
 
+-- Keys are kept as their SHA-256: whoever chose one may have chosen words.
+update medbot.idempotency_keys set key = encode(sha256(convert_to(key, 'UTF8')), 'hex');
+
 -- Events about somebody are taken out of the outbox, past those that are being relayed: to pass
 -- over locked rows one must be allowed to lock them.
 grant update on medbot.outbox to medbot_app;

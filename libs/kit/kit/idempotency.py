@@ -51,11 +51,12 @@ async def claim(
     if key is None:
         return None
     print_ = digest(actor.id, key, call, body)
+    kept = hashlib.sha256(key.encode()).hexdigest()  # whoever chose it may have chosen words
     row: Any = await tx.fetchrow(
         "insert into medbot.idempotency_keys (owner_id, key, digest, made) values ($1, $2, $3, $4)"
         " on conflict (owner_id, key) do nothing returning key",
         actor.id,
-        key,
+        kept,
         print_,
         made,
     )
@@ -64,7 +65,7 @@ async def claim(
     row = await tx.fetchrow(
         "select digest, digest_of, made from medbot.idempotency_keys where owner_id = $1 and key = $2",
         actor.id,
-        key,
+        kept,
     )
     if row is None:
         raise InvalidToken  # the person was erased meanwhile: nothing is written for them

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -113,12 +114,13 @@ async def _domain(_: Request, error: Exception) -> Response:
     return response(of_domain(error), retry_after=error.retry_after)
 
 
-async def _validation(_: Request, error: Exception) -> Response:
+async def _validation(request: Request, error: Exception) -> Response:
     """Names the fields and what is wrong with them, never what was sent."""
     assert isinstance(error, RequestValidationError)
+    known = _names(request.app)
     faults = [
         {
-            "field": _field(fault),
+            "field": _field(fault, known),
             "message": _without_input(fault),
         }
         for fault in error.errors()[:20]
@@ -126,14 +128,27 @@ async def _validation(_: Request, error: Exception) -> Response:
     return response(body(422, "request.invalid", "The request is not valid.", errors=faults))
 
 
-def _field(fault: Mapping[str, Any]) -> str:
-    """Where the fault is; never a key that we do not know, for it is the sender's word."""
-    where = fault["loc"]
+def _field(fault: Mapping[str, Any], known: frozenset[str]) -> str:
+    """Where the fault is, as far as the names are ours: others are the sender's own words."""
+    source, *where = fault["loc"]
     if fault["type"] == "json_invalid":  # it has no fields, only a place in its text
-        where = where[:1]
-    elif fault["type"] == "extra_forbidden":
-        where = where[:-1]
-    return ".".join(map(str, where[1:] or where))
+        where = []
+    ours = takewhile(lambda part: isinstance(part, int) or part in known, where)
+    return ".".join(map(str, ours)) or str(source)
+
+
+def _names(app: FastAPI) -> frozenset[str]:
+    """Every name of a field or a parameter in the document of the interface."""
+    if not hasattr(app.state, "field_names"):
+        document = app.openapi()
+        schemas = document.get("components", {}).get("schemas", {}).values()
+        calls = [call for item in document.get("paths", {}).values() for call in item.values()]
+        app.state.field_names = frozenset(
+            [name for schema in schemas for name in schema.get("properties", ())]
+            + [each["name"] for call in calls for each in call.get("parameters", ())]
+        )
+    names: frozenset[str] = app.state.field_names
+    return names
 
 
 def _without_input(fault: Mapping[str, Any]) -> str:
