@@ -1475,6 +1475,12 @@ CREATE INDEX queue_in_order ON medbot.queue USING btree (queue, id);
 CREATE INDEX refresh_tokens_of_session ON medbot.refresh_tokens USING btree (session_id);
 
 --
+-- Name: sessions_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX sessions_age ON medbot.sessions USING btree (used_at);
+
+--
 -- Name: sessions_of_user; Type: INDEX; Schema: medbot; Owner: -
 --
 
@@ -1535,6 +1541,12 @@ CREATE INDEX voice_links_of_conversation ON medbot.voice_links USING btree (conv
 CREATE INDEX conversation_summaries_of_owner ON public.conversation_summaries USING btree (owner_id);
 
 --
+-- Name: conversations_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX conversations_age ON public.conversations USING btree (created_at);
+
+--
 -- Name: conversations_of_guests; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1569,6 +1581,12 @@ CREATE INDEX message_feedback_of_owner ON public.message_feedback USING btree (o
 --
 
 CREATE UNIQUE INDEX message_of_turn ON public.messages USING btree (voice_session_id, voice_seq);
+
+--
+-- Name: messages_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_age ON public.messages USING btree (created_at);
 
 --
 -- Name: messages_answered; Type: INDEX; Schema: public; Owner: -
