@@ -21,11 +21,11 @@ from contracts.voice import Latency, SpokenTurn
 from voice_service.agent import gate, listening, phrases, wording
 from voice_service.agent.hearing import Stretch
 from voice_service.agent.ledger import Ledger, Said
-from voice_service.agent.minds import FIRST_FILLER, Answers
-from voice_service.agent.parts import Heard, Question, Spent
+from voice_service.agent.parts import Heard, Question, Sound, Spent
+from voice_service.agent.pipelines import Pipes
 from voice_service.agent.ports import Audience, Interrupted, SpeechEnded, Transcript
+from voice_service.agent.rhythm import TAKES_LONG, TOO_QUIET
 from voice_service.agent.session import PATIENT
-from voice_service.agent.voices import Speech
 
 SHORT = 0.5
 """Seconds of speech below which it may be a noise."""
@@ -44,13 +44,13 @@ class Conversation:
         *,
         gate: gate.Gate,
         ledger: Ledger,
-        answers: Answers,
-        quick: Speech,
+        pipes: Pipes,
         show: Audience,
     ) -> None:
         self.history = history
-        self._gate, self._ledger, self._answers = gate, ledger, answers
-        self._quick, self._show = quick, show
+        self._gate, self._ledger, self._show = gate, ledger, show
+        self._answers, self._quick = pipes.answers, pipes.quick
+        self._rhythm, self._fillers = pipes.rhythm, pipes.fillers
         self._session: AgentSession[None] | None = None
         self._usual: EndpointingOptions = {}
         self._question: Question | None = None
@@ -97,10 +97,10 @@ class Conversation:
         """Says something when the words take too long to be found."""
         self.user_speaking, self.stirred = False, time.monotonic()
         self._speech_ended = stretch.ended
+        self._rhythm.caller(time.time() - stretch.ended)
         if stretch.ended - stretch.began >= SHORT and not self._over_agent.get(stretch.began):
-            loop = asyncio.get_running_loop()
-            due = max(0.05, FIRST_FILLER - (time.time() - stretch.ended))
-            self._waiting[stretch.began] = loop.call_later(due, self._fill, stretch)
+            self._fillers.restart()
+            self._fill_later(stretch, TAKES_LONG - (time.time() - stretch.ended))
 
     def partly(self, text: str, stretch: Stretch) -> None:
         """Shows words that are coming, and passes them through the gate."""
@@ -184,19 +184,32 @@ class Conversation:
         if timer is not None:
             timer.cancel()
 
+    def _fill_later(self, stretch: Stretch, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting[stretch.began] = loop.call_later(max(0.05, seconds), self._fill, stretch)
+
     def _fill(self, stretch: Stretch) -> None:
-        self._waiting.pop(stretch.began, None)
-        if not self.user_speaking and not self._speaking():
-            self.say(phrases.FILLERS[0], protected=True, remember=False)
+        if not self.user_speaking and not self._live:
+            filler = self._fillers.take()
+            self.say(filler, audio=filler.sound, protected=True, remember=False)
+        self._fill_later(stretch, TOO_QUIET + max(0.0, -self._rhythm.silent_for()))
 
     # The agent
 
-    def say(self, text: str, *, protected: bool = False, remember: bool = True) -> SpeechHandle:
+    def say(
+        self,
+        text: str,
+        *,
+        audio: Sound | None = None,
+        protected: bool = False,
+        remember: bool = True,
+    ) -> SpeechHandle:
         """Says a sentence of its own; a protected one is not barged over, and is said quickly."""
         assert self._session is not None
+        sound = self._frames(audio) if audio is not None else self._quickly(text)
         handle = self._session.say(
-            text,
-            audio=self._quickly(text) if protected else NOT_GIVEN,
+            str(text),
+            audio=sound if protected else NOT_GIVEN,
             allow_interruptions=not protected,
             add_to_chat_ctx=remember,
         )
@@ -249,7 +262,13 @@ class Conversation:
         sentences = wording.Sentences()
         for sentence in [*sentences.feed(text + " "), *sentences.end()]:
             async for frame in self._quick.say(wording.spoken(sentence)):
+                self._rhythm.sound(frame.duration)
                 yield frame
+
+    async def _frames(self, sound: Sound) -> AsyncIterator[rtc.AudioFrame]:
+        while (frame := await sound.frames.get()) is not None:
+            self._rhythm.sound(frame.duration)
+            yield frame
 
     def _protected_done(self, handle: SpeechHandle) -> None:
         self._live.pop(handle.id, None)
@@ -274,6 +293,7 @@ class Conversation:
 
     def _played(self, event: PlaybackFinishedEvent) -> None:
         self._position, self.stirred = event.playback_position, time.monotonic()
+        self._rhythm.stopped()
 
     def _done(self, handle: SpeechHandle) -> None:
         """An utterance is over: what was heard of it is recorded."""

@@ -11,12 +11,11 @@ from assistant.reply import Assistant, ReplyFailed
 from assistant.turns import Citation, Piece, Text, Turn, Usage
 from voice_service.agent import wording
 from voice_service.agent.parts import Mind, PartFailed, Question, Spent, Word
+from voice_service.agent.rhythm import TAKES_LONG, TOO_QUIET, Fillers, Rhythm
 
 RESTS = 15.0
 """Seconds for which a part that failed is asked last."""
-FIRST_FILLER = 0.8
-"""Seconds without a word after which something is said."""
-NEXT_FILLER = 2.6
+LOOKS = 0.05
 BROKEN_OFF = "Sorry, I was cut off. "
 NO_ANSWER = "I am sorry, I cannot answer that just now. Please ask me again, or ask a pharmacist."
 
@@ -113,21 +112,23 @@ def _usage(piece: Usage) -> dict[str, object]:
 class Answers:
     """The minds in order; one that failed rests behind the others.
 
-    `filler` gives something to say while a mind thinks, or None when there is nothing more.
+    `fillers` are said while a mind thinks and it has been quiet for too long.
     """
 
     minds: Sequence[Mind]
-    filler: Callable[[int], str | None]
+    fillers: Fillers
+    rhythm: Rhythm
     _rests_until: dict[str, float] = field(default_factory=dict)
 
     async def reply(self, question: Question) -> AsyncIterator[Word]:
         """Yields a reply that always has words, whoever fails."""
         begun = False
+        self.fillers.restart()
         for mind in self._in_order():
             try:
                 if begun:
                     yield BROKEN_OFF
-                async for word, own in self._ask(mind, question, quiet=not begun):
+                async for word, own in self._ask(mind, question):
                     begun = begun or (own and isinstance(word, str) and bool(word.strip()))
                     yield word
                 if begun:
@@ -149,31 +150,24 @@ class Answers:
         for mind in self.minds:
             await mind.aclose()
 
-    async def _ask(
-        self, mind: Mind, question: Question, *, quiet: bool
-    ) -> AsyncIterator[tuple[Word, bool]]:
+    async def _ask(self, mind: Mind, question: Question) -> AsyncIterator[tuple[Word, bool]]:
         """The mind's words, each with whether they are its own and no filler."""
         words = mind.answer(question)
-        started, fillers, first = time.monotonic(), 0, True
+        started, first = time.monotonic(), True
         coming: asyncio.Task[Word] | None = None
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(words))
-                wait = None
-                if first:
-                    due = FIRST_FILLER + fillers * NEXT_FILLER if quiet else mind.within
-                    wait = max(0.0, min(due, mind.within) - (time.monotonic() - started))
-                done, _ = await asyncio.wait((coming,), timeout=wait)
-                if not done:
-                    if time.monotonic() - started >= mind.within:
-                        raise PartFailed(mind.name, "too slow")
-                    fillers += 1
-                    if said := self.filler(fillers):
-                        yield said, False
-                    continue
-                word, coming = coming.result(), None
-                first = first and not (isinstance(word, str) and word.strip())
-                yield word, True
+                done, _ = await asyncio.wait((coming,), timeout=LOOKS if first else None)
+                took = time.monotonic() - started
+                if done:
+                    word, coming = coming.result(), None
+                    first = first and not (isinstance(word, str) and word.strip())
+                    yield word, True
+                elif took >= mind.within:
+                    raise PartFailed(mind.name, "too slow")
+                elif self._is_due(took):
+                    yield self.fillers.take(), False
         except StopAsyncIteration:
             return
         finally:
@@ -181,6 +175,11 @@ class Answers:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
             await words.aclose()
+
+    def _is_due(self, took: float) -> bool:
+        """Whether something should be said: late, and nothing is being said already."""
+        silent = self.rhythm.silent_for()
+        return silent >= TOO_QUIET or (took >= TAKES_LONG and silent >= TAKES_LONG)
 
     def _in_order(self) -> list[Mind]:
         now = time.monotonic()

@@ -59,10 +59,13 @@ class Voice(Protocol):
 
     name: str
     within: float
-    """Seconds to the first sound, after which the next part speaks."""
+    """Seconds to the first sound, after which the next part speaks, unless haste is needed."""
 
-    def say(self, sentence: str) -> AsyncIterator[rtc.AudioFrame]:
-        """Raises PartFailed, also after some sound."""
+    def say(self, sentence: str, *, within: float) -> AsyncIterator[rtc.AudioFrame]:
+        """The sound; the first of it comes `within` seconds.
+
+        Raises PartFailed, also after some sound.
+        """
 
     async def aclose(self) -> None: ...
 

@@ -24,6 +24,7 @@ from voice_service.agent.minds import Answers, AssistantMind, LibraryMind
 from voice_service.agent.parts import Ear, Mind, Voice
 from voice_service.agent.realtime import Line, RealtimeEar, RealtimeMind
 from voice_service.agent.resources import Resources
+from voice_service.agent.rhythm import Fillers, Rhythm
 from voice_service.agent.settings import plain
 from voice_service.agent.speaker import SAMPLE_RATE
 from voice_service.agent.voices import PluginVoice, Speech
@@ -215,6 +216,8 @@ class Pipes:
     shop: Shop
     chain: Chain
     answers: Answers
+    rhythm: Rhythm
+    fillers: Fillers
     speech: Speech
     quick: Speech
     """Voices that begin at once, for what must not wait."""
@@ -235,16 +238,20 @@ class Pipes:
         await self.speech.aclose()
 
 
-def assemble(shop: Shop, filler: Callable[[int], str | None]) -> Pipes:
+def assemble(shop: Shop, fillers: Sequence[str]) -> Pipes:
     """Makes the parts of the plan's pipeline; one that is not configured is left out."""
     recipe = RECIPES[shop.plan.pipeline]
-    voices = _voices(shop)
+    voices, rhythm = _voices(shop), Rhythm()
+    quick = Speech(tuple(reversed(voices)), sample_rate=SAMPLE_RATE)
+    kept = Fillers(fillers, quick)
     return Pipes(
         shop=shop,
         chain=Chain(_made(EARS, _led(recipe.ears, shop.settings.stt_provider), shop)),
-        answers=Answers(_made(MINDS, recipe.minds, shop), filler),
-        speech=Speech(voices, sample_rate=SAMPLE_RATE),
-        quick=Speech(tuple(reversed(voices)), sample_rate=SAMPLE_RATE),
+        answers=Answers(_made(MINDS, recipe.minds, shop), kept, rhythm),
+        rhythm=rhythm,
+        fillers=kept,
+        speech=Speech(voices, sample_rate=SAMPLE_RATE, silent_for=rhythm.silent_for),
+        quick=quick,
     )
 
 

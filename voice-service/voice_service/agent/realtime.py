@@ -281,6 +281,7 @@ class RealtimeEar:
                 self._given = None
                 words = await line.commit()
         except TimeoutError:
+            line.drop("too slow")
             raise PartFailed(self.name, "too slow") from None
         if words:
             line.heard_by_audio.append(words)
@@ -335,21 +336,14 @@ class RealtimeMind:
         line, session = self._line, self._line.session
         if session is None:
             raise PartFailed(self.name, "lost")
-        asked: dict[str, Any] = {}
-        if question.level in {"emergency", "crisis", "urgent"}:
-            asked["instructions"] = prompts.read(f"after_{question.level}")
-        if last:
-            asked["tool_choice"] = "none"
-        done = False
-        line.broken = False
+        line.broken = done = False
         try:
             async with asyncio.timeout(self.within):
-                made = await session.generate_reply(**asked)
+                made = await session.generate_reply(**_wishes(question.level, last=last))
             async for message in made.message_stream:
                 async for word in self._speak(message):
                     yield word
-            async for call in made.function_stream:
-                calls.append(call)
+            calls.extend([call async for call in made.function_stream])
             done = True
         except (TimeoutError, llm.RealtimeError):
             line.drop("too slow")
@@ -419,6 +413,16 @@ class RealtimeMind:
         except (TimeoutError, llm.RealtimeError):
             self._line.drop("takes no results")
             raise PartFailed(self.name, "takes no results") from None
+
+
+def _wishes(level: str, *, last: bool) -> dict[str, Any]:
+    """What is asked of one response beside the session's instructions."""
+    asked: dict[str, Any] = {}
+    if level in {"emergency", "crisis", "urgent"}:
+        asked["instructions"] = prompts.read(f"after_{level}")
+    if last:
+        asked["tool_choice"] = "none"
+    return asked
 
 
 async def _pour(source: Any, into: "asyncio.Queue[Any]") -> None:

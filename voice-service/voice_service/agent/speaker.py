@@ -15,6 +15,7 @@ from livekit.agents.types import (
 
 from voice_service.agent import wording
 from voice_service.agent.parts import Sound, Voiced
+from voice_service.agent.rhythm import Rhythm
 from voice_service.agent.voices import Speech, timed
 
 SAMPLE_RATE = 24_000
@@ -33,9 +34,9 @@ class Host(Protocol):
 class Speaker(Agent):
     """Speaks the host's replies."""
 
-    def __init__(self, host: Host, speech: Speech) -> None:
+    def __init__(self, host: Host, speech: Speech, rhythm: Rhythm) -> None:
         super().__init__(instructions="")
-        self._host, self._speech = host, speech
+        self._host, self._speech, self._rhythm = host, speech, rhythm
 
     async def on_user_turn_completed(self, turn_ctx: ChatContext, new_message: ChatMessage) -> None:
         """Hands the caller's turn to the host."""
@@ -53,25 +54,29 @@ class Speaker(Agent):
         self, text: AsyncIterable[str], model_settings: ModelSettings
     ) -> AsyncGenerator[rtc.AudioFrame]:
         """Sound for words, sentence by sentence; `Voiced` words bring their own."""
-        sentences, mouth = wording.Sentences(), _Mouth(self._speech)
-        playing: Sound | None = None
-        async for chunk in text:
-            if isinstance(chunk, Voiced):
-                if chunk.sound is playing:
-                    continue
-                playing = chunk.sound
-                for sentence in sentences.end():
-                    async for frame in mouth.say(sentence):
-                        yield frame
-                async for frame in mouth.play(chunk.sound):
-                    yield frame
-                continue
-            for sentence in sentences.feed(chunk):
-                async for frame in mouth.say(sentence):
-                    yield frame
-        for sentence in sentences.end():
-            async for frame in mouth.say(sentence):
+        mouth = _Mouth(self._speech)
+        async for piece in _pieces(text):
+            sound = mouth.play(piece) if isinstance(piece, Sound) else mouth.say(piece)
+            async for frame in sound:
+                self._rhythm.sound(frame.duration)
                 yield frame
+
+
+async def _pieces(text: AsyncIterable[str]) -> AsyncIterator[str | Sound]:
+    """Whole sentences that need a voice, and sounds, in order."""
+    sentences = wording.Sentences()
+    playing: Sound | None = None
+    async for chunk in text:
+        if not isinstance(chunk, Voiced):
+            for sentence in sentences.feed(chunk):
+                yield sentence
+        elif chunk.sound is not playing:
+            playing = chunk.sound
+            for sentence in sentences.end():
+                yield sentence
+            yield playing
+    for sentence in sentences.end():
+        yield sentence
 
 
 class _Mouth:

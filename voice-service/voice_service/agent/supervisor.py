@@ -68,7 +68,7 @@ class Supervisor:
         self._announced = False
         history = [Turn(each.role, each.content) for each in plan.history]
         self._shop = pipelines.Shop(plan, resources, lambda: history)
-        self._pipes = pipelines.assemble(self._shop, self._filler)
+        self._pipes = pipelines.assemble(self._shop, phrases.FILLERS)
         self._ledger = Ledger(
             link, next_seq=plan.next_seq, told=lambda turn: self._conversation.told(turn)
         )
@@ -76,8 +76,7 @@ class Supervisor:
             history,
             gate=Gate(plan.locale, lambda: history),
             ledger=self._ledger,
-            answers=self._pipes.answers,
-            quick=self._pipes.quick,
+            pipes=self._pipes,
             show=show,
         )
         self._session: AgentSession[None] | None = None
@@ -103,7 +102,7 @@ class Supervisor:
         session.on("close", self._session_closed)
         session.on("error", lambda event: _log.warning("session.error", kind=event.error.type))
         self._recording = asyncio.create_task(self._ledger.run())
-        speaker = Speaker(self._conversation, self._pipes.speech)
+        speaker = Speaker(self._conversation, self._pipes.speech, self._pipes.rhythm)
         if built.room_options is not None and self._transport.room is not None:
             await session.start(
                 speaker,
@@ -114,7 +113,8 @@ class Supervisor:
         else:
             await session.start(speaker, record=False)
         self._conversation.watch_output()
-        for work in (self._beat(), self._follow(), self._watch()):
+        works = (self._beat(), self._follow(), self._watch(), self._render_fillers())
+        for work in works:
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         if not self._plan.greeted:
             self._conversation.say(self._greeting())
@@ -169,9 +169,6 @@ class Supervisor:
     def _told(self, turn: SpokenTurn) -> None:
         self._conversation.told(turn)
 
-    def _filler(self, count: int) -> str | None:
-        return phrases.FILLERS[(count - 1) % len(phrases.FILLERS)] + " "
-
     async def _typed(self, _: AgentSession[Any], event: room_io.TextInputEvent) -> None:
         await self.say_typed(event.text)
 
@@ -200,6 +197,9 @@ class Supervisor:
         except Exception as error:
             _log.error("session.task_failed", error_type=type(error).__name__)
             self._spawn_end("failed")
+
+    async def _render_fillers(self) -> None:
+        await self._pipes.fillers.render(self._pipes.speech)
 
     async def _beat(self) -> None:
         while True:

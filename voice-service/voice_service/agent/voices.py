@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -15,6 +15,10 @@ from voice_service.agent.parts import PartFailed, Voice
 
 RESTS = 15.0
 """Seconds for which a part that failed is asked last."""
+MOST_SILENT = 1.7
+"""Seconds of silence that a voice may use up before another one speaks,"""
+LEAST = 0.5
+"""but it has so many seconds in any case."""
 STALLS_AFTER = 1.0
 """Seconds that the next sound may take beyond what was already given."""
 WORDS_A_SECOND = 2.7
@@ -32,14 +36,14 @@ class PluginVoice:
         self._plugin = plugin
         plugin.on("error", _known)
 
-    async def say(self, sentence: str) -> AsyncIterator[rtc.AudioFrame]:
+    async def say(self, sentence: str, *, within: float) -> AsyncIterator[rtc.AudioFrame]:
         """The sentence, with deadlines for the first sound and for each next one."""
         stream = self._plugin.synthesize(sentence, conn_options=_ONCE)
         spoken, started = 0.0, time.monotonic()
         try:
             sounds = stream.__aiter__()
             while True:
-                left = self.within if not spoken else spoken + STALLS_AFTER
+                left = within if not spoken else spoken + STALLS_AFTER
                 async with asyncio.timeout(max(0.05, started + left - time.monotonic())):
                     try:
                         frame = (await sounds.__anext__()).frame
@@ -70,8 +74,15 @@ class PluginVoice:
 class Speech:
     """The voices in order; one that failed rests behind the others."""
 
-    def __init__(self, voices: Sequence[Voice], *, sample_rate: int) -> None:
+    def __init__(
+        self,
+        voices: Sequence[Voice],
+        *,
+        sample_rate: int,
+        silent_for: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._voices = tuple(voices)
+        self._silent_for = silent_for
         self._rests_until: dict[str, float] = {}
         self._rate = sample_rate
 
@@ -81,10 +92,14 @@ class Speech:
         A sentence that no voice can speak is silent, and logged.
         """
         rest = sentence
-        for voice in self._in_order():
+        order = self._in_order()
+        for voice in order:
             spoken = 0.0
+            within = voice.within
+            if voice is not order[-1]:
+                within = min(within, max(LEAST, MOST_SILENT - self._silent_for()))
             try:
-                async for frame in self._one_rate(voice.say(rest)):
+                async for frame in self._one_rate(voice.say(rest, within=within)):
                     spoken += frame.duration
                     yield frame
                 self._rests_until.pop(voice.name, None)

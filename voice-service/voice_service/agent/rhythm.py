@@ -1,0 +1,86 @@
+"""Who made a sound last, and what is said while the caller waits."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from livekit import rtc
+
+from voice_service.agent.parts import Sound, Voiced
+from voice_service.agent.voices import Speech
+
+TAKES_LONG = 0.8
+"""Seconds that something may take before a filler is said."""
+TOO_QUIET = 1.4
+"""Seconds of silence after which a filler is said, whoever takes how long."""
+
+
+class Rhythm:
+    """How long it has been silent. Times are of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._sound_until = self._caller_until = time.monotonic()
+
+    def caller(self, seconds_ago: float = 0.0) -> None:
+        """The caller was heard."""
+        self._caller_until = time.monotonic() - seconds_ago
+
+    def sound(self, seconds: float) -> None:
+        """So much more sound was given to be played."""
+        self._sound_until = max(self._sound_until, time.monotonic()) + seconds
+
+    def stopped(self) -> None:
+        """Nothing is being played any more."""
+        self._sound_until = min(self._sound_until, time.monotonic())
+
+    def silent_for(self) -> float:
+        """Seconds since the last sound; negative for as long as there is more to be played."""
+        return time.monotonic() - max(self._sound_until, self._caller_until)
+
+
+class Fillers:
+    """Short sentences with their sound at hand, in the session's voice once that is rendered."""
+
+    def __init__(self, sentences: Sequence[str], quick: Speech) -> None:
+        self._sentences, self._quick = tuple(sentences), quick
+        self._rendered: dict[str, list[rtc.AudioFrame]] = {}
+        self._pumping: set[asyncio.Task[None]] = set()
+        self._next = 0
+
+    async def render(self, speech: Speech) -> None:
+        """Renders all; whatever fails is said by the quick voice later."""
+        for sentence in self._sentences:
+            self._rendered[sentence] = await speech.render(sentence)
+
+    def take(self) -> Voiced:
+        """The next one."""
+        sentence = self._sentences[self._next % len(self._sentences)]
+        self._next += 1
+        sound = Sound(words=[sentence + " "])
+        frames = self._rendered.get(sentence)
+        if frames:
+            for frame in frames:
+                sound.frames.put_nowait(_copy(frame))
+            sound.frames.put_nowait(None)
+        else:
+            task = asyncio.create_task(self._pump(sentence, sound))
+            self._pumping.add(task)
+            task.add_done_callback(self._pumping.discard)
+        return Voiced(sentence + " ", sound)
+
+    def restart(self) -> None:
+        """A new turn begins with the first one."""
+        self._next = 0
+
+    async def _pump(self, sentence: str, sound: Sound) -> None:
+        try:
+            async for frame in self._quick.say(sentence):
+                sound.frames.put_nowait(frame)
+        finally:
+            sound.frames.put_nowait(None)
+
+
+def _copy(frame: rtc.AudioFrame) -> rtc.AudioFrame:
+    return rtc.AudioFrame(
+        bytes(frame.data), frame.sample_rate, frame.num_channels, frame.samples_per_channel
+    )
