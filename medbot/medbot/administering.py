@@ -1,6 +1,7 @@
 """The commands of who runs the installation. Each is in the audit log, the operator its actor."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -17,6 +18,16 @@ events = typer.Typer(no_args_is_help=True, help="Events that no attempt could ha
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
 Who = Annotated[str, typer.Argument(help="An e-mail address or an id.")]
 Moment = Annotated[datetime | None, typer.Option(help="In UTC.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="In UTC, included.")]
+
+
+class Sum(StrEnum):
+    """What usage is summed up by."""
+
+    DAY = "day"
+    PERSON = "person"
+    MODEL = "model"
+    SERVICE = "service"
 
 
 @users.command("find")
@@ -152,6 +163,38 @@ def events_replay(
     with terminal.one_line_errors():
         terminal.run(stuck.replay(settings.load(Service), letters))
         terminal.out.print(f"{len(letters)} replayed")
+
+
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> None:
+    """Lets go of what is older than the RETENTION settings say, as every service does daily."""
+    from medbot import retaining
+
+    with terminal.one_line_errors():
+        if dry_run:
+            for line in retaining.table(terminal.run(retaining.due())):
+                terminal.out.print(line, soft_wrap=True)
+            return
+        for name, count in terminal.run(retaining.apply()).items():
+            terminal.out.print(f"{name:<15}{count:>8} gone", soft_wrap=True)
+
+
+def usage(
+    since: Day = None,
+    until: Day = None,
+    by: Annotated[Sum, typer.Option(help="What is summed up.")] = Sum.DAY,
+) -> None:
+    """Shows what models took and cost; the last 30 days."""
+    from conversation_service.settings import Settings as Service
+    from medbot import spending
+
+    with terminal.one_line_errors():
+        last = until.date() if until else datetime.now(UTC).date()
+        first = since.date() if since else last - timedelta(days=29)
+        found = terminal.run(spending.report(settings.load(Service), first, last, by.value))
+        for line in spending.table(found):
+            terminal.out.print(line, soft_wrap=True)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -17,6 +17,8 @@ app.add_typer(library, name="library")
 app.add_typer(users, name="users")
 app.add_typer(administering.audit, name="audit")
 app.add_typer(administering.events, name="events")
+app.command()(administering.retention)
+app.command()(administering.usage)
 
 Check = Annotated[bool, typer.Option("--check", help="Only compare; status 1 when it differs.")]
 Plain = Annotated[bool, typer.Option("--plain", help="No colours.")]

@@ -89,7 +89,12 @@ def test_an_account_is_found_locked_and_unlocked(
     found = medbot("users", "find", "clinic")
     assert found.exit_code == 0, found.output
     assert "sam@clinic.example patient" in plain(found.output)
-    assert len(medbot("users", "sessions", "sam@clinic.example").output.splitlines()) == 1
+    session = (
+        "insert into medbot.sessions (id, user_id, created_at, used_at)"
+        " select gen_random_uuid(), id, now(), now() from auth.users"
+    )
+    asyncio.run(_run(at_database.owner, session))
+    assert "since 20" in medbot("users", "sessions", "sam@clinic.example").output
     assert medbot("users", "lock", "SAM@clinic.example").output.strip() == (
         "sam@clinic.example locked"
     )
@@ -145,3 +150,12 @@ async def _run(owner_url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def test_the_doctor_looks_at_the_chain(medbot: Command, at_database: Addresses) -> None:
+    medbot("users", "find", "clinic")
+    assert "✓ audit log 1 rows, unbroken up to row 1" in plain(medbot("doctor").output)
+    asyncio.run(_run(at_database.owner, "update medbot.audit_log set outcome = 'x'"))
+    broken = medbot("doctor")
+    assert broken.exit_code == 1
+    assert "✗ audit log row 1 was changed" in plain(broken.output)

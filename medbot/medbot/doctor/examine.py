@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 
+import auth_service.settings
 import conversation_service.settings
 from kit import settings
 from kit.errors import Misconfigured
-from medbot.doctor import answers, configuration, database, machine
+from medbot.doctor import answers, configuration, database, keeping, machine
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings
 from medbot.terminal import out
@@ -32,6 +33,7 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
     try:
         chosen = settings.load(Settings)
         conversation = settings.load(conversation_service.settings.Settings)
+        auth = settings.load(auth_service.settings.Settings)
     except Misconfigured:
         return
     for finding in machine.data_folder(chosen):
@@ -39,6 +41,8 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
     async for finding in database.examine(chosen):
         yield finding
     yield configuration.service_secret(chosen)
+    async for finding in keeping.examine(auth, conversation):
+        yield finding
     for finding in (*machine.ports(chosen), *answers.library(conversation)):
         yield finding
     async for finding in answers.models(conversation, probe=probe):
