@@ -133,6 +133,8 @@ def _field(fault: Mapping[str, Any], known: frozenset[str]) -> str:
     source, *where = fault["loc"]
     if fault["type"] == "json_invalid":  # it has no fields, only a place in its text
         where = []
+    elif fault["type"] == "extra_forbidden":
+        where = where[:-1]
     ours = takewhile(lambda part: isinstance(part, int) or part in known, where)
     return ".".join(map(str, ours)) or str(source)
 

@@ -20,6 +20,8 @@ class Wanted(BaseModel):
     """A body with a rule of its own."""
 
     count: Annotated[int, AfterValidator(_even)]
+    answers: dict[str, bool] = {}
+    parts: list["Wanted"] = []
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,19 @@ class Wanted(BaseModel):
         ('{"count": ', [{"field": "body", "message": "json invalid"}]),
         ("{}", [{"field": "count", "message": "Field required"}]),
         ("", [{"field": "body", "message": "Field required"}]),
+        (
+            '{"count": 2, "answers": {"my diagnosis": "perhaps"}}',
+            [
+                {
+                    "field": "answers",
+                    "message": "Input should be a valid boolean, unable to interpret input",
+                }
+            ],
+        ),
+        (
+            '{"count": 2, "parts": [{"count": 2}, {"count": 5}]}',
+            [{"field": "parts.1.count", "message": "must be even"}],
+        ),
     ],
 )
 async def test_a_fault_names_its_field_in_plain_words(
