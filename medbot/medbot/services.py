@@ -17,21 +17,30 @@ from kit import settings
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`after` is how far its port lies behind the gateway's; `maker` is in `package.main`."""
+    """`after` is how far its port lies behind the gateway's; `maker` is in `package.main`.
+
+    `heavy` is what of its imports takes long, where not all of them may run in a thread.
+    """
 
     name: str
     package: str
     after: int
     reads: type[settings.Settings]
     maker: str = "build"
+    heavy: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
         """Where it lies, from the root."""
         return self.package.replace("_", "-")
 
+    def warm(self) -> None:
+        """Imports what it is made of, in any thread; together they take some seconds."""
+        for name in self.heavy or (f"{self.package}.main",):
+            importlib.import_module(name)
+
     def load(self) -> ModuleType:
-        """Imports what it is made of; together they take some seconds."""
+        """Its main module."""
         return importlib.import_module(f"{self.package}.main")
 
     def build(self, given: settings.Settings | None) -> ASGIApp:
@@ -45,7 +54,13 @@ AUTH = Service("auth", "auth_service", 1, auth_service.settings.Settings)
 CONVERSATION = Service(
     "conversation", "conversation_service", 2, conversation_service.settings.Settings
 )
-VOICE = Service("voice", "voice_service", 3, voice_service.settings.Settings)
+VOICE = Service(
+    "voice",
+    "voice_service",
+    3,
+    voice_service.settings.Settings,
+    heavy=("av", "livekit.agents", "openai"),  # its plugins insist on the main thread
+)
 IN_ORDER = (AUTH, CONVERSATION, VOICE, GATEWAY)
 """As they start; they stop the other way round, the public door first."""
 

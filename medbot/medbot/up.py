@@ -103,7 +103,7 @@ async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> None:
 async def _load() -> None:
     """Imports the services, in threads: together they take some seconds."""
     for one in services.IN_ORDER:
-        await asyncio.to_thread(one.load)
+        await asyncio.to_thread(one.warm)
 
 
 def _bind(name: str, place: Place, after: int) -> socket.socket:
