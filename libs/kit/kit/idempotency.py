@@ -63,7 +63,8 @@ async def claim(
     if row is not None:
         return None
     row = await tx.fetchrow(
-        "select digest, digest_of, made from medbot.idempotency_keys where owner_id = $1 and key = $2",
+        "select digest, digest_of, made from medbot.idempotency_keys"
+        " where owner_id = $1 and key = $2",
         actor.id,
         kept,
     )
