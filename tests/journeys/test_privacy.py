@@ -117,6 +117,7 @@ async def test_leaving_while_the_assistant_speaks(
         await nothing_is_left(with_model, UUID(new["user"]["id"]))
 
 
+@pytest.mark.long
 async def test_killed_right_after_the_wish(with_model: Installation) -> None:
     async with visitor(with_model.url) as http:
         id_ = await arrive(http)

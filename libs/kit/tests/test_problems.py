@@ -16,6 +16,9 @@ def _even(number: int) -> int:
     return number
 
 
+NOT_BOOLEAN = "Input should be a valid boolean, unable to interpret input"
+
+
 class Wanted(BaseModel):
     """A body with a rule of its own."""
 
@@ -36,7 +39,7 @@ class Wanted(BaseModel):
             [
                 {
                     "field": "answers",
-                    "message": "Input should be a valid boolean, unable to interpret input",
+                    "message": NOT_BOOLEAN,
                 }
             ],
         ),
