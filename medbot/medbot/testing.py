@@ -78,7 +78,7 @@ def start(project: Path, port: int, env: Mapping[str, str] | None = None) -> Up:
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "medbot", "up", "--port", str(port)],
         cwd=project,
-        env={**cleaned, **(env or {})},
+        env={**cleaned, "VOICE_PREWARM": "false", **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -62,6 +62,7 @@ def settings(
         conversation_service_url=conversations.url,
         service_token_secret=SecretStr(SERVICE_SECRET),
         data_dir=index_dir,
+        voice_prewarm=False,
     )
 
 

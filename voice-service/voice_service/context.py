@@ -21,6 +21,8 @@ from voice_service.rooms.media import Media, open_media
 from voice_service.sessions import pipelines
 from voice_service.sessions.actions import Rules, Sessions
 from voice_service.settings import Settings
+from voice_service.sockets.held import Calls
+from voice_service.sockets.reception import Reception, open_desk
 
 NAME = "voice"
 
@@ -35,6 +37,8 @@ class Context:
     signals: Signals
     media: Media | None
     sessions: Sessions
+    desk: Reception
+    calls: Calls
 
 
 @asynccontextmanager
@@ -52,6 +56,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         )
         media = await stack.enter_async_context(open_media(settings))
         sessions = Sessions(backbone.db, conversations, rules(settings))
+        desk = await stack.enter_async_context(open_desk(settings, backbone, sessions, verifier))
         tasks = worker.tasks(backbone, settings, media)
         await stack.enter_async_context(background.running(**tasks))
         checks = {"database": backbone.db.ping}
@@ -69,6 +74,8 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             signals=backbone.signals,
             media=media,
             sessions=sessions,
+            desk=desk,
+            calls=Calls(desk, grace=settings.voice_reconnect_seconds),
         )
 
 

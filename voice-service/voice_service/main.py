@@ -8,6 +8,7 @@ from voice_service.context import NAME, open_context
 from voice_service.rooms import routes as rooms
 from voice_service.sessions import routes as sessions
 from voice_service.settings import Settings
+from voice_service.sockets import routes as sockets
 from voice_service.turns import routes as turns
 from voice_service.turns import sockets as transcripts
 
@@ -22,6 +23,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         rooms.router,
         turns.router,
         transcripts.router,
+        sockets.router,
         people.router,
         given=settings,
     )

@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from contracts.voice import Pipeline
+from kit.errors import Misconfigured
 from voice_service.agent.settings import Speaking
 
 
@@ -11,6 +12,9 @@ class Settings(Speaking):
 
     voice_pipeline: Pipeline | None = None
     allow_guest_voice: bool = False
+    voice_guest_sessions: int = Field(default=20, ge=1, le=100_000)
+    voice_reconnect_seconds: float = Field(default=15.0, ge=0, le=600)
+    voice_prewarm: bool = True
     voice_sessions_per_person: int = Field(default=5, ge=1, le=1000)
     voice_max_seconds: float = Field(default=1800.0, ge=1, le=86_400)
     voice_join_seconds: float = Field(default=600.0, ge=1, le=86_400)
@@ -21,5 +25,5 @@ class Settings(Speaking):
     def _livekit_whole(self) -> "Settings":
         whole = (self.livekit_api_key, self.livekit_api_secret)
         if self.livekit_url is not None and not all(whole):
-            raise ValueError("LIVEKIT_URL needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET beside it")
+            raise Misconfigured("LIVEKIT_URL needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET beside it")
         return self

@@ -12,15 +12,18 @@ from livekit.agents import inference, stt, tts
 
 from assistant import extractive, reply, safety
 from assistant.knowledge import index
-from assistant.reply import Assistant
+from assistant.knowledge.search import Library
+from assistant.reply import Assistant, Composer
+from voice_service.agent import quiet
 from voice_service.agent.settings import Speaking
 
 
 class LocalVoice(Protocol):
     """Recognition and speech without any provider."""
 
-    ready: bool
-    """Whether recognition can begin; speech can at once."""
+    @property
+    def ready(self) -> bool:
+        """Whether recognition can begin; speech can at once."""
 
     def stt(self) -> stt.STT[Any]: ...
 
@@ -46,16 +49,28 @@ def prewarm() -> None:
     safety.open_gate()
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What needs no event loop."""
+
+    library: Library
+    composer: Composer
+
+
+def load(settings: Speaking) -> Loaded:
+    """The library by its memory-mapped index, which is built when it is missing or stale."""
+    library = index.open_or_build(settings.library_dir, settings.data_dir / "index")
+    safety.open_gate()
+    return Loaded(library, extractive.open_composer(library))
+
+
 @asynccontextmanager
 async def open_resources(
-    settings: Speaking, local: LocalVoice | None = None
+    settings: Speaking, local: LocalVoice | None = None, loaded: Loaded | None = None
 ) -> AsyncIterator[Resources]:
-    """Opens the library, the gate, the detector and the pools; `local` is offline voice."""
-    library = await anyio.to_thread.run_sync(
-        index.open_or_build, settings.library_dir, settings.data_dir / "index"
-    )
-    composer = await anyio.to_thread.run_sync(extractive.open_composer, library)
-    await anyio.to_thread.run_sync(safety.open_gate)
+    """Opens the library, unless it is `loaded`, and the pools; `local` is offline voice."""
+    quiet.keep_quiet()
+    found = loaded or await anyio.to_thread.run_sync(load, settings)
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(
             reply.open_models(settings.models(), first_token=settings.voice_first_token_seconds)
@@ -64,10 +79,11 @@ async def open_resources(
             openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(30, connect=2))
         )
         sockets = await stack.enter_async_context(aiohttp.ClientSession())
-        assistant = Assistant(library, composer, models, settings.system_prompt, spoken=True)
         yield Resources(
             settings=settings,
-            assistant=assistant,
+            assistant=Assistant(
+                found.library, found.composer, models, settings.system_prompt, spoken=True
+            ),
             detector=inference.VAD(
                 min_speech_duration=settings.vad_min_speech_duration,
                 min_silence_duration=settings.vad_min_silence_duration,

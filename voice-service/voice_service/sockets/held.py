@@ -102,8 +102,6 @@ class Held:
         Raises:
             NotStarted: nobody has asked for it to run.
         """
-        if self._running is None and not self._starting.locked():
-            raise refusals.NotStarted
         async with self._starting:
             if self._running is None:
                 raise refusals.NotStarted

@@ -60,6 +60,11 @@ class Line:
         """Whether messages are still taken."""
         return self._code is None
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were not sent yet."""
+        return self._bytes
+
     def send(self, message: BaseModel) -> None:
         """Queues a message; a client that lets too much wait is hung up on."""
         if self._code is not None:

@@ -90,6 +90,8 @@ class Visit:
             case messages.SpeechIn():
                 await asyncio.sleep(held.hear(intake.decode(message.data)))
             case messages.TypedText():
+                if self._starting is not None:
+                    await asyncio.wait((self._starting,))
                 await held.say_typed(message.text)
             case messages.Control(action="start"):
                 self._starting = asyncio.create_task(self._start(held))

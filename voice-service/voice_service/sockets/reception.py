@@ -1,0 +1,201 @@
+"""The desk of the sockets: sessions of this service, run by the spoken assistant in its process."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import jwt
+
+from contracts.voice import Changes, EndReason, Heartbeat, Plan, SpokenTurn
+from kit import logs
+from kit.backbone import Backbone
+from kit.database import CONNECTION_ERRORS, utc_now
+from kit.errors import DomainError, Forbidden, InvalidToken, ServiceUnavailable
+from kit.identity import Actor
+from kit.signals import Signals
+from kit.tokens import Clock, Verifier
+from voice_service.agent.ports import Audience, Running, Transport
+from voice_service.agent.resources import Resources
+from voice_service.agent.supervisor import Supervisor
+from voice_service.sessions import actions
+from voice_service.sessions.actions import ITSELF, Sessions
+from voice_service.sessions.models import CreateSession, SessionOver, TooManySessions
+from voice_service.settings import Settings
+from voice_service.sockets import store
+from voice_service.sockets.warming import Warm
+from voice_service.turns.link import LocalLink
+
+AGAIN_AFTER = 1.0
+"""Seconds after which a database that is away is asked again."""
+
+_log = logs.get(__name__)
+
+
+class SocketLink:
+    """The link of a session that this process runs: its signs of life say so."""
+
+    def __init__(self, link: LocalLink, job: str) -> None:
+        self._link, self._job = link, job
+
+    async def record(self, turn: SpokenTurn) -> None:
+        """Returns when the turn is durable."""
+        await self._link.record(turn)
+
+    async def beat(self, beat: Heartbeat) -> None:
+        """Keeps a sign of life; one that the database cannot take now is lost."""
+        try:
+            await self._link.beat(beat.model_copy(update={"job": self._job}))
+        except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+            _log.warning("beat.lost", **logs.failure(error))
+
+    async def changes(self, cursor: str) -> Changes:
+        """What changed since `cursor`; a database that is away is waited for."""
+        while True:
+            try:
+                return await self._link.changes(cursor)
+            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+                _log.warning("changes.waiting", **logs.failure(error))
+                await asyncio.sleep(AGAIN_AFTER)
+
+
+class Reception:
+    """See `desk.Desk`. `job` names this process among those that run sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        signals: Signals,
+        verifier: Verifier,
+        warm: Warm,
+        *,
+        clock: Clock,
+        job: str,
+    ) -> None:
+        self._settings, self._sessions, self._signals = settings, sessions, signals
+        self._verifier, self._warm, self._clock, self._job = verifier, warm, clock, job
+        self._longest = timedelta(seconds=settings.voice_max_seconds)
+        self._running: set[Running] = set()
+        self._watching: set[asyncio.Task[None]] = set()
+        self._resources: Resources | None = None
+
+    async def admit(self, tokens: Collection[str], *, guests: bool) -> Actor:
+        """The person of the one token; a new guest without any, if `guests` may come here."""
+        if not tokens and guests and self._settings.allow_guest_voice:
+            return Actor(uuid.uuid4(), "guest")
+        if len(tokens) != 1:
+            raise InvalidToken
+        (token,) = tokens
+        actor = await self._verifier.verify(token)
+        if actor.kind == "guest" and not self._settings.allow_guest_voice:
+            raise Forbidden("Voice is for those who are signed in.")
+        return actor
+
+    async def still_in(self, caller: Actor) -> bool:
+        """Whether the caller has not signed out; a token that runs out during a call may."""
+        if caller.token is None:
+            return True
+        try:
+            await self._verifier.verify(caller.token)
+        except InvalidToken:
+            return _expired(caller.token, self._clock())
+        except DomainError:
+            return True
+        return True
+
+    async def open(self, caller: Actor, conversation_id: UUID | None) -> Plan:
+        """A new session of channel `websocket`."""
+        self._resources = await self._warm.get()
+        if caller.kind == "guest":
+            await self._check_guests()
+        wanted = CreateSession(conversation_id=conversation_id)
+        row = await actions.create(self._sessions, caller, wanted, channel="websocket")
+        return await self._take(row.id)
+
+    async def find(self, caller: Actor, session_id: UUID) -> None:
+        """Raises NotFound unless it is the caller's, SessionOver when it has ended."""
+        async with self._sessions.db.transaction(caller) as tx:
+            row = await actions.require(tx, session_id)
+        if row.over:
+            raise SessionOver
+
+    async def join(self, caller: Actor, session_id: UUID) -> Plan:
+        """The plan of a session that is about to run here."""
+        await self.find(caller, session_id)
+        self._resources = await self._warm.get()
+        return await self._take(session_id)
+
+    async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
+        """Ends a session that does not run here."""
+        async with self._sessions.db.transaction(caller) as tx:
+            await actions.require(tx, session_id, lock=True)
+            await actions.end(tx, session_id, reason)
+
+    def run(self, plan: Plan, transport: Transport, show: Audience) -> Running:
+        """The session, ready to be started."""
+        assert self._resources is not None
+        link = self._link(plan.session_id)
+        running = Supervisor(plan, link, transport, self._resources, show=show)
+        self._running.add(running)
+        watching = asyncio.create_task(self._forget(running))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        return running
+
+    async def aclose(self) -> None:
+        """Ends every session that runs here."""
+        await asyncio.gather(
+            *(running.end("drained") for running in [*self._running]), return_exceptions=True
+        )
+        for watching in [*self._watching]:
+            watching.cancel()
+
+    async def _forget(self, running: Running) -> None:
+        await running.closed()
+        self._running.discard(running)
+
+    async def _take(self, session_id: UUID) -> Plan:
+        """Makes the session this process's.
+
+        Raises:
+            SessionTaken: it runs elsewhere.
+        """
+        mine = Heartbeat(agent_state="initializing", job=self._job)
+        await actions.beat(self._sessions.db, session_id, mine, longest=self._longest)
+        async with self._sessions.db.transaction(ITSELF) as tx:
+            await store.speak_by_socket(tx, session_id)
+        return await actions.plan(self._sessions, session_id)
+
+    async def _check_guests(self) -> None:
+        async with self._sessions.db.transaction(ITSELF) as tx:
+            if await store.count_guests(tx) >= self._settings.voice_guest_sessions:
+                raise TooManySessions("There are as many guests as may be; try again later.")
+
+    def _link(self, session_id: UUID) -> SocketLink:
+        local = LocalLink(self._sessions, self._signals, session_id, self._longest)
+        return SocketLink(local, self._job)
+
+
+def _expired(token: str, now: datetime) -> bool:
+    claims = jwt.decode(token, options={"verify_signature": False})  # it was verified before
+    return float(claims["exp"]) <= now.timestamp()
+
+
+@asynccontextmanager
+async def open_desk(
+    settings: Settings, backbone: Backbone, sessions: Sessions, verifier: Verifier
+) -> AsyncIterator[Reception]:
+    """The desk; on leaving, the sessions of this process end before what they need."""
+    warm = Warm(settings)
+    if settings.voice_prewarm:
+        warm.begin()
+    job = f"socket-{uuid.uuid4()}"
+    desk = Reception(settings, sessions, backbone.signals, verifier, warm, clock=utc_now, job=job)
+    try:
+        yield desk
+    finally:
+        await desk.aclose()
+        await warm.aclose()
