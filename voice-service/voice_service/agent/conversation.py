@@ -261,7 +261,7 @@ class Conversation:
     async def _quickly(self, text: str) -> AsyncIterator[rtc.AudioFrame]:
         sentences = wording.Sentences()
         for sentence in [*sentences.feed(text + " "), *sentences.end()]:
-            async for frame in self._quick.say(wording.spoken(sentence)):
+            async for frame in self._quick.say(sentence):
                 self._rhythm.sound(frame.duration)
                 yield frame
 

@@ -70,7 +70,7 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Opens the library, unless it is `loaded`, and the pools; `local` is offline voice."""
     quiet.keep_quiet()
-    found = loaded or await anyio.to_thread.run_sync(load, settings)
+    found: Loaded = loaded or await anyio.to_thread.run_sync(load, settings)
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(
             reply.open_models(settings.models(), first_token=settings.voice_first_token_seconds)

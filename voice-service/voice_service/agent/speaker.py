@@ -16,7 +16,7 @@ from livekit.agents.types import (
 from voice_service.agent import wording
 from voice_service.agent.parts import Sound, Voiced
 from voice_service.agent.rhythm import Rhythm
-from voice_service.agent.voices import Speech, timed
+from voice_service.agent.voices import Speech
 
 SAMPLE_RATE = 24_000
 
@@ -87,17 +87,10 @@ class _Mouth:
         self._length = 0.0
 
     async def say(self, sentence: str) -> AsyncIterator[rtc.AudioFrame]:
-        spoken = wording.spoken(sentence)
-        if not spoken.strip():
-            return
-        start, first = self._length, True
-        async for frame in self._speech.say(spoken):
-            words = frame.userdata.get(USERDATA_TIMED_TRANSCRIPT)
-            if words:
+        start = self._length
+        async for frame in self._speech.say(sentence):
+            if words := frame.userdata.get(USERDATA_TIMED_TRANSCRIPT):
                 frame.userdata[USERDATA_TIMED_TRANSCRIPT] = [_later(w, start) for w in words]
-            elif first:
-                frame.userdata[USERDATA_TIMED_TRANSCRIPT] = [timed(sentence + " ", start)]
-            first = False
             self._length += frame.duration
             yield frame
 

@@ -13,6 +13,7 @@ from livekit.agents.voice import AgentStateChangedEvent, room_io
 
 from assistant.turns import Turn
 from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan, SpokenTurn
+from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
 from voice_service.agent.conversation import Conversation
 from voice_service.agent.gate import Gate
@@ -209,14 +210,28 @@ class Supervisor:
     async def _beat_once(self) -> None:
         room = self._transport.room
         there = len(room.remote_participants) if room is not None else 1
-        await self._link.beat(Heartbeat(agent_state=self._state, participants=there))
+        try:
+            await self._link.beat(Heartbeat(agent_state=self._state, participants=there))
+        except Exception as error:  # the next one says it again, unless nobody wants it
+            self._look_at(error)
 
     async def _follow(self) -> None:
         cursor = ""
         while True:
-            changes = await self._link.changes(cursor)
+            try:
+                changes = await self._link.changes(cursor)
+            except Exception as error:  # as above
+                self._look_at(error)
+                await asyncio.sleep(1)
+                continue
             cursor = changes.cursor
             await self._apply(changes)
+
+    def _look_at(self, error: Exception) -> None:
+        """Ends the session when the voice service says that it is over, or another's."""
+        _log.warning("session.link_failed", error_type=type(error).__name__)
+        if isinstance(error, DomainError) and error.kind in {Kind.CONFLICT, Kind.NOT_FOUND}:
+            self._spawn_end("asked")
 
     async def _apply(self, changes: Changes) -> None:
         for message in changes.messages:

@@ -11,6 +11,7 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, tts
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 
+from voice_service.agent import wording
 from voice_service.agent.parts import PartFailed, Voice
 
 RESTS = 15.0
@@ -34,35 +35,27 @@ class PluginVoice:
     def __init__(self, name: str, plugin: tts.TTS[Any], *, within: float) -> None:
         self.name, self.within = name, within
         self._plugin = plugin
+        self._times_words = plugin.capabilities.aligned_transcript
         plugin.on("error", _known)
 
     async def say(self, sentence: str, *, within: float) -> AsyncIterator[rtc.AudioFrame]:
-        """The sentence, with deadlines for the first sound and for each next one."""
-        stream = self._plugin.synthesize(sentence, conn_options=_ONCE)
-        spoken, started = 0.0, time.monotonic()
+        """The sentence; each frame carries the words that begin in it, where that is known."""
+        words = None if self._times_words else [timed(sentence + " ", 0.0)]
+        written = sentence if self._times_words else wording.spoken(sentence)
+        spoken = False
         try:
-            sounds = stream.__aiter__()
-            while True:
-                left = within if not spoken else spoken + STALLS_AFTER
-                async with asyncio.timeout(max(0.05, started + left - time.monotonic())):
-                    try:
-                        frame = (await sounds.__anext__()).frame
-                    except StopAsyncIteration:
-                        break
-                if not spoken:
-                    started = time.monotonic()
-                spoken += frame.duration
+            async for frame in _in_time(
+                self._plugin.synthesize(written, conn_options=_ONCE), within
+            ):
+                if words is not None:
+                    frame.userdata[USERDATA_TIMED_TRANSCRIPT], words = words, None
+                spoken = True
                 yield frame
         except TimeoutError:
             raise PartFailed(self.name, "too slow") from None
-        except PartFailed:
-            raise
         except Exception as error:  # whatever a plugin raises, the next voice must speak
             status = getattr(error, "status_code", "")
             raise PartFailed(self.name, f"{type(error).__name__} {status}".strip()) from None
-        finally:
-            with contextlib.suppress(Exception):
-                await stream.aclose()
         if not spoken:
             raise PartFailed(self.name, "no sound")
 
@@ -92,14 +85,15 @@ class Speech:
         A sentence that no voice can speak is silent, and logged.
         """
         rest = sentence
-        order = self._in_order()
+        order, told = self._in_order(), False
         for voice in order:
-            spoken = 0.0
-            within = voice.within
+            spoken, within = 0.0, voice.within
             if voice is not order[-1]:
                 within = min(within, max(LEAST, MOST_SILENT - self._silent_for()))
             try:
-                async for frame in self._one_rate(voice.say(rest, within=within)):
+                async for frame in _one_rate(voice.say(rest, within=within), self._rate):
+                    if told:
+                        frame.userdata.pop(USERDATA_TIMED_TRANSCRIPT, None)
                     spoken += frame.duration
                     yield frame
                 self._rests_until.pop(voice.name, None)
@@ -107,7 +101,7 @@ class Speech:
             except PartFailed as failed:
                 _log.warning("voice.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[voice.name] = time.monotonic() + RESTS
-                rest = _after(rest, spoken)
+                rest, told = _after(rest, spoken), told or spoken > 0
         _log.error("voice.none_left")
 
     async def use(self, voices: Sequence[Voice]) -> None:
@@ -127,28 +121,65 @@ class Speech:
         for voice in self._voices:
             await voice.aclose()
 
-    async def _one_rate(
-        self, frames: AsyncIterator[rtc.AudioFrame]
-    ) -> AsyncIterator[rtc.AudioFrame]:
-        resampler: rtc.AudioResampler | None = None
-        async for frame in frames:
-            if frame.sample_rate == self._rate:
-                yield frame
-                continue
-            if resampler is None:
-                resampler = rtc.AudioResampler(frame.sample_rate, self._rate)
-            words = frame.userdata.get(USERDATA_TIMED_TRANSCRIPT)
-            for made in resampler.push(frame):
-                if words:
-                    made.userdata[USERDATA_TIMED_TRANSCRIPT], words = words, None
-                yield made
-        if resampler is not None:
-            for made in resampler.flush():
-                yield made
-
     def _in_order(self) -> list[Voice]:
         now = time.monotonic()
         return sorted(self._voices, key=lambda each: self._rests_until.get(each.name, 0.0) > now)
+
+
+async def _in_time(stream: tts.ChunkedStream, within: float) -> AsyncIterator[rtc.AudioFrame]:
+    """The frames of a stream, with deadlines for the first one and for each next one.
+
+    Raises:
+        TimeoutError: one came too late.
+    """
+    spoken, started = 0.0, time.monotonic()
+    sounds = stream.__aiter__()
+    try:
+        while True:
+            left = within if not spoken else spoken + STALLS_AFTER
+            async with asyncio.timeout(max(0.05, started + left - time.monotonic())):
+                try:
+                    frame = (await sounds.__anext__()).frame
+                except StopAsyncIteration:
+                    return
+            if not spoken:
+                started = time.monotonic()
+            spoken += frame.duration
+            yield frame
+    finally:
+        with contextlib.suppress(Exception):
+            await stream.aclose()
+
+
+async def _one_rate(
+    frames: AsyncIterator[rtc.AudioFrame], rate: int
+) -> AsyncIterator[rtc.AudioFrame]:
+    """The same sound in one rate, with the words that its frames carry."""
+    resampler: rtc.AudioResampler | None = None
+    words: list[TimedString] = []
+    async for frame in frames:
+        if frame.sample_rate == rate:
+            yield frame
+            continue
+        if resampler is None:
+            resampler = rtc.AudioResampler(frame.sample_rate, rate)
+        words += frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, [])
+        for made in _laden(resampler.push(frame), words):
+            yield made
+    if resampler is not None:
+        last = resampler.flush()
+        if words and not last:
+            last = [rtc.AudioFrame.create(rate, 1, rate // 100)]
+        for made in _laden(last, words):
+            yield made
+
+
+def _laden(frames: list[rtc.AudioFrame], words: list[TimedString]) -> list[rtc.AudioFrame]:
+    """The frames, the first of them with the words, which are then gone from the list."""
+    if frames and words:
+        frames[0].userdata[USERDATA_TIMED_TRANSCRIPT] = list(words)
+        words.clear()
+    return frames
 
 
 def timed(text: str, start: float) -> TimedString:

@@ -1,0 +1,116 @@
+"""The voice service from another process, over HTTP with a service token."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+import structlog
+from pydantic import ValidationError
+
+from contracts.voice import Changes, Heartbeat, Plan, SpokenTurn
+from kit import tokens
+from kit.errors import DomainError, Kind, NotFound
+
+CALLER, AUDIENCE = "agent", "voice"
+AGAIN_AFTER = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between attempts; the last one holds from then on."""
+POLLS_WITHIN = 40.0
+"""Seconds for a call; a long poll takes up to 25."""
+_FOR_NOW = frozenset({401, 408, 425, 429})
+"""Refusals that may pass, beside those of 500 and above."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class SessionLost(DomainError):
+    """The voice session is over, or another job runs it."""
+
+    kind = Kind.CONFLICT
+    code = "voice.session_lost"
+
+
+class Away(Exception):
+    """The voice service does not answer now."""
+
+
+class HttpLink:
+    """One session's link; `job` tells who runs it."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        session_id: UUID,
+        *,
+        secret: str,
+        job: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._http, self._secret, self._job, self._now = http, secret, job, now
+        self._path = f"/internal/sessions/{session_id}"
+
+    async def plan(self) -> Plan:
+        """What to begin with.
+
+        Raises:
+            SessionLost, NotFound, Away
+        """
+        return Plan.model_validate_json((await self._call("GET", "")).content)
+
+    async def record(self, turn: SpokenTurn) -> None:
+        """Returns when the turn is durable. One that can never be is logged and let go."""
+        attempt = 0
+        while True:
+            try:
+                await self._call("PUT", f"/turns/{turn.seq}", json=turn.model_dump(mode="json"))
+                return
+            except Away as away:
+                _log.warning("turn.waiting", seq=turn.seq, reason=str(away))
+            except DomainError as refused:
+                _log.error("turn.refused", seq=turn.seq, code=refused.code)
+                return
+            await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
+            attempt += 1
+
+    async def beat(self, beat: Heartbeat) -> None:
+        """Raises SessionLost, NotFound or Away."""
+        mine = beat.model_copy(update={"job": self._job})
+        await self._call("PUT", "/heartbeat", json=mine.model_dump(mode="json"))
+
+    async def changes(self, cursor: str) -> Changes:
+        """Raises SessionLost, NotFound or Away."""
+        answer = await self._call("GET", "/changes", params={"cursor": cursor})
+        try:
+            return Changes.model_validate_json(answer.content)
+        except ValidationError:
+            raise Away("not understood") from None
+
+    async def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        token = tokens.service_token(
+            self._secret, caller=CALLER, audience=AUDIENCE, now=self._now()
+        )
+        try:
+            answer = await self._http.request(
+                method,
+                self._path + path,
+                headers={"authorization": f"Bearer {token}"},
+                timeout=httpx.Timeout(POLLS_WITHIN, connect=2.0),
+                **more,
+            )
+        except httpx.HTTPError as error:
+            raise Away(type(error).__name__) from None
+        if answer.is_success:
+            return answer
+        if answer.status_code >= 500 or answer.status_code in _FOR_NOW:
+            raise Away(str(answer.status_code))
+        raise NotFound if answer.status_code == 404 else SessionLost
+
+
+@asynccontextmanager
+async def open_http(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the voice service, straight to it whatever proxies the environment names."""
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as http:
+        yield http

@@ -1,0 +1,146 @@
+"""The process that joins rooms: `python -m livekit.agents start voice_service/agent/worker.py`.
+
+It is asked for by name, takes jobs by how many it has, and has no login to the database: what is
+said goes to the voice service. On SIGTERM it takes no more jobs and lets those it has end.
+"""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from uuid import UUID
+
+import structlog
+from aiohttp import web
+from livekit.agents import AgentServer, JobContext, JobProcess
+from livekit.agents.utils import http_server
+
+from contracts.voice import Plan
+from kit import settings as kit_settings
+from kit.database import utc_now
+from kit.errors import DomainError, Misconfigured
+from voice_service.agent import quiet, resources
+from voice_service.agent.link_http import Away, HttpLink, open_http
+from voice_service.agent.ports import Transport
+from voice_service.agent.resources import LocalVoice
+from voice_service.agent.settings import Speaking, plain
+from voice_service.agent.supervisor import Supervisor
+
+AGENT_NAME = "medbot"
+LOST_AFTER = 5
+"""Attempts to learn what a session is, a second apart."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def _settings() -> Speaking:
+    try:
+        return kit_settings.load(Speaking)
+    except Misconfigured as error:
+        raise SystemExit(str(error)) from None
+
+
+def _load(running: AgentServer) -> float:
+    return min(1.0, len(running.active_jobs) / _configured.voice_agent_max_jobs)
+
+
+def _prewarm(process: JobProcess) -> None:
+    """Loads the models and the library before a job comes."""
+    quiet.keep_quiet()
+    resources.prewarm()
+    process.userdata["loaded"] = resources.load(_settings())
+
+
+quiet.keep_quiet()
+_configured = _settings()
+server = AgentServer(
+    load_fnc=_load,
+    load_threshold=0.999,
+    num_idle_processes=min(2, _configured.voice_agent_max_jobs),
+    initialize_process_timeout=120.0,
+    drain_timeout=_configured.voice_drain_seconds,
+    shutdown_process_timeout=30.0,
+    host="127.0.0.1",
+    port=0,
+    ws_url=_configured.livekit_url,
+    api_key=_configured.livekit_api_key,
+    api_secret=plain(_configured.livekit_api_secret),
+    setup_fnc=_prewarm,
+    log_level="INFO",
+)
+
+
+@server.rtc_session(agent_name=AGENT_NAME)
+async def talk(ctx: JobContext) -> None:
+    """One session, from the job to its end."""
+    session_id = UUID(json.loads(ctx.job.metadata)["session_id"])
+    settings = _settings()
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(open_http(settings.voice_service_url))
+        link = HttpLink(
+            http, session_id, secret=settings.service_secret(), job=ctx.job.id, now=utc_now
+        )
+        plan = await _plan(link)
+        if plan is None:
+            ctx.shutdown("no such session")
+            return
+        local = await _local_voice(stack, settings)
+        opened = await stack.enter_async_context(
+            resources.open_resources(settings, local, ctx.proc.userdata["loaded"])
+        )
+        await ctx.connect()
+        supervisor = Supervisor(plan, link, Transport(room=ctx.room), opened)
+        ctx.add_shutdown_callback(lambda: supervisor.end("drained"))
+        await supervisor.start()
+        reason = await supervisor.closed()
+    ctx.shutdown(reason)
+
+
+async def _plan(link: HttpLink) -> Plan | None:
+    for _ in range(LOST_AFTER):
+        try:
+            return await link.plan()
+        except DomainError as refused:
+            _log.warning("job.refused", code=refused.code)
+            return None
+        except Away:
+            await asyncio.sleep(1)
+    return None
+
+
+async def _local_voice(stack: AsyncExitStack, settings: Speaking) -> LocalVoice | None:
+    """Offline voice, where its packages are installed."""
+    if any(find_spec(name) is None for name in ("pocketsphinx", "espeakng_loader")):
+        return None
+    from voice_service.offline.opening import open_offline
+
+    return await stack.enter_async_context(open_offline(settings))
+
+
+class _Readiness:
+    """Answers `GET /ready` on the worker's port: 200 once the media server knows the worker."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._registered = False
+        self._serving: asyncio.Task[None] | None = None
+        server.on("worker_started", self._started)
+        server.on("worker_registered", self._known)
+
+    def _started(self) -> None:
+        self._serving = asyncio.create_task(self._serve())
+
+    def _known(self, *_: object) -> None:
+        self._registered = True
+        _log.info("worker.registered", agent_name=AGENT_NAME)
+
+    async def _serve(self) -> None:
+        served = http_server.HttpServer("127.0.0.1", self._port)
+        served.app.add_routes([web.get("/ready", self._answer)])
+        await served.start()
+
+    async def _answer(self, _: web.Request) -> web.Response:
+        return web.Response(status=200 if self._registered else 503)
+
+
+_readiness = _Readiness(_configured.voice_agent_port)
