@@ -33,12 +33,12 @@ def test_a_fresh_folder_is_well(medbot: Command, project: Path) -> None:
 def test_a_slip_in_a_name_is_told_with_the_name_that_was_meant(
     medbot: Command, project: Path
 ) -> None:
-    (project / ".env.local").write_text("OPENAI_API_KYE=sk-secret\nLIVEKIT_URL=wss://x\nMY_OWN=1\n")
+    (project / ".env.local").write_text("OPENAI_API_KYE=sk-secret\nCARTESIA_API_KEY=x\nMY_OWN=1\n")
     done = medbot("doctor")
     assert done.exit_code == 1
     said = plain(done.output)
     assert "✗ .env.local OPENAI_API_KYE is read by nothing → did you mean OPENAI_API_KEY?" in said
-    assert "· .env.local LIVEKIT_URL is known, but nothing here reads it" in said
+    assert "· .env.local CARTESIA_API_KEY is known, but nothing here reads it" in said
     assert "· .env.local MY_OWN is read by nothing" in said
     assert "sk-secret" not in said
 
@@ -123,3 +123,33 @@ async def test_a_probe_asks_whether_the_key_is_known(key: str, mark: Mark, said:
     assert [one.mark for one in found] == [mark]
     assert said in found[0].said
     assert key not in found[0].said
+
+
+def test_half_a_media_server_is_told(medbot: Command, project: Path) -> None:
+    (project / ".env.local").write_text("LIVEKIT_URL=ws://127.0.0.1:9\n")
+    done = medbot("doctor")
+    assert done.exit_code == 1
+    said = plain(done.output)
+    assert "✗ settings LIVEKIT_URL needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET beside it" in said
+
+
+def test_a_media_server_that_is_not_there_is_told(medbot: Command, project: Path) -> None:
+    lines = (
+        "LIVEKIT_URL=ws://127.0.0.1:9",
+        "LIVEKIT_API_KEY=key",
+        f"LIVEKIT_API_SECRET={'s' * 40}",
+    )
+    (project / ".env.local").write_text("\n".join(lines))
+    done = medbot("doctor", "--probe")
+    assert done.exit_code == 1
+    said = plain(done.output)
+    assert "✗ media server ws://127.0.0.1:9 cannot be used" in said
+    assert "→ check LIVEKIT_URL" in said
+    assert "s" * 40 not in said
+
+
+def test_a_pipeline_without_its_key_is_told(medbot: Command, project: Path) -> None:
+    (project / ".env.local").write_text("VOICE_PIPELINE=realtime\n")
+    done = medbot("doctor")
+    assert done.exit_code == 1
+    assert "✗ voice realtime cannot run here; what can: offline" in plain(done.output)

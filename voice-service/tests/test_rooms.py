@@ -23,6 +23,7 @@ from media_server import MediaServer
 from pydantic import SecretStr
 from speaking import SESSION, job
 
+from kit.errors import Misconfigured
 from kit.testing import SERVICE_SECRET, Served
 from voice_service.settings import Settings
 
@@ -285,5 +286,5 @@ async def test_a_media_server_that_is_away_holds_no_request_up(
 
 
 async def test_a_media_server_needs_its_key(with_media: Settings) -> None:
-    with pytest.raises(ValueError, match="LIVEKIT_API_KEY"):
+    with pytest.raises(Misconfigured, match="LIVEKIT_API_KEY"):
         Settings(livekit_url="ws://127.0.0.1:1", livekit_api_secret=SecretStr("x" * 40))

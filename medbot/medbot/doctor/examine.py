@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import auth_service.settings
 import conversation_service.settings
+import voice_service.settings
 from kit import settings
 from kit.errors import Misconfigured
-from medbot.doctor import answers, configuration, database, keeping, machine
+from medbot.doctor import answers, configuration, database, keeping, machine, voice
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings
 from medbot.terminal import out
@@ -34,6 +35,7 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
         chosen = settings.load(Settings)
         conversation = settings.load(conversation_service.settings.Settings)
         auth = settings.load(auth_service.settings.Settings)
+        speaking = settings.load(voice_service.settings.Settings)
     except Misconfigured:
         return
     for finding in machine.data_folder(chosen):
@@ -45,5 +47,18 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
         yield finding
     for finding in (*machine.ports(chosen), *answers.library(conversation)):
         yield finding
+    async for finding in _asked(conversation, speaking, probe=probe):
+        yield finding
+
+
+async def _asked(
+    conversation: conversation_service.settings.Settings,
+    speaking: voice_service.settings.Settings,
+    *,
+    probe: bool,
+) -> AsyncIterator[Finding]:
+    """What lies with others: models, and a media server."""
     async for finding in answers.models(conversation, probe=probe):
+        yield finding
+    async for finding in voice.examine(speaking, probe=probe):
         yield finding
