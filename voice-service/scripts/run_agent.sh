@@ -3,11 +3,6 @@
 # LIVEKIT_API_SECRET and VOICE_SERVICE_URL from the environment or from the root's .env.local.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-ROOT="$(cd .. && pwd)"
-BIN="$ROOT/.venv/bin"
+BIN="$(cd .. && pwd)/.venv/bin"
 [ -x "$BIN/python" ] || { echo "run_agent.sh: run \`make setup\` first" >&2; exit 1; }
-command=("$BIN/python" -m livekit.agents start voice_service/agent/worker.py "$@")
-if [ -f "$ROOT/.env.local" ]; then
-  exec "$BIN/dotenv" -f "$ROOT/.env.local" run --no-override -- "${command[@]}"
-fi
-exec "${command[@]}"
+exec "$BIN/python" -m livekit.agents start voice_service/agent/worker.py "$@"
