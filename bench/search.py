@@ -123,7 +123,7 @@ async def plan(db: Database, person: uuid.UUID) -> str:
     """How PostgreSQL finds the messages of a search, as that person."""
     actor = Actor.of_person(person)
     async with db.transaction(actor) as tx:
-        first = (None, None, None, None, 21, store.TITLE_WEIGHT)
+        first = (None, None, None, None, 21, store.TITLE_WEIGHT, None)
         explain = f"explain (analyze, buffers, costs off) {store.RANKED}"
         rows = await tx.fetch(explain, person, "fever", *first)
     return "\n".join(row[0] for row in rows)

@@ -103,6 +103,10 @@ async def test_the_pinned_ones_can_be_asked_for(alice: Person) -> None:
     others = (await alice.http.get(ROOT, params={"pinned": "false"})).json()["items"]
     assert [item["title"] for item in pinned] == ["2", "1"]
     assert [item["title"] for item in others] == ["3", "0"]
+    for path in paths:
+        await alice.http.patch(path, json={"title": "vertigo"})
+    found = await alice.http.get(ROOT, params={"q": "vertigo", "pinned": "true"})
+    assert [f"{ROOT}/{item['id']}" for item in found.json()["items"]] == paths[2:0:-1]
 
 
 async def test_messages_are_listed_both_ways_with_a_cursor(alice: Person) -> None:

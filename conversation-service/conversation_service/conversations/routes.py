@@ -54,7 +54,7 @@ async def list_own(
 ) -> paging.Page[FoundConversation]:
     """The caller's conversations, newest first; `q` searches titles and messages, best first."""
     if q is not None:
-        return await _search(ctx, person, q, limit, cursor)
+        return await _search(ctx, person, q, pinned, limit, cursor)
     after = paging.decode_time(cursor)
     async with ctx.db.transaction(person) as tx:
         found = await store.list_page(tx, person, after, limit + 1, pinned=pinned)
@@ -64,11 +64,11 @@ async def list_own(
 
 
 async def _search(
-    ctx: Ctx, person: Actor, wanted: str, limit: int, cursor: str | None
+    ctx: Ctx, person: Actor, wanted: str, pinned: bool | None, limit: int, cursor: str | None
 ) -> paging.Page[FoundConversation]:
     after = places.decode(cursor)
     async with ctx.db.transaction(person) as tx:
-        found, where = await search.page(tx, person, wanted, after, limit + 1)
+        found, where = await search.page(tx, person, wanted, after, limit + 1, pinned=pinned)
     following = places.encode(where[limit - 1]) if len(found) > limit else None
     return paging.Page(items=found[:limit], next_cursor=following)
 

@@ -185,6 +185,7 @@ async def fail_expired(tx: Tx, conversation_id: UUID) -> bool:
     )
     if row is None:
         return False
+    await upkeep.ask(tx, conversation_id)
     await _end(tx, row["owner_id"], conversation_id, row["id"], row["seq"])
     return True
 

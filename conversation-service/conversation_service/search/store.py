@@ -34,18 +34,29 @@ RANKED = (
     "  coalesce($6::timestamptz, clock_timestamp()) as asof"
     " from ranked r join public.conversations c using (id)"
     " where c.owner_id = $1 and ($6::timestamptz is null or c.created_at <= $6)"
+    " and ($9::boolean is null or c.pinned = $9)"
     " and ($3::float8 is null or (r.rank, c.created_at, c.id) < ($3, $4, $5))"
     " order by r.rank desc, c.created_at desc, c.id desc limit $7"
 )
-"""The owner, the words, the last place (rank, time, id, as of), how many, the weight of titles."""
+"""The owner, the words, the last place (rank, time, id, as of), how many, the weight of
+titles, and whether pinned."""
 
 _PREFIX = re.compile(r"(?<![\w\"*-])([^\W_]+)\*")
 
 
 async def page(
-    tx: Tx, owner: Actor, wanted: str, after: Place | None, limit: int
+    tx: Tx,
+    owner: Actor,
+    wanted: str,
+    after: Place | None,
+    limit: int,
+    *,
+    pinned: bool | None = None,
 ) -> tuple[list[FoundConversation], list[Place]]:
-    """Conversations that hold the words of `wanted`, best first, and the place of each."""
+    """Conversations that hold the words of `wanted`, best first, and the place of each.
+
+    `pinned` keeps those that are pinned, or those that are not.
+    """
     query = await _query(tx, wanted)
     if not query:
         return [], []
@@ -59,6 +70,7 @@ async def page(
         after.asof if after else None,
         limit,
         TITLE_WEIGHT,
+        pinned,
     )
     matches = await _matches(tx, owner, [row["id"] for row in rows], query)
     found, places = [], []

@@ -8,6 +8,7 @@ from contracts.voice import AskHistory, History, OpenConversation, RecordedTurns
 from conversation_service.conversations import store as conversations
 from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import store as replies
+from conversation_service.upkeep import store as upkeep
 from conversation_service.voice import store
 from conversation_service.voice.client import VoiceSessions
 from kit import logs
@@ -78,6 +79,7 @@ async def _store(db: Database, session_id: UUID, page: RecordedTurns) -> int:
             return 0
         for number, turn in enumerate(fresh):
             await store.insert_turn(tx, link, page.channel, turn, uuid.uuid4(), place + number)
+        await upkeep.ask(tx, link.conversation_id)
         return len(fresh)
 
 

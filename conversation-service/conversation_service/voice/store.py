@@ -148,7 +148,7 @@ async def beyond(
 _EARLIER = (
     "select id as message_id, seq, role, channel, content from public.messages"
     " where conversation_id = $1 and status in ('complete', 'interrupted')"
-    " and role <> 'system' and content <> ''"
+    " and role <> 'system' and content <> '' and replaced_by is null"
 )
 
 

@@ -58,7 +58,7 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         "medicine",
         r"(?:i|he|she|they|we)(?:'m| am|'s| is|'ve| have| was| were)?"
         r"(?: (?:been|now|also|still|just|only|usually|already|put))* (?:tak(?:e|es|ing|en)|"
-        r"took|on (?!my|the|holiday)|us(?:e|es|ing)|"
+        r"took|on (?!(?:my|the|an?|our|your|holiday|vacation|top)\b)|us(?:e|es|ing)|"
         r"prescribed|given|start(?:ed)?|stopp?(?:ed)?|inject\w*)\b|"
         r"medic(?:ine|ation)|prescri|tablets?\b|pills?\b|insulin|inhaler|warfarin|metformin|"
         r"statin|steroid|antibiotic|\d+ ?(?:mg|mcg|ml|micrograms?|milligrams?|units?)\b",
