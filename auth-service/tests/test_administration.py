@@ -1,5 +1,6 @@
 """Administration: every call is by an admin, and leaves a row in the audit log or does nothing."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -8,9 +9,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from auth_service import main
-from auth_service.testing import PASSWORD, Auth, Member, bearer
+from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, bearer
 from kit import audit
+from kit.errors import InvalidToken
+from kit.settings import Settings
 from kit.testing import FixedClock
+from kit.verification import open_verifier
 
 ADMIN = "/api/v1/admin"
 ROLES = "/api/v1/auth/users/{user_id}/roles"
@@ -51,7 +55,9 @@ def admin_routes(app: FastAPI) -> list[tuple[str, APIRoute]]:
     found = []
     for context in iter_route_contexts(app.routes):
         route = context.original_route
-        if isinstance(route, APIRoute) and ("/admin/" in str(context.path) or context.path == ROLES):
+        if isinstance(route, APIRoute) and (
+            "/admin/" in str(context.path) or context.path == ROLES
+        ):
             found += [(f"{method} {context.path}", route) for method in route.methods or ()]
     return found
 
@@ -174,6 +180,39 @@ async def test_a_locked_account_is_out_and_stays_out(
     unlocked = await auth.http.delete(path, headers=bearer(admin.access))
     assert unlocked.status_code == 204
     assert (await auth.login(alice.email)).status_code == 200
+
+
+async def test_a_lock_reaches_another_service_within_five_seconds(
+    auth: Auth, admin: Member, alice: Member, bob: Member, clock: FixedClock
+) -> None:
+    settings = Settings.model_validate(
+        {"auth_service_url": str(auth.http.base_url), "service_token_secret": SERVICE_SECRET}
+    )
+    async with open_verifier(settings, service="clinic", clock=clock) as verifier:
+        for member in (alice, bob):
+            await verifier.verify(member.access)
+        await auth.put(f"{ADMIN}/people/{alice.id}/lock", admin.access, None)
+        async with asyncio.timeout(5):
+            while verifier.cached(alice.access) is not None:
+                await asyncio.sleep(0.05)
+        with pytest.raises(InvalidToken):
+            await verifier.verify(alice.access)
+        assert verifier.cached(bob.access) is not None
+
+
+async def test_a_lock_and_a_sign_in_at_the_same_moment_leave_no_session(
+    auth: Auth, second: Auth, admin: Member, owner: Any
+) -> None:
+    for _ in range(5):
+        member = await auth.register()
+        lock = f"{ADMIN}/people/{member.id}/lock"
+        await asyncio.gather(
+            *(second.login(member.email) for _ in range(4)),
+            auth.put(lock, admin.access, None),
+            *(second.login(member.email) for _ in range(4)),
+        )
+        living = "select count(*) from medbot.sessions where user_id = $1 and ended_at is null"
+        assert await owner.fetchval(living, member.id) == 0
 
 
 async def test_nobody_locks_themselves_out(auth: Auth, rows: Any, admin: Member) -> None:

@@ -1,6 +1,7 @@
 """What models cost is counted, and a cap on it holds, also when many ask at the same moment."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -13,8 +14,10 @@ from model_server import Cut, ModelServer, Pause, Refuse, Say, Step
 from pydantic import SecretStr
 
 from conversation_service import main
+from conversation_service.usage import store
 from conversation_service.usage.budget import BASE_CHARACTERS
 from kit import audit
+from kit.database import Database
 from kit.identity import Actor, Role
 from kit.testing import Addresses, Issuer, Served, make_person, serve
 
@@ -135,9 +138,12 @@ async def test_fifty_replies_at_once_do_not_overshoot_a_cap(
 ) -> None:
     room_for = 7
     it = await office([Say("Rest."), Pause(1.5)], **{cap: (room_for * (aside() + 100_000)) / 1e6})
-    alice = await visit(it.served)
-    paths = [await alice.start("x") for _ in range(50)]
-    answers = await asyncio.gather(*(alice.send(path, QUESTION) for path in paths))
+    people = [await visit(it.served) for _ in range(10 if cap == "cost_cap_day_usd" else 1)]
+    askers = [people[number % len(people)] for number in range(50)]
+    paths = [await asker.start("x") for asker in askers]
+    answers = await asyncio.gather(
+        *(asker.send(path, QUESTION) for asker, path in zip(askers, paths, strict=True))
+    )
     replies = [answer.json()["assistant_message"] for answer in answers]
     by_model = [reply for reply in replies if reply["limited"] is None]
     assert len(by_model) == len(it.model.requests) == room_for
@@ -196,6 +202,42 @@ async def test_a_cap_that_is_set_in_the_middle_of_a_day_knows_what_was_spent_bef
     again = await visit(capped.served, alice.actor)
     reply = (await again.send(await again.start("x"), QUESTION)).json()["assistant_message"]
     assert reply["limited"] == "person"
+
+
+async def test_what_a_guest_has_spent_counts_for_the_person_they_prove_to_be(
+    office: Open, visit: Visit, database: Database
+) -> None:
+    it = await office(cost_cap_person_day_usd=100_000.0)
+    alice, guest = await visit(it.served), await visit(it.served)
+    for one in (alice, guest):
+        await one.send(await one.start("x"), QUESTION)
+    assert guest.actor.id is not None
+    assert alice.actor.id is not None
+    async with database.transaction(Actor.of_service("conversation")) as tx:
+        for _ in range(2):
+            await store.join(tx, guest.actor.id, alice.actor.id)
+    for table in ("usage", "spending"):
+        rows = await it.owner.fetch(f"select owner_id, micro_usd from medbot.{table}")
+        assert [tuple(row) for row in rows] == [(alice.actor.id, 2 * TOOK)], table
+
+
+async def test_usage_shows_to_its_person_and_spending_to_services_alone(
+    office: Open, visit: Visit, database: Database
+) -> None:
+    it = await office(cost_cap_person_day_usd=100_000.0)
+    alice, bob = await visit(it.served), await visit(it.served)
+    await alice.send(await alice.start("x"), QUESTION)
+    for actor, own in ((alice.actor, 1), (bob.actor, 0)):
+        async with database.transaction(actor) as tx:
+            assert await tx.fetchval("select count(*) from medbot.usage") == own
+            assert await tx.fetchval("select count(*) from medbot.spending") == 0
+            assert await tx.execute("update medbot.usage set micro_usd = 0") == "UPDATE 0"
+            assert await tx.execute("delete from medbot.spending") == "DELETE 0"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with database.transaction(actor) as tx:
+                await tx.execute(
+                    "insert into medbot.spending values (current_date, $1, 0)", uuid.uuid4()
+                )
 
 
 async def _as(
