@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from auth_service import main
 from auth_service.context import Context, open_context
 from auth_service.settings import Settings
+from kit import tokens
 from kit.app import build_app
 from kit.database import Clock
 from kit.identity import Role
@@ -33,8 +34,22 @@ class Auth:
         context: Context = self.app.state.context
         return context
 
-    async def post(self, path: str, token: str | None = None, **body: Any) -> httpx.Response:
-        return await self.http.post(f"/api/v1/auth{path}", json=body, headers=bearer(token))
+    async def post(
+        self, path: str, access: str | None = None, /, *, address: str | None = None, **body: Any
+    ) -> httpx.Response:
+        """`address` is the client's as the gateway names it."""
+        headers = bearer(access) | (self.through_gateway(address) if address is not None else {})
+        return await self.http.post(f"/api/v1/auth{path}", json=body, headers=headers)
+
+    def through_gateway(self, address: str) -> dict[str, str]:
+        """The headers by which the gateway names a client."""
+        proof = tokens.service_token(
+            SERVICE_SECRET, caller="gateway", audience="auth", now=self.context.clock()
+        )
+        return {"x-medbot-client": address, "x-medbot-gateway": proof}
+
+    async def delete(self, path: str, token: str | None) -> httpx.Response:
+        return await self.http.delete(path, headers=bearer(token))
 
     async def get(self, path: str, token: str | None = None) -> httpx.Response:
         return await self.http.get(path, headers=bearer(token))
@@ -48,8 +63,10 @@ class Auth:
         assert answer.status_code == 201, answer.text
         return Member.of(answer.json())
 
-    async def login(self, email: str, password: str = PASSWORD) -> httpx.Response:
-        return await self.post("/login", email=email, password=password)
+    async def login(
+        self, email: str, password: str = PASSWORD, *, address: str | None = None
+    ) -> httpx.Response:
+        return await self.post("/login", address=address, email=email, password=password)
 
     async def refresh(self, token: str) -> httpx.Response:
         return await self.post("/refresh", refresh_token=token)

@@ -43,7 +43,9 @@ def find(request: Request) -> Client:
     The gateway names it in a header beside a service token of its own. From anybody else, the
     header counts for nothing and the address is that of the connection.
     """
-    address = request.client.host if request.client is not None else UNKNOWN
+    peer = request.client
+    # uvicorn by default believes X-Forwarded-For from the loopback; it then writes port 0.
+    address = peer.host if peer is not None and peer.port else UNKNOWN
     if (proof := request.headers.get(PROOF_HEADER)) is not None and _is_gateway(request, proof):
         address = request.headers.get(ADDRESS_HEADER, UNKNOWN)
     counted, network = networks(address)
