@@ -1,6 +1,7 @@
 """A guest becomes somebody: what they did as a guest is theirs."""
 
 from datetime import datetime
+from uuid import UUID
 
 from auth_service.guests import store
 from auth_service.guests.models import GuestJoined, NotAGuest
@@ -16,30 +17,29 @@ SOURCE = "auth"
 
 
 async def join(
-    db: Database, itself: Actor, verifier: Verifier, person: Actor, token: str, *, now: datetime
-) -> None:
-    """Makes the guest with this access token the person; the guest's session ends.
+    db: Database, itself: Actor, unended: Verifier, person: Actor, token: str, *, now: datetime
+) -> UUID:
+    """Makes the guest with this access token the person; answers the guest's session, which ends.
 
-    Doing it again as the same person changes nothing.
+    Doing it again as the same person changes nothing: `unended` is a verifier for which tokens of
+    ended sessions hold.
 
     Raises:
-        NotAGuest: the token is no guest's, or does not hold any more.
+        NotAGuest: the token is no guest's, or has expired.
         GuestJoined: the guest is somebody else already.
         InvalidToken: the person's account is gone.
     """
-    guest = await _guest(verifier, token)
+    guest = await _guest(unended, token)
     if person.id is None or guest.id is None or guest.session_id is None:
         raise InvalidToken
     async with db.transaction(itself) as tx:
-        owner = await store.join(tx, guest.id, person.id, now=now)
-        if owner is None:
-            raise InvalidToken
-        if owner != person.id:
-            raise GuestJoined
-        joined = events.GuestJoined(guest_id=guest.id, user_id=person.id)
-        await outbox.emit(tx, joined, source=SOURCE)
-        await sessions.record(tx, [guest.session_id], now=now)
-    verifier.ended([guest.session_id])
+        if await store.join(tx, guest.id, person.id, now=now):
+            joined = events.GuestJoined(guest_id=guest.id, user_id=person.id)
+            await outbox.emit(tx, joined, source=SOURCE)
+            await sessions.record(tx, [guest.session_id], now=now)
+        elif (owner := await store.owner(tx, guest.id)) != person.id:
+            raise InvalidToken if owner is None else GuestJoined
+    return guest.session_id
 
 
 async def _guest(verifier: Verifier, token: str) -> Actor:

@@ -22,11 +22,6 @@ async def come_in(ctx: Ctx) -> GuestSession:
 @router.post("/join", status_code=204)
 async def join(given: Join, caller: doors.Member, ctx: Ctx) -> None:
     """Makes what a guest did the caller's."""
-    await actions.join(
-        ctx.db,
-        ctx.actor,
-        ctx.ground.verifier,
-        caller,
-        given.guest_token.get_secret_value(),
-        now=ctx.clock(),
-    )
+    token = given.guest_token.get_secret_value()
+    ended = await actions.join(ctx.db, ctx.actor, ctx.unended, caller, token, now=ctx.clock())
+    ctx.ground.verifier.ended([ended])

@@ -9,19 +9,25 @@ KEPT = timedelta(hours=2)
 """Longer than any guest's token lives, so nobody can join one that was forgotten."""
 
 
-async def join(tx: Tx, guest_id: UUID, user_id: UUID, *, now: datetime) -> UUID | None:
-    """Whose the guest is now; None when the account is gone. The first who joins one counts."""
-    await tx.execute(
+async def join(tx: Tx, guest_id: UUID, user_id: UUID, *, now: datetime) -> bool:
+    """Makes the guest the person's; False when the guest has an owner, or the person is gone."""
+    made = await tx.fetchval(
         "insert into medbot.joined_guests (guest_id, user_id, joined_at)"
-        " select $1, u.id, $3 from auth.users u where u.id = $2 on conflict do nothing",
+        " select $1, u.id, $3 from auth.users u where u.id = $2"
+        " on conflict do nothing returning 1",
         guest_id,
         user_id,
         now,
     )
-    owner: UUID | None = await tx.fetchval(
+    return made is not None
+
+
+async def owner(tx: Tx, guest_id: UUID) -> UUID | None:
+    """Whom the guest has become."""
+    found: UUID | None = await tx.fetchval(
         "select user_id from medbot.joined_guests where guest_id = $1", guest_id
     )
-    return owner
+    return found
 
 
 async def forget_old(tx: Tx, *, now: datetime) -> None:
