@@ -172,3 +172,23 @@ async def test_a_late_event_about_the_person_brings_nothing_back(
     assert await reports(owner, 2) == [str(erasure_id)] * 2
     assert await owner.fetchval("select count(*) from medbot.feed_heads") == 0
     assert await owner.fetchval("select count(*) from medbot.dead_letters") == 0
+
+
+async def test_what_models_took_stays_in_the_sums_without_the_person(
+    service: Served, alice: Person, bob: Person, database: Database, owner: Any
+) -> None:
+    for person in (alice, bob):
+        await owner.execute(
+            "insert into medbot.usage (day, owner_id, user_id, service, provider, model, calls,"
+            " prompt_tokens, completion_tokens, micro_usd) values"
+            " (current_date, $1, $1, 'conversation', 'openai', 'm', 2, 30, 4, 500)",
+            person.actor.id,
+        )
+    for count, person in enumerate((alice, bob), 1):
+        await erase(database, person)
+        await reports(owner, count)
+    rows = await owner.fetch("select * from medbot.usage")
+    assert [(row["calls"], row["prompt_tokens"], row["micro_usd"]) for row in rows] == [
+        (4, 60, 1000)
+    ]
+    assert (rows[0]["owner_id"], rows[0]["user_id"]) == (uuid.UUID(int=0), None)

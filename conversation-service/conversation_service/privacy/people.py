@@ -16,8 +16,8 @@ SECTIONS = (
         "public.messages",
         "owner_id",
         "id, conversation_id, seq, role, channel, content, citations, triage, status, reply_to,"
-        " replaces, latency, usage, stop_requested, voice_session_id, voice_seq, created_at,"
-        " ended_at",
+        " replaces, replaced_by, latency, usage, limited, stop_requested, voice_session_id,"
+        " voice_seq, created_at, ended_at",
         {"conversation_id": "uuid", "seq": "bigint"},
     ),
     Section(
@@ -31,7 +31,7 @@ SECTIONS = (
         "summaries",
         "public.conversation_summaries",
         "owner_id",
-        "conversation_id, through_seq, facts, prose, usage, updated_at",
+        "conversation_id, through_seq, facts, prose, written_by, usage, updated_at",
         {"conversation_id": "uuid"},
     ),
     Section(
@@ -83,7 +83,17 @@ ERASE = (
     "delete from public.conversations where owner_id = $1",
     "delete from medbot.feed_heads where owner_id = $1",
     "delete from medbot.idempotency_keys where owner_id = $1",
-    "delete from medbot.usage where owner_id = $1",
+    # What models took stays in the sums, as nobody's.
+    "with gone as (delete from medbot.usage where owner_id = $1 returning *)"
+    " insert into medbot.usage as u (day, owner_id, service, provider, model, calls,"
+    "  prompt_tokens, completion_tokens, micro_usd)"
+    " select day, '00000000-0000-0000-0000-000000000000', service, provider, model, calls,"
+    "  prompt_tokens, completion_tokens, micro_usd from gone"
+    " on conflict (day, owner_id, service, provider, model) do update set"
+    "  calls = u.calls + excluded.calls,"
+    "  prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,"
+    "  completion_tokens = u.completion_tokens + excluded.completion_tokens,"
+    "  micro_usd = u.micro_usd + excluded.micro_usd",
     "delete from medbot.spending where owner_id = $1",
 )
 """In this order; what refers to these rows goes with them."""
