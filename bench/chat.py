@@ -1,11 +1,12 @@
 """How soon a reply begins: from the request to the first streamed character, through the gateway.
 
-    python bench/chat.py [--rounds 5] [--requests 100] [--concurrency 1]
+    python bench/chat.py [--rounds 5] [--requests 100] [--concurrency 1] [--long 2000]
 
 Two installations run as `medbot up`, each with an embedded PostgreSQL of its own in a new folder:
 one asks a model server that answers at once, one has no model and answers from the library.
-Rounds take turns between the two and the floors, so that a busy machine is busy for all. What
-each figure holds is written in bench/README.md.
+Rounds take turns between the two and the floors, so that a busy machine is busy for all. `--long`
+adds conversations that hold so many messages before the first is sent. What each figure holds is
+written in bench/README.md.
 """
 
 import argparse
@@ -36,6 +37,7 @@ WARM_UP = 24
 IDLE_AFTER = 1.0
 FIRST_CHARACTER = b"event: delta"
 MODEL_SAYS = b"see a pharmacist if it does not get better"
+SAID = "I am allergic to penicillin, and my head has hurt again since the day before. " * 4
 ELSEWHERE = {"DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY"}
 
 
@@ -159,8 +161,9 @@ async def _open_talk(
     """Registers people, who open conversations."""
     wires = [Wire(up.port) for _ in range(concurrency)]
     places = []
-    for number in range(ACCOUNTS):
-        person = {"email": f"person{number}@bench.example", "password": uuid.uuid4().hex}
+    for _ in range(ACCOUNTS):
+        email = f"{uuid.uuid4().hex}@bench.example"
+        person = {"email": email, "password": uuid.uuid4().hex}
         made = _made(await wires[0].ask("POST", "/api/v1/auth/register", body=person))
         for _ in range(CONVERSATIONS):
             token = made["session"]["access_token"]
@@ -170,6 +173,26 @@ async def _open_talk(
         Figures(f"first character, {name}"), Figures(f"whole reply, {name}"),
         places, wires, questions, by_model,
     )  # fmt: skip
+
+
+async def _fill(owner: str, talk: Talk, count: int) -> None:
+    """Writes `count` messages into each conversation, straight into the database."""
+    database = await asyncpg.connect(owner)
+    for _, path in talk.places:
+        conversation = uuid.UUID(path.rpartition("/")[2])
+        person = await database.fetchval(
+            "update conversations set last_seq = $2 where id = $1 returning owner_id",
+            conversation,
+            count,
+        )
+        rows = [
+            (uuid.uuid4(), conversation, person, n, ("assistant", "user")[n % 2], f"{n} {SAID}")
+            for n in range(1, count + 1)
+        ]
+        columns = ("id", "conversation_id", "owner_id", "seq", "role", "content")
+        await database.copy_records_to_table("messages", records=rows, columns=columns)
+    await database.execute("vacuum analyze messages")
+    await database.close()
 
 
 def _made(answer: Answer) -> dict[str, Any]:
@@ -243,24 +266,36 @@ def _model() -> Iterator[str]:
         process.wait(10)
 
 
-async def _measure(
-    library: testing.Up, model: testing.Up, data: Path, options: argparse.Namespace
-) -> list[Figures]:
+async def _open_talks(
+    stack: AsyncExitStack, library: testing.Up, model: testing.Up, folder: Path,
+    options: argparse.Namespace,
+) -> list[Talk]:  # fmt: skip
+    """Of each installation short conversations and, where they are asked for, long ones."""
     questions = (ROOT / "docs/questions.txt").read_text(encoding="utf-8").splitlines()
+    asks = ((model, "instant model", True, "model"), (library, "library mode", False, "library"))
+    talks = []
+    for up, name, by_model, data in asks:
+        talks.append(await _open_talk(up, name, questions, by_model, options.concurrency))
+        if options.long:
+            name = f"{name}, {options.long:,} messages before"
+            talk = await _open_talk(up, name, questions, by_model, options.concurrency)
+            addresses = await stack.enter_async_context(embedded.open_embedded(folder / data))
+            await _fill(addresses.owner, talk, options.long)
+            talks.append(talk)
+    return talks
+
+
+async def _measure(
+    library: testing.Up, model: testing.Up, folder: Path, options: argparse.Namespace
+) -> list[Figures]:
     async with AsyncExitStack() as stack:
-        addresses = await stack.enter_async_context(embedded.open_embedded(data))
+        data = embedded.open_embedded(folder / "library")
+        addresses = await stack.enter_async_context(data)
         database = await asyncpg.connect(addresses.owner)
         stack.push_async_callback(database.close)
         await database.execute("create table bench_rows (id bigserial primary key, said text)")
-        asks = (
-            (model, "instant model", True),
-            (library, "library mode", False),
-        )
-        talks = [
-            await _open_talk(up, name, questions, by_model, options.concurrency)
-            for up, name, by_model in asks
-        ]
-        floors = Floors(talks[1], database)
+        talks = await _open_talks(stack, library, model, folder, options)
+        floors = Floors(talks[-1], database)
         for talk in talks:
             await talk.run(WARM_UP, counts=False)
         for number in range(options.rounds):
@@ -291,6 +326,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=100, help="in each mode, a round")
     parser.add_argument("--concurrency", type=int, default=1, choices=range(1, 13))
+    parser.add_argument("--long", type=int, default=0, help="messages in further conversations")
     options = parser.parse_args()
     for path in environment.files():
         if named := ELSEWHERE.intersection(map(str.upper, environment.names_in(path))):
@@ -303,7 +339,7 @@ def main() -> None:
         model = stack.enter_context(_up(folder / "model", **asks))
         library = stack.enter_context(_up(folder / "library"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(_measure(library, model, folder / "library", options))
+            figures = runner.run(_measure(library, model, folder, options))
     _print(figures)
 
 
