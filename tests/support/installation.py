@@ -20,7 +20,7 @@ from conversing import Person
 
 from kit import embedded
 from kit.identity import Actor
-from medbot import testing
+from medbot import media, testing
 from medbot.testing import Up
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,8 +131,8 @@ class Installation:
 
 
 @contextmanager
-def installed() -> Iterator[Installation]:
-    """An installation that has not been started.
+def installed(*, rooms: bool = False) -> Iterator[Installation]:
+    """An installation that has not been started; with `rooms` it has a media server to start.
 
     Not under pytest's private folder: as root, the database has a user of its own.
     """
@@ -141,6 +141,11 @@ def installed() -> Iterator[Installation]:
     for name in ("database", "library"):
         (folder / name).symlink_to(ROOT / name)
     made = Installation(folder)
+    if rooms:
+        program = media.find(ROOT / ".medbot")
+        assert program is not None, "there is no livekit-server: run `make livekit`"
+        (made.data_dir / "bin").mkdir(parents=True)
+        (made.data_dir / "bin" / media.PROGRAM).symlink_to(program.resolve())
     try:
         yield made
     finally:
