@@ -1,4 +1,7 @@
-"""The OpenAPI documents that are checked in: one a service, and their union at the gateway."""
+"""The documents of interfaces that are checked in: OpenAPI, and schemas of the sockets' messages.
+
+OpenAPI is one document a service, and their union at the gateway.
+"""
 
 import json
 import tempfile
@@ -11,6 +14,7 @@ from fastapi import FastAPI
 from api_gateway import openapi
 from kit import settings
 from medbot.services import IN_ORDER
+from voice_service.sockets import messages
 
 
 def generate() -> Mapping[Path, str]:
@@ -21,7 +25,23 @@ def generate() -> Mapping[Path, str]:
         draft = Path(folder) / openapi.FILE.name
         openapi.write(openapi.union(documents), draft)
         made[openapi.FILE] = draft.read_text(encoding="utf-8")
-    return made
+    return {**made, **_schemas()}
+
+
+def _schemas() -> Mapping[Path, str]:
+    """What each side of a voice socket may send."""
+    folder = settings.home() / "docs" / "schemas"
+    return {
+        folder / f"{name}.json": _text(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                **model.json_schema(
+                    mode="serialization" if name.endswith("server") else "validation"
+                ),
+            }
+        )
+        for name, model in messages.SCHEMAS.items()
+    }
 
 
 def _applications() -> Iterator[tuple[str, FastAPI]]:

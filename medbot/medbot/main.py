@@ -96,7 +96,7 @@ def schema(check: Check = False) -> None:
 
 @app.command()
 def openapi(check: Check = False) -> None:
-    """Writes the OpenAPI document of each service, and their union at the gateway."""
+    """Writes the OpenAPI documents, and the schemas of the voice sockets' messages."""
     from medbot import documents, generated
 
     with terminal.one_line_errors():
