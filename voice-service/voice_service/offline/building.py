@@ -151,7 +151,8 @@ def _broad(broad: general.General, numbers: Mapping[str, int]) -> ngrams.Model:
 def _write(made: ngrams.Model, words: Sequence[str], path: Path) -> None:
     arpa = path.with_suffix(".arpa")
     ngrams.write_arpa(made, words, arpa)
-    read = pocketsphinx.NGramModel(pocketsphinx.Config(), pocketsphinx.LogMath(), str(arpa))
+    config, log = pocketsphinx.Config(), pocketsphinx.LogMath()  # the model only borrows them
+    read = pocketsphinx.NGramModel(config, log, str(arpa))
     read.write(str(path), pocketsphinx.NGramModel.str_to_type("bin"))
     arpa.unlink()
 

@@ -5,7 +5,9 @@ segmentation fault after the pairs, so it runs in a process of its own, and the 
 may be cut, is dropped by the reader.
 """
 
+import itertools
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,8 @@ from pathlib import Path
 import pocketsphinx
 
 from voice_service.offline import model
+
+_PROMISE = re.compile(r"ngram (\d)=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,43 @@ class General:
         return sorted(plain, key=lambda word: -self.words[word][0])[:count]
 
 
+class Truncated(RuntimeError):
+    """The model's text ends too early."""
+
+
 def read(folder: Path, least: float) -> General:
-    """The model's words, and its pairs with P(v) P(w|v) above `least`. Uses `folder`."""
+    """The model's words, and its pairs with P(v) P(w|v) above `least`. Uses `folder`.
+
+    Raises `Truncated` when the writer ended before the pairs, three times.
+    """
     path = folder / "general.arpa"
     program = [sys.executable, "-P", "-m", "voice_service.offline.general", str(path)]
-    subprocess.run(program, check=False)  # noqa: S603 - it ends in a fault, see above
-    try:
-        return _parsed(path, math.log10(least))
-    finally:
-        path.unlink(missing_ok=True)
+    for _ in range(3):
+        subprocess.run(program, check=False)  # noqa: S603 - it ends in a fault, see above
+        try:
+            if _whole(path) and _sound(found := _parsed(path, math.log10(least))):
+                return found
+        finally:
+            path.unlink(missing_ok=True)
+    raise Truncated("the general model could not be read")
+
+
+def _whole(path: Path) -> bool:
+    """Whether all words are there, and nearly all pairs."""
+    counted, promised = [0, 0, 0], [0, 0, 0]
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in itertools.takewhile(lambda line: not line.startswith("\\1"), lines):
+            if found := _PROMISE.match(line):
+                promised[int(found.group(1)) - 1] = int(found.group(2))
+    for order, _ in _lines(path):
+        counted[order - 1] += 1
+    return counted[0] == promised[0] > 0 and counted[1] > promised[1] * 0.99
+
+
+def _sound(found: General) -> bool:
+    """Whether the chances of all words sum to one."""
+    total = sum(10**chance for word, (chance, _) in found.words.items() if word != "<s>")
+    return abs(total - 1) < 0.01
 
 
 def _parsed(path: Path, least: float) -> General:
@@ -65,14 +97,13 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             before = None
             if line.startswith("\\"):
                 order = {"\\1-grams:\n": 1, "\\2-grams:\n": 2}.get(line, 0)
-            elif order:
+            elif order and line.strip():
                 before = line.split()
 
 
 def _write(path: str) -> None:
-    read = pocketsphinx.NGramModel(
-        pocketsphinx.Config(), pocketsphinx.LogMath(), str(model.bundled("en-us.lm.bin"))
-    )
+    config, log = pocketsphinx.Config(), pocketsphinx.LogMath()  # the model only borrows them
+    read = pocketsphinx.NGramModel(config, log, str(model.bundled("en-us.lm.bin")))
     read.write(path, pocketsphinx.NGramModel.str_to_type("arpa"))
 
 
