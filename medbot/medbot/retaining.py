@@ -2,6 +2,7 @@
 
 import auth_service.settings
 import conversation_service.settings
+import voice_service.settings
 from kit import retention, settings
 from kit.backbone import open_backbone
 from kit.database import utc_now
@@ -18,7 +19,12 @@ def of_services() -> list[tuple[str, list[Class]]]:
     """
     auth = settings.load(auth_service.settings.Settings)
     conversation = settings.load(conversation_service.settings.Settings)
-    return [("auth", auth.retained(utc_now)), ("conversation", conversation.retained())]
+    voice = settings.load(voice_service.settings.Settings)
+    return [
+        ("auth", auth.retained(utc_now)),
+        ("conversation", conversation.retained()),
+        ("voice", voice.retained()),
+    ]
 
 
 async def due() -> list[Due]:

@@ -4,6 +4,8 @@ from pydantic import Field, model_validator
 
 from contracts.voice import Pipeline
 from kit.errors import Misconfigured
+from kit.retention import Class
+from voice_service import retention
 from voice_service.agent.settings import Speaking
 
 
@@ -21,9 +23,17 @@ class Settings(Speaking):
     voice_lost_seconds: float = Field(default=8.0, ge=0.5, le=300)
     voice_agent_seconds: float = Field(default=30.0, ge=0.5, le=600)
 
+    retention_messages_days: float | None = Field(default=None, ge=1, le=36_500)
+
+    def retained(self) -> list[Class]:
+        """How long this service keeps what."""
+        return retention.classes(messages_days=self.retention_messages_days)
+
     @model_validator(mode="after")
     def _livekit_whole(self) -> "Settings":
         whole = (self.livekit_api_key, self.livekit_api_secret)
         if self.livekit_url is not None and not all(whole):
-            raise Misconfigured("LIVEKIT_URL needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET beside it")
+            raise Misconfigured(
+                "LIVEKIT_URL needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET beside it"
+            )
         return self

@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable
 
 from contracts.events import Envelope
-from kit import background
+from kit import background, retention
 from kit.backbone import Backbone
+from kit.database import utc_now
+from kit.identity import Actor
 from voice_service import consumers
 from voice_service.rooms.media import Media
 from voice_service.sessions.reaper import Limits, Reaper
 from voice_service.settings import Settings
 
 QUEUE = "voice"
+ITSELF = Actor.of_service("voice")
 SWEEP_EVERY = 1.0
 
 
@@ -30,4 +33,7 @@ def tasks(
     async def sweep() -> None:
         await background.every(SWEEP_EVERY, reaper.sweep)
 
-    return {"consume": consume, "sweep": sweep}
+    async def let_go() -> None:
+        await retention.daily(backbone.db, ITSELF, settings.retained(), utc_now)
+
+    return {"consume": consume, "sweep": sweep, "retention": let_go}

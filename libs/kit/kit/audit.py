@@ -92,6 +92,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """The newest place of the chain."""
+
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """Where `actor` works with other people's rows; without an actor it is the operator."""
 
@@ -115,19 +123,21 @@ class Desk:
             async with self.db.transaction(self.service) as tx:
                 record = Record(tx)
                 yield record
-                await self._append(record, action, "done")
+                end = await self._append(record, action, "done")
+            _tell(end)
         except NotRecorded:
             raise
         except DomainError as refused:
             if record is not None:
                 async with self.db.transaction(self.service) as tx:
                     record.tx = tx
-                    await self._append(record, action, refused.code)
+                    end = await self._append(record, action, refused.code)
+                _tell(end)
             raise
 
-    async def _append(self, record: Record, action: str, outcome: str) -> None:
+    async def _append(self, record: Record, action: str, outcome: str) -> End:
         try:
-            await append(
+            return await append(
                 record,
                 action,
                 outcome,
@@ -151,8 +161,8 @@ async def append(
     seal: Seal,
     clock: Clock,
     kind: str | None = None,
-) -> int:
-    """Adds a row to the chain and signs it; answers its number.
+) -> End:
+    """Adds a row to the chain and signs it; answers the chain's new end.
 
     Nobody else appends until the transaction ends, so this is its last step.
     """
@@ -166,17 +176,25 @@ async def append(
         action,
         outcome,
         sorted(record.subjects),
-        list(record.resources)[:MOST_RESOURCES],
+        _bounded(list(record.resources)),
         trace.request_id.get(),
     )
     if row is None:
         raise NotRecorded
     signature = seal.sign("head", row["seq"], row["hash"])
     await record.tx.execute("select medbot.audit_sign($1, $2, $3)", row["seq"], seal.kid, signature)
-    # The log is kept elsewhere than the chain: it tells later what the chain's end was.
-    _log.info("audit.recorded", seq=row["seq"], hash=row["hash"].hex())
-    seq: int = row["seq"]
-    return seq
+    return End(row["seq"], row["hash"])
+
+
+def _tell(end: End) -> None:
+    """The logs are kept elsewhere than the chain: they tell later what its end was."""
+    _log.info("audit.recorded", seq=end.seq, hash=end.hash.hex())
+
+
+def _bounded(resources: list[str]) -> list[str]:
+    """At most `MOST_RESOURCES`; the last one then says how many more there were."""
+    beyond = len(resources) - MOST_RESOURCES + 1
+    return resources if beyond <= 1 else [*resources[: MOST_RESOURCES - 1], f"more:{beyond}"]
 
 
 desks: set[object] = set()
