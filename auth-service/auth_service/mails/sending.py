@@ -6,6 +6,7 @@ when a process dies between the server's word and the row's: it has the same Mes
 links work.
 """
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -29,6 +30,9 @@ LEASE = timedelta(minutes=2)
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(minutes=30)
 GIVEN_UP_AFTER = timedelta(hours=24)
+GATHER = 0.1
+"""Seconds between the wish for a mail and the work on it."""
+
 MOST_TO_ONE = 5
 """Mails to one address in `WINDOW`: nobody fills somebody else's mailbox through us."""
 
@@ -96,6 +100,9 @@ class Sender:
                 except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
                     _log.warning("mails.waiting", **logs.failure(error))
                 await woken()
+                # The answer to whoever caused the mail is out by then: what a mail takes, which
+                # differs with who is known, cannot be seen in it.
+                await asyncio.sleep(GATHER)
 
     async def send_next(self) -> bool:
         """Sends the next mail that is due; False when none is."""
