@@ -12,6 +12,7 @@ from conversing import Person
 from installation import LEASE, Installation, newcomer, visitor
 from model_server import ModelServer, Pause, Say, Step
 
+from conversation_service.replies.stream import AWAY_WITHIN
 from kit.testing import serve
 
 pytestmark = pytest.mark.journey
@@ -23,6 +24,7 @@ AWAY = [
     ("immediate", 0.2),
     pytest.param("fast", LEASE / 2, marks=pytest.mark.long),
     pytest.param("immediate", LEASE * 2.5, marks=pytest.mark.long),
+    pytest.param("fast", AWAY_WITHIN + 6, marks=pytest.mark.long),
 ]
 """How PostgreSQL is stopped, and for how many seconds at least."""
 
@@ -110,6 +112,10 @@ async def test_away_while_a_reply_streams(
         stopped = time.monotonic()
         async with _database_away(with_model, mode, seconds):
             await _ask_for_everything(person, http)
+            if seconds > AWAY_WITHIN:
+                async with asyncio.timeout(AWAY_WITHIN + 8):
+                    await reading
+                assert it.last == "error", "it was told while the database was away"
         was_away = time.monotonic() - stopped
         await _works_again(person)
         await reading
