@@ -1,5 +1,6 @@
 """Nobody reaches another's things, by any call or by the database itself; no word leaks."""
 
+import asyncio
 import json
 import uuid
 
@@ -9,6 +10,7 @@ import pytest
 from conversing import Person
 
 from conversation_service import main
+from kit.database import Database
 from kit.testing import Addresses, Issuer, Served, unguarded
 
 ROOT = "/api/v1/conversations"
@@ -30,6 +32,10 @@ async def test_a_second_person_can_do_nothing_with_the_first_ones_things(
         ("POST", f"{path}/messages", {"content": "hello"}),
         ("GET", f"{message}/stream", None),
         ("POST", f"{message}/stop", None),
+        ("POST", f"{message}/regenerate", None),
+        ("POST", f"{message}/feedback", {"rating": "up"}),
+        ("GET", f"{path}/summary", None),
+        ("GET", f"{path}/handoff", None),
         ("GET", f"{own}/messages/{reply['id']}/stream", None),
     ):
         answer = await bob.http.request(method, target, json=body)
@@ -90,11 +96,41 @@ async def test_a_browsers_own_role_reads_its_rows_and_writes_none(
             "select * from medbot.outbox",
             "select * from medbot.reply_parts",
             "select * from medbot.feed",
+            "select * from medbot.upkeep",
+            "insert into public.message_feedback (message_id, conversation_id, owner_id, rating)"
+            " select id, conversation_id, owner_id, 'up' from public.messages",
+            "delete from public.message_feedback",
+            "update public.conversation_summaries set prose = 'forged'",
+            "delete from public.conversation_summaries",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 async with connection.transaction():
                     await _as_browser(connection, alice.actor.claims())
                     await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_feedback_and_summaries_are_seen_by_their_owner_alone(
+    alice: Person, bob: Person, addresses: Addresses, database: Database
+) -> None:
+    path = await alice.start("Long")
+    both = [(await alice.send(path, "My knee hurts. What is flu?")).json() for _ in range(9)]
+    reply = both[-1]["assistant_message"]["id"]
+    await alice.http.post(f"{path}/messages/{reply}/feedback", json={"rating": "up"})
+    async with asyncio.timeout(10):
+        while not (await alice.http.get(f"{path}/summary")).json()["facts"]:
+            await asyncio.sleep(0.05)
+    connection = await asyncpg.connect(addresses.owner)
+    try:
+        for table in ("public.message_feedback", "public.conversation_summaries"):
+            for person, expected in ((alice, 1), (bob, 0)):
+                count = f"select count(*) from {table}"
+                async with database.transaction(person.actor) as tx:
+                    assert await tx.fetchval(count) == expected
+                async with connection.transaction():
+                    await _as_browser(connection, person.actor.claims())
+                    assert await connection.fetchval(count) == expected
     finally:
         await connection.close()
 
@@ -114,6 +150,8 @@ async def test_what_patients_write_is_in_no_log_and_no_error(
         await alice.http.post(f"{path}/messages", json={"content": [CANARY]}),
         await alice.http.post(f"{path}/messages", content=f'{{"content": "{CANARY}'),
         await alice.http.get(f"{ROOT}/{CANARY}"),
+        await alice.http.get(ROOT, params={"q": CANARY, "cursor": CANARY}),
+        await alice.http.post(f"{path}/messages/{CANARY}/feedback", json={"rating": CANARY}),
         await alice.http.get("/api/v1/library/search", params={"q": CANARY, "k": CANARY}),
         await alice.http.get(f"/api/v1/library/documents/{CANARY}"),
     ]
