@@ -140,6 +140,13 @@ class Conversation:
     ear: Ear
     desk: Desk
     shown: list[Shown] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    """When each was shown."""
+
+    def shown_at(self, role: str) -> list[float]:
+        """When words of one side were shown."""
+        pairs = zip(self.shown, self.moments, strict=True)
+        return [at for s, at in pairs if isinstance(s, Transcript) and s.role == role]
 
     async def say(self, words: str, voice: str = "slt") -> float:
         """Speaks, and answers when it ended."""
@@ -280,17 +287,23 @@ async def conversation(resources: Resources, wanted: Plan) -> AsyncIterator[Conv
     """A session that was started, and is ended."""
     line, ear, desk = Line(), Ear(), Desk()
     shown: list[Shown] = []
+    moments: list[float] = []
+
+    def show(what: Shown) -> None:
+        shown.append(what)
+        moments.append(time.monotonic())
+
     output = PacedOutput(ear)
     supervisor = Supervisor(
         wanted,
         desk,
         Transport(audio_in=line, audio_out=output, text_out=SpokenText(output, ear)),
         resources,
-        show=shown.append,
+        show=show,
     )
     await supervisor.start()
     try:
-        yield Conversation(supervisor, line, ear, desk, shown)
+        yield Conversation(supervisor, line, ear, desk, shown, moments)
     finally:
         await supervisor.end("asked")
         output.close()

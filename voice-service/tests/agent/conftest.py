@@ -66,9 +66,9 @@ def local() -> Local:
 async def opened(cloud: Cloud, local: Local, index_dir: Path) -> AsyncIterator[Open]:
     """Opens what a process holds, with other settings where some are given."""
     async with AsyncExitStack() as stack:
-        served = await stack.enter_async_context(serve(cloud.app()))
 
         async def start(**changed: Any) -> Resources:
+            served = await stack.enter_async_context(serve(cloud.app()))
             fields: dict[str, Any] = {
                 "database_url": SecretStr("postgresql://nowhere.invalid/none"),
                 "data_dir": index_dir,

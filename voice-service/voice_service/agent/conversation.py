@@ -165,7 +165,7 @@ class Conversation:
     def _take(self, text: str, said: Said) -> None:
         verdict = self._gate.whole(text)
         self._say_at_once(verdict)
-        self._urgent = verdict.message if verdict.level is Level.URGENT else None
+        self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
         self._question = Question(text, tuple(self.history[-REMEMBERED:]), verdict.level.value)
         self._user = None
         said.text, said.triage = text, gate.triage(verdict)
@@ -250,7 +250,7 @@ class Conversation:
         return bool(self._live) or bool(self._waiting)
 
     def _say_at_once(self, verdict: Assessment) -> None:
-        message = self._gate.to_say(verdict)
+        message = self._gate.news(verdict) if verdict.level in gate.AT_ONCE else None
         if message is None:
             return
         for handle in list(self._live.values()):

@@ -11,7 +11,7 @@ from assistant.turns import Turn
 AT_ONCE = frozenset({Level.EMERGENCY, Level.CRISIS})
 """Levels whose words are said before anything else and are not barged over."""
 AGAIN_AFTER = 120.0
-"""Seconds after which the same words are said again when they are called for again."""
+"""Seconds for which what fired is not spoken of again."""
 
 Assess = Callable[[str, Sequence[Turn], str], Assessment]
 _CALM = Assessment(Level.NONE, (), None, ())
@@ -56,16 +56,15 @@ class Gate:
         self._seen = _Seen()
         return self._assess(text, self._history(), self._locale) if text.strip() else _CALM
 
-    def to_say(self, verdict: Assessment) -> str | None:
-        """What must be said at once, unless it was said a moment ago."""
-        if verdict.level not in AT_ONCE or not verdict.message:
+    def news(self, verdict: Assessment) -> str | None:
+        """What the verdict says, unless one of its rules was spoken of a moment ago."""
+        if not verdict.message:
             return None
         now = self._clock()
-        said = self._said.get(verdict.message)
-        if said is not None and now - said < AGAIN_AFTER:
-            return None
-        self._said[verdict.message] = now
-        return verdict.message
+        rules = {fired.id for fired in verdict.rules}
+        told = any(now - self._said.get(rule, -AGAIN_AFTER) < AGAIN_AFTER for rule in rules)
+        self._said |= dict.fromkeys(rules, now)
+        return None if told else verdict.message
 
 
 def triage(verdict: Assessment) -> dict[str, object] | None:

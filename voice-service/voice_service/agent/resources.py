@@ -70,7 +70,8 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Opens the library, unless it is `loaded`, and the pools; `local` is offline voice."""
     quiet.keep_quiet()
-    found: Loaded = loaded or await anyio.to_thread.run_sync(load, settings)
+    if loaded is None:
+        loaded = await anyio.to_thread.run_sync(load, settings)
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(
             reply.open_models(settings.models(), first_token=settings.voice_first_token_seconds)
@@ -82,7 +83,7 @@ async def open_resources(
         yield Resources(
             settings=settings,
             assistant=Assistant(
-                found.library, found.composer, models, settings.system_prompt, spoken=True
+                loaded.library, loaded.composer, models, settings.system_prompt, spoken=True
             ),
             detector=inference.VAD(
                 min_speech_duration=settings.vad_min_speech_duration,

@@ -1,0 +1,167 @@
+"""Taking turns: interruptions, back-channels, silence, time."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import voice_parts
+from model_server import ModelServer, Say
+from talking import Local, conversation, plan
+
+from contracts.voice import Changes, Earlier, VoiceSettings
+
+from .conftest import Cloud, Open
+
+LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
+LONGER = f"{LONG} {LONG} {LONG}"
+
+
+def _heard_words(sound: bytes) -> int:
+    return voice_parts.words_begun(sound)
+
+
+async def test_what_is_stored_of_an_interrupted_answer_is_what_was_heard(
+    opened: Open, cloud: Cloud
+) -> None:
+    cloud.realtime.hears = ["tell me a story", "stop please, that is enough"]
+    cloud.realtime.says = [LONGER, "Of course."]
+    resources = await opened()
+    async with conversation(resources, plan("realtime")) as talk:
+        await talk.say("tell me a story")
+        await talk.speaking()
+        await asyncio.sleep(2.0)
+        await talk.say("stop please, that is enough")
+        turns = await talk.turns(4)
+    assert turns[1].interrupted
+    stored = len(turns[1].text.split())
+    assert abs(stored - _heard_words(talk.ear.replies[0])) <= 2
+    assert cloud.realtime.truncated
+    assert turns[3].text == "Of course."
+
+
+async def test_the_same_in_a_cascade(opened: Open, cloud: Cloud) -> None:
+    cloud.speech.hears = ["tell me a story", "stop please, that is enough"]
+    cloud.model = ModelServer([[Say(LONGER)], [Say("Of course.")]])
+    resources = await opened()
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.say("tell me a story")
+        await talk.speaking()
+        await asyncio.sleep(2.0)
+        await talk.say("stop please, that is enough")
+        turns = await talk.turns(4)
+    assert turns[1].interrupted
+    stored = len(turns[1].text.split())
+    assert abs(stored - _heard_words(talk.ear.replies[0])) <= 2
+
+
+async def test_a_back_channel_makes_no_turn_and_the_sentence_goes_on(
+    opened: Open, cloud: Cloud
+) -> None:
+    cloud.realtime.hears = ["tell me a story", "Okay, yeah."]
+    cloud.realtime.says = [LONGER]
+    resources = await opened()
+    async with conversation(resources, plan("realtime")) as talk:
+        await talk.say("tell me a story")
+        await talk.speaking()
+        await asyncio.sleep(1.0)
+        await talk.say("okay yeah okay")
+        turns = await talk.turns(2, within=40)
+    assert [turn.role for turn in turns] == ["user", "assistant"]
+    assert turns[1].text == LONGER
+    assert not turns[1].interrupted
+
+
+async def test_noise_pauses_the_agent_and_it_goes_on(opened: Open, cloud: Cloud) -> None:
+    cloud.realtime.hears = ["tell me a story", ""]
+    cloud.realtime.says = [LONGER]
+    resources = await opened()
+    async with conversation(resources, plan("realtime")) as talk:
+        await talk.say("tell me a story")
+        await talk.speaking()
+        await asyncio.sleep(1.0)
+        await talk.say("ah ah ah ah ah")
+        turns = await talk.turns(2, within=40)
+    assert talk.ear.paused
+    assert talk.ear.resumed
+    assert turns[1].text == LONGER
+
+
+async def test_a_number_is_waited_for(opened: Open, cloud: Cloud) -> None:
+    cloud.speech.hears = ["my number is oh seven seven", "nine one two three four"]
+    resources = await opened()
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.say("my number is oh seven seven")
+        await asyncio.sleep(0.9)
+        await talk.say("nine one two three four")
+        turns = await talk.turns(2)
+    assert turns[0].text == "my number is oh seven seven nine one two three four"
+
+
+async def test_long_silence_gets_one_question_then_a_goodbye(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    resources = await opened(voice_timeout=2.0)
+    async with conversation(resources, plan("offline")) as talk:
+        async with asyncio.timeout(40):
+            assert await talk.supervisor.closed() == "silence"
+    assert "still there" in talk.desk.said()[0]
+    assert "goodbye" in talk.desk.said()[1]
+    assert talk.desk.beats[-1].ended == "silence"
+
+
+async def test_the_end_of_the_longest_duration_is_announced(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    resources = await opened()
+    ends_at = datetime.now(UTC) + timedelta(seconds=7)
+    async with conversation(resources, plan("offline", ends_at=ends_at)) as talk:
+        async with asyncio.timeout(40):
+            assert await talk.supervisor.closed() == "too_long"
+    assert "about to end" in talk.desk.said()[0]
+    assert "Our time is up" in talk.desk.said()[1]
+
+
+async def test_a_typed_message_is_answered_aloud(opened: Open, cloud: Cloud) -> None:
+    resources = await opened()
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.supervisor.say_typed("What helps against a cold?")
+        turns = await talk.turns(2)
+    assert turns[0].text == "What helps against a cold?"
+    assert turns[1].text.startswith("Rest and drink")
+
+
+async def test_what_changes_elsewhere_reaches_a_running_session(opened: Open, cloud: Cloud) -> None:
+    cloud.speech.hears = ["what did I write"]
+    resources = await opened()
+    async with conversation(resources, plan("cascade")) as talk:
+        written = Earlier(
+            message_id=uuid4(), seq=7, role="user", channel="chat", content="I wrote of my knee."
+        )
+        talk.desk.news.put_nowait(
+            Changes(
+                cursor="1",
+                instructions="Always answer in rhyme.",
+                voice_settings=VoiceSettings(voice_id="cedar", temperature=0.3),
+                messages=(written,),
+            )
+        )
+        await asyncio.sleep(0.2)
+        await talk.say("what did I write")
+        await talk.turns(2)
+        talk.desk.news.put_nowait(Changes(cursor="2", end="conversation_deleted"))
+        assert await talk.supervisor.closed() == "conversation_deleted"
+    asked = cloud.model.requests[0]
+    assert any("my knee" in message["content"] for message in asked["messages"])
+    assert "Always answer in rhyme." in asked["messages"][0]["content"]
+    assert asked["temperature"] == 0.3
+    assert cloud.speech.said[-1]["voice"] == "cedar"
+
+
+async def test_a_greeting_is_spoken_once_a_conversation(opened: Open, cloud: Cloud) -> None:
+    cloud.speech.hears = ["what helps against a cold"]
+    resources = await opened()
+    async with conversation(resources, plan("cascade", greeted=True, next_seq=5)) as talk:
+        await talk.say("what helps against a cold")
+        turns = await talk.turns(2)
+    assert [turn.seq for turn in turns] == [5, 6]
+    assert turns[0].role == "user"
