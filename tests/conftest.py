@@ -35,6 +35,13 @@ def library_mode(_installation: Installation) -> Installation:
 
 
 @pytest.fixture
+def with_guests(_installation: Installation) -> Installation:
+    """It runs and lets guests in."""
+    _installation.begin({"ALLOW_GUESTS": "true"})
+    return _installation
+
+
+@pytest.fixture
 def with_model(_installation: Installation, model_port: int) -> Installation:
     """It asks a model, and its replies have a short lease; a test may kill it."""
     address = f"http://127.0.0.1:{model_port}/v1"

@@ -9,9 +9,11 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from typer.testing import Result
 
+from auth_service.mails.testing import open_post_office
+from auth_service.settings import Settings as AuthSettings
 from conversation_service.settings import Settings
 from kit.testing import Addresses, serve
-from medbot.doctor import answers, machine
+from medbot.doctor import answers, machine, mail
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings as Own
 from medbot.testing import free_ports, plain
@@ -153,3 +155,37 @@ def test_a_pipeline_without_its_key_is_told(medbot: Command, project: Path) -> N
     done = medbot("doctor")
     assert done.exit_code == 1
     assert "✗ voice realtime cannot run here; what can: offline" in plain(done.output)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said", "exit_code"),
+    [
+        ("", "· mail SMTP_URL is not set: no link reaches anybody", 0),
+        ("LOG_FORMAT=console", "· mail SMTP_URL is not set: links are shown in the devel", 0),
+        ("EMAIL_CONFIRMATION=true", "✗ mail EMAIL_CONFIRMATION is on without SMTP_URL", 1),
+        (
+            "SMTP_URL=smtp://u:swordfish@post.example:2525\nMAIL_FROM=a@b.example",
+            "✓ mail by post.example:2525, from a@b.example, not asked",
+            0,
+        ),
+        ("SMTP_URL=http://post.example", "✗ settings SMTP_URL: Value error, an address such as", 1),
+    ],
+)
+def test_mail_is_looked_at(
+    medbot: Command, project: Path, lines: str, said: str, exit_code: int
+) -> None:
+    (project / ".env.local").write_text(f"PORT={free_ports()}\n{lines}\n")
+    done = medbot("doctor")
+    assert said in plain(done.output)
+    assert done.exit_code == exit_code
+    assert "swordfish" not in done.output
+
+
+async def test_a_probe_signs_in_to_the_mail_server() -> None:
+    async with open_post_office() as office:
+        settings = AuthSettings.model_validate({"smtp_url": office.url})
+        found = [finding async for finding in mail.examine(settings, probe=True)]
+        assert found[0].mark is Mark.GOOD
+    found = [finding async for finding in mail.examine(settings, probe=True)]
+    assert found[0].mark is Mark.BAD
+    assert found[0].remedy == "check SMTP_URL"

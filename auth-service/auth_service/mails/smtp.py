@@ -110,3 +110,25 @@ async def send(server: Server, message: EmailMessage) -> None:
     # A password or a sender that is refused is the operator's to mend: the mails wait for it.
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as failed:
         raise NotNow from failed
+
+
+async def check(server: Server) -> None:
+    """Signs in and leaves again.
+
+    Raises:
+        NotNow
+    """
+    client = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        use_tls=server.tls,
+        start_tls=server.starttls,
+        username=server.user,
+        password=server.password,
+        timeout=WITHIN,
+    )
+    try:
+        async with asyncio.timeout(WHOLE_WITHIN), client:
+            await client.noop()
+    except (aiosmtplib.SMTPException, OSError, TimeoutError) as failed:
+        raise NotNow from failed

@@ -7,7 +7,7 @@ import conversation_service.settings
 import voice_service.settings
 from kit import settings
 from kit.errors import Misconfigured
-from medbot.doctor import answers, configuration, database, keeping, machine, voice
+from medbot.doctor import answers, configuration, database, keeping, machine, mail, voice
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings
 from medbot.terminal import out
@@ -47,17 +47,20 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
         yield finding
     for finding in (*machine.ports(chosen), *answers.library(conversation)):
         yield finding
-    async for finding in _asked(conversation, speaking, probe=probe):
+    async for finding in _asked(auth, conversation, speaking, probe=probe):
         yield finding
 
 
 async def _asked(
+    auth: auth_service.settings.Settings,
     conversation: conversation_service.settings.Settings,
     speaking: voice_service.settings.Settings,
     *,
     probe: bool,
 ) -> AsyncIterator[Finding]:
-    """What lies with others: models, and a media server."""
+    """What lies with others: a mail server, models, and a media server."""
+    async for finding in mail.examine(auth, probe=probe):
+        yield finding
     async for finding in answers.models(conversation, probe=probe):
         yield finding
     async for finding in voice.examine(speaking, probe=probe):
