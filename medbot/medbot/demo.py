@@ -38,6 +38,12 @@ async def provide(auth_url: str, kept: Path) -> Account | None:
     return wanted
 
 
+def known(kept: Path) -> Account | None:
+    """The demo account that an earlier start has made, if any."""
+    password = _read(kept)
+    return Account(EMAIL, password) if password is not None else None
+
+
 def first_session(url: str, account: Account) -> str:
     """Lines for a POSIX shell: sign in, open a conversation, ask and read the answer."""
     login = shlex.quote(json.dumps({"email": account.email, "password": account.password}))

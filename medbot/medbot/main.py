@@ -1,6 +1,7 @@
 """`medbot`: the commands. Each imports what it needs when it runs, so that `--help` is quick."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -113,6 +114,45 @@ def ask(question: str, plain: Plain = False) -> None:
     with terminal.one_line_errors():
         console = terminal.console(plain=plain)
         terminal.run(talking.ask(settings.load(Service), question, console))
+
+
+@app.command()
+def talk(
+    url: Annotated[str, typer.Option(help="The gateway's address.")] = "http://localhost:8000",
+    token: Annotated[
+        str | None, typer.Option(help="An access token; the demo account without one.")
+    ] = None,
+    guest: Annotated[bool, typer.Option("--guest", help="Call without any account.")] = False,
+    conversation: Annotated[
+        str | None, typer.Option(help="The id of a conversation to go on with.")
+    ] = None,
+    wav: Annotated[
+        Path | None, typer.Option(help="A recording to speak instead of the microphone.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Where to write the replies, as MP3.")] = None,
+    conformance: Annotated[
+        bool, typer.Option("--conformance", help="See whether the server keeps to the protocol.")
+    ] = False,
+    plain: Plain = False,
+) -> None:
+    """Calls over /ws/voice: speaks, and prints what both sides said."""
+    from medbot import conformance as checks
+    from medbot import talk as calls
+
+    with terminal.one_line_errors():
+        console = terminal.console(plain=plain)
+        if token is None and not guest:
+            data_dir = settings.load(Settings).data_dir
+            token = terminal.run(calls.demo_token(url, data_dir))
+        if conformance:
+            if not terminal.run(checks.report(url, token, wav, console)):
+                raise typer.Exit(1)
+            return
+        wanted = calls.Wanted(url, token, conversation, wav, save)
+        try:
+            terminal.run(calls.talk(wanted, console))
+        except KeyboardInterrupt:
+            console.print()
 
 
 @app.command()
