@@ -1,0 +1,241 @@
+"""The worker as a process of its own, in a room of a real media server."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import numpy as np
+import pytest
+from calling import speech
+from livekit import api, rtc
+from media_server import MediaServer, media_server
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from talking import plan
+
+from contracts.voice import Changes, Plan
+from kit import tokens
+from kit.testing import SERVICE_SECRET, serve
+from kit.testing.serving import free_port
+
+from .conftest import Cloud
+
+FOLDER = Path(__file__).resolve().parents[2]
+REGISTERS_WITHIN = 90.0
+
+
+@dataclass
+class Desk:
+    """What a worker asks of the voice service, over HTTP."""
+
+    plan: Plan
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    beats: list[dict[str, Any]] = field(default_factory=list)
+    refuses: int = 0
+    """Calls that are answered 503 before turns are taken."""
+
+    async def _serve(self, request: Request) -> Response:
+        bearer = request.headers["authorization"].removeprefix("Bearer ")
+        tokens.verify_service(bearer, SERVICE_SECRET, audience="voice", now=datetime.now(UTC))
+        assert UUID(request.path_params["session_id"]) == self.plan.session_id
+        what = request.path_params.get("what", "")
+        if what == "":
+            return Response(self.plan.model_dump_json(), media_type="application/json")
+        if what == "changes":
+            await asyncio.sleep(5)
+            return JSONResponse(Changes().model_dump(mode="json"))
+        if what == "heartbeat":
+            self.beats.append(await request.json())
+            return Response(status_code=204)
+        if self.refuses:
+            self.refuses -= 1
+            return Response(status_code=503)
+        self.turns.append(await request.json())
+        return Response(status_code=204)
+
+    def app(self) -> Starlette:
+        base = "/internal/sessions/{session_id}"
+        routes = [
+            Route(base, self._serve),
+            Route(base + "/{what:path}", self._serve, methods=["GET", "PUT"]),
+        ]
+        return Starlette(routes=routes)
+
+
+@dataclass
+class Process:
+    """A worker that was started."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    port: int
+
+    async def ready(self) -> None:
+        """Waits until it is registered."""
+        async with asyncio.timeout(REGISTERS_WITHIN), httpx.AsyncClient(trust_env=False) as http:
+            while True:
+                assert self.process.poll() is None, self.log.read_text()[-3000:]
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = await http.get(f"http://127.0.0.1:{self.port}/ready")
+                    if answer.status_code == 200:
+                        return
+                await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+def media() -> Iterator[MediaServer]:
+    """A media server."""
+    with media_server("http://127.0.0.1:9/nobody") as server:
+        yield server
+
+
+@contextmanager
+def _worker(
+    media: MediaServer, voice: str, cloud: str, data_dir: Path, folder: Path
+) -> Iterator[Process]:
+    port, log = free_port(), folder / "worker.log"
+    env = {
+        **os.environ,
+        "LIVEKIT_URL": media.url,
+        "LIVEKIT_API_KEY": media.key.name,
+        "LIVEKIT_API_SECRET": media.key.secret,
+        "VOICE_SERVICE_URL": voice,
+        "SERVICE_TOKEN_SECRET": SERVICE_SECRET,
+        "DATABASE_URL": "postgresql://nobody:none@127.0.0.1:9/none",
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": f"{cloud}/v1",
+        "DATA_DIR": str(data_dir),
+        "VOICE_AGENT_PORT": str(port),
+        "VOICE_TURN_DETECTION": "vad",
+        "LIVEKIT_AGENT_NAME_OVERRIDE": "somebody-else",
+    }
+    command = [sys.executable, "-m", "livekit.agents", "start", "voice_service/agent/worker.py"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=FOLDER, env=env, stdout=out, stderr=out)
+    try:
+        yield Process(process, log, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+class _Caller:
+    """Somebody in a room, with a microphone."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        self.room = room
+        self.loud = 0
+        self.words: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._source = rtc.AudioSource(16_000, 1)
+        room.on("track_subscribed", self._subscribed)
+        room.register_text_stream_handler("lk.transcription", self._transcript)
+
+    async def publish(self) -> None:
+        track = rtc.LocalAudioTrack.create_audio_track("mic", self._source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        await self.room.local_participant.publish_track(track, options)
+
+    async def say(self, words: str) -> None:
+        pcm = bytes(16_000) + await asyncio.to_thread(speech, words) + bytes(32_000)
+        for start in range(0, len(pcm) - 320, 320):
+            frame = rtc.AudioFrame(pcm[start : start + 320], 16_000, 1, 160)
+            await self._source.capture_frame(frame)
+
+    def _subscribed(self, track: rtc.Track, *_: Any) -> None:
+        self._spawn(self._listen(track))
+
+    def _transcript(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        self._spawn(self._read(reader))
+
+    async def _read(self, reader: rtc.TextStreamReader) -> None:
+        segment = (reader.info.attributes or {}).get("lk.segment_id", "")
+        async for piece in reader:
+            self.words[segment] = self.words.get(segment, "") + piece
+
+    async def _listen(self, track: rtc.Track) -> None:
+        async for event in rtc.AudioStream(track):
+            samples = np.frombuffer(bytes(event.frame.data), dtype=np.int16).astype(np.float64)
+            self.loud += int(np.sqrt((samples**2).mean()) > 500)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@contextlib.asynccontextmanager
+async def _called(media: MediaServer, session_id: UUID) -> AsyncIterator[_Caller]:
+    """A caller in a new room that the agent is asked into."""
+    dispatch = api.RoomAgentDispatch(
+        agent_name="medbot", metadata=json.dumps({"session_id": str(session_id)})
+    )
+    token = (
+        api.AccessToken(media.key.name, media.key.secret)
+        .with_identity("sam")
+        .with_grants(api.VideoGrants(room_join=True, room=f"room-{uuid4()}"))
+        .with_room_config(api.RoomConfiguration(agents=[dispatch]))
+        .to_jwt()
+    )
+    room = rtc.Room()
+    caller = _Caller(room)
+    await room.connect(media.url, token)
+    try:
+        await caller.publish()
+        yield caller
+    finally:
+        await room.disconnect()
+
+
+async def _until(holds: Any, within: float) -> None:
+    until = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < until, "it did not come"
+        await asyncio.sleep(0.1)
+
+
+async def test_a_caller_in_a_room_is_greeted_heard_and_answered(
+    media: MediaServer, cloud: Cloud, index_dir: Path, tmp_path: Path
+) -> None:
+    asked = "what helps against a cold"
+    cloud.speech.hears = [asked]
+    desk = Desk(plan("cascade", greeted=False, channel="voice"), refuses=2)
+    async with serve(desk.app()) as voice, serve(cloud.app()) as provider:
+        with _worker(media, voice.url, provider.url, index_dir, tmp_path) as worker:
+            await worker.ready()
+            async with _called(media, desk.plan.session_id) as caller:
+                await _until(lambda: caller.loud, within=30)
+                await _until(lambda: desk.turns, within=30)
+                await caller.say(asked)
+                await _until(lambda: len(desk.turns) >= 3, within=30)
+                said = " ".join(caller.words.values())
+            await _until(lambda: desk.beats[-1].get("ended"), within=30)
+        assert worker.process.returncode == 0, worker.log.read_text()[-3000:]
+        log = worker.log.read_text()
+    assert [turn["seq"] for turn in desk.turns] == [1, 2, 3]
+    assert [turn["role"] for turn in desk.turns] == ["assistant", "user", "assistant"]
+    assert desk.turns[1]["text"] == asked
+    assert "Rest and drink plenty of water." in desk.turns[2]["text"]
+    assert "Rest and drink plenty of water." in said
+    assert desk.beats[-1]["ended"] == "caller_left"
+    assert asked not in log
+    assert "Rest and drink" not in log
