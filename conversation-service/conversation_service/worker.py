@@ -11,6 +11,7 @@ from conversation_service.privacy.people import ERASE
 from conversation_service.replies import store as replies
 from conversation_service.upkeep import actions as upkeep
 from conversation_service.usage.budget import Budget
+from conversation_service.voice import actions as spoken_turns
 from conversation_service.voice import consumers as spoken
 from conversation_service.voice.client import VoiceSessions
 from kit import background, bus, idempotency, logs, people
@@ -23,6 +24,7 @@ from kit.identity import Actor
 QUEUE = "conversation"
 ITSELF = Actor.of_service("conversation")
 FORGET_EVERY = 3600.0
+CATCH_UP_EVERY = 60.0
 
 _log = logs.get(__name__)
 
@@ -53,6 +55,9 @@ def tasks(
     async def forget() -> None:
         await background.every(FORGET_EVERY, lambda: forget_old(backbone.db, guests_kept))
 
+    async def catch_up() -> None:
+        await background.every(CATCH_UP_EVERY, lambda: spoken_turns.sweep(backbone.db, voice))
+
     async def look_after() -> None:
         await upkeep.run(backbone.db, backbone.signals, assistant, budget)
 
@@ -61,6 +66,7 @@ def tasks(
         "sweep": sweep,
         "forget": forget,
         "upkeep": look_after,
+        "catch_up": catch_up,
     }
 
 

@@ -12,10 +12,12 @@ from conversing import Person, Start, Visit
 from speaking import SESSION, job
 
 from contracts.events import GuestJoined, UserErased
+from conversation_service.voice import actions as spoken
+from conversation_service.voice.client import open_voice_sessions
 from kit import outbox
-from kit.database import Database
+from kit.database import Database, utc_now
 from kit.identity import Actor
-from kit.testing import Addresses, Issuer, Served, make_person
+from kit.testing import SERVICE_SECRET, Addresses, Issuer, Served, make_person
 
 CITATION = {
     "marker": 1, "document_id": "flu", "title": "Flu", "source": "NHS",
@@ -154,7 +156,7 @@ async def test_the_feed_tells_of_a_session(alice: Person, service: Served, writi
             seen.append((event.event, event.json()["ref"]))
             if event.event == "voice.session.ended":
                 break
-    assert [name for name, _ in seen] == [
+    assert [name for name, _ in seen if name != "conversation.changed"] == [
         "voice.session.started",
         "message.created",
         "voice.session.ended",
@@ -275,3 +277,35 @@ async def test_guests_speak_where_they_may_and_join_later(
 
     await until(theirs)
     assert (await person.http.get(f"{SESSION}/{made['session_id']}")).status_code == 404
+
+
+async def test_turns_whose_events_were_lost_are_found_all_the_same(
+    alice: Person, service: Served, writing: Person, database: Database, addresses: Addresses
+) -> None:
+    made = await make(alice)
+    connection = await asyncpg.connect(addresses.owner)
+    try:
+        await connection.execute(
+            "create function medbot.lose() returns trigger language plpgsql"
+            " as 'begin return null; end'"
+        )
+        await connection.execute(
+            "create trigger lost before insert on medbot.outbox"
+            " for each row execute function medbot.lose()"
+        )
+        async with job(service, made["session_id"]) as running:
+            assert (await running.say("user", "Hello?")).status_code == 204
+            await running.beat(ended="caller_left")
+        await connection.execute("drop trigger lost on medbot.outbox")
+        await connection.execute(
+            "update medbot.voice_links set created_at = created_at - interval '2 minutes'"
+        )
+    finally:
+        await connection.close()
+    async with open_voice_sessions(service.url, SERVICE_SECRET, utc_now) as voice:
+        for _ in range(2):
+            await spoken.sweep(database, voice)
+    (said,) = await writing.messages(path_of(made))
+    assert said["content"] == "Hello?"
+    async with database.transaction(Actor.of_service("conversation")) as tx:
+        assert await tx.fetchval("select ended from medbot.voice_links") is True

@@ -8,6 +8,8 @@ import pytest
 from conversing import Person, Start, Visit
 from speaking import SESSION, job
 
+from kit.database import Database
+from kit.identity import Actor
 from kit.testing import Served, unguarded
 from voice_service import main
 
@@ -100,6 +102,22 @@ async def test_a_person_has_so_many_sessions_and_no_more(
 async def test_two_requests_at_once_do_not_slip_by_the_cap(alice: Person) -> None:
     answers = await asyncio.gather(*(alice.http.post(SESSION, json={}) for _ in range(9)))
     assert sorted(answer.status_code for answer in answers) == [201] * 5 + [429] * 4
+
+
+async def test_a_session_that_nobody_came_to_makes_room_for_another(
+    alice: Person, database: Database
+) -> None:
+    made = [(await make(alice))["session_id"] for _ in range(5)]
+    async with database.transaction(Actor.of_service("voice")) as tx:
+        await tx.execute(
+            "update public.voice_sessions set created_at = created_at - interval '2 minutes'"
+            " where id = any($1::uuid[])",
+            made[1:3],
+        )
+    newer = (await make(alice))["session_id"]
+    items = (await alice.http.get("/api/v1/voice/sessions")).json()["items"]
+    running = {item["session_id"] for item in items if item["status"] == "created"}
+    assert running == {made[0], made[2], made[3], made[4], newer}
 
 
 async def test_the_same_key_makes_one_session(alice: Person, bob: Person) -> None:

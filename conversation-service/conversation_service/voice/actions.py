@@ -12,7 +12,7 @@ from conversation_service.upkeep import store as upkeep
 from conversation_service.voice import store
 from conversation_service.voice.client import VoiceSessions
 from kit import logs
-from kit.database import Database
+from kit.database import CONNECTION_ERRORS, Database
 from kit.errors import NotFound, ServiceUnavailable
 from kit.identity import Actor
 
@@ -81,6 +81,21 @@ async def _store(db: Database, session_id: UUID, page: RecordedTurns) -> int:
             await store.insert_turn(tx, link, page.channel, turn, uuid.uuid4(), place + number)
         await upkeep.ask(tx, link.conversation_id)
         return len(fresh)
+
+
+async def sweep(db: Database, voice: VoiceSessions) -> None:
+    """Takes what sessions said whose events were lost, and expects no more of those that ended."""
+    try:
+        async with db.transaction(ITSELF) as tx:
+            waiting = await store.silent_links(tx)
+        for session_id in waiting:
+            await take_turns(db, voice, session_id)
+            page = await voice.turns(session_id, 0)
+            if page is not None and page.ended:
+                async with db.transaction(ITSELF) as tx:
+                    await store.end_link(tx, session_id)
+    except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+        _log.warning("voice.sweep_waiting", **logs.failure(error))
 
 
 async def catch_up(

@@ -68,6 +68,15 @@ async def open_links(tx: Tx, conversation_id: UUID) -> list[Link]:
     return [Link(**row) for row in rows]
 
 
+async def silent_links(tx: Tx) -> list[UUID]:
+    """Sessions that began a while ago and of whose end nothing was heard."""
+    rows = await tx.fetch(
+        "select session_id from medbot.voice_links where not ended"
+        " and created_at < clock_timestamp() - interval '1 minute' order by created_at limit 200"
+    )
+    return [row["session_id"] for row in rows]
+
+
 async def end_link(tx: Tx, session_id: UUID) -> None:
     """Nothing more is expected of a session."""
     await tx.execute("update medbot.voice_links set ended = true where session_id = $1", session_id)

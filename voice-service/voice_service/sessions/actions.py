@@ -29,6 +29,9 @@ from voice_service.sessions.pipelines import Pipelines, settle
 SOURCE = "voice-service"
 ITSELF = Actor.of_service("voice")
 CALL = "voice.session"
+UNVISITED_AFTER = timedelta(minutes=1)
+"""A session to which nobody came for so long gives its place to another of the same person."""
+
 HISTORY = 40
 """Messages of before that a session is told."""
 
@@ -78,9 +81,9 @@ async def create(
     settings, ignored = settle(pipeline, wanted.instructions, wanted.voice_settings)
     session_id = uuid.uuid4()
     made = {"session_id": str(session_id)}
-    if key is None:  # else it may be an answer given before, which is no session more
-        async with sessions.db.transaction(owner) as tx:
-            await _check_cap(tx, owner, sessions.rules)
+    async with sessions.db.transaction(owner) as tx:
+        if not await store.knows_key(tx, owner, key):
+            await _make_room(tx, owner, sessions.rules)
     conversation_id = wanted.conversation_id or _conversation(owner, key)
     assert owner.id is not None
     await sessions.conversations.open(
@@ -110,7 +113,7 @@ async def create(
         )
         if claimed is not None:
             return await _made(tx, claimed)
-        await _check_cap(tx, owner, sessions.rules)
+        await _make_room(tx, owner, sessions.rules)
         return await store.insert(tx, owner, values, sessions.rules.join_within)
 
 
@@ -126,7 +129,12 @@ async def _made(tx: Tx, made: dict[str, str]) -> Row:
     return found
 
 
-async def _check_cap(tx: Tx, owner: Actor, rules: Rules) -> None:
+async def _make_room(tx: Tx, owner: Actor, rules: Rules) -> None:
+    """Ends a session to which nobody will come, where the cap is reached and there is one: a page
+    that is opened again and again leaves such behind."""
+    if await store.count_running(tx, owner) >= rules.per_person:
+        for session_id in await store.unvisited(tx, owner, UNVISITED_AFTER):
+            await end(tx, session_id, "caller_left")
     if await store.count_running(tx, owner) >= rules.per_person:
         raise TooManySessions
 

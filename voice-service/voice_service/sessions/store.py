@@ -36,6 +36,25 @@ async def count_running(tx: Tx, owner: Actor) -> int:
     return found
 
 
+async def knows_key(tx: Tx, owner: Actor, key: str | None) -> bool:
+    """Whether the owner used this idempotency key before."""
+    found = await tx.fetchval(
+        "select 1 from medbot.idempotency_keys where owner_id = $1 and key = $2", owner.id, key
+    )
+    return bool(found)
+
+
+async def unvisited(tx: Tx, owner: Actor, since: timedelta) -> list[UUID]:
+    """The oldest of the owner's sessions to which nobody came for that long, if there is one."""
+    rows = await tx.fetch(
+        "select id from public.voice_sessions where owner_id = $1 and status = 'created'"
+        " and created_at < clock_timestamp() - $2::interval order by created_at limit 1 for update",
+        owner.id,
+        since,
+    )
+    return [row["id"] for row in rows]
+
+
 async def insert(tx: Tx, owner: Actor, values: dict[str, Any], join_within: timedelta) -> Row:
     """Creates a session of `owner`; `values` by column."""
     values = {
