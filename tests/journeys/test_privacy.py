@@ -20,8 +20,8 @@ from kit.testing import serve
 pytestmark = pytest.mark.journey
 
 ME = "/api/v1/auth/me"
-EMAIL = "wilhelmina.quackenbush@example.org"
-WORD = "xylophobia"
+EMAIL = "wilhelmyna.quaxenbosch@example.org"
+WORD = "quixomyelitis"
 SLOW: list[Step] = [step for n in range(200) for step in (Say(f"{WORD} {n} "), Pause(0.05))]
 
 
@@ -30,7 +30,7 @@ async def arrive(http: httpx.AsyncClient) -> UUID:
     signed_in = await sign_up(http, EMAIL)
     http.headers["authorization"] = f"Bearer {signed_in['session']['access_token']}"
     profile = {
-        "full_name": "Wilhelmina Quackenbush", "phone": "+442071234567",
+        "full_name": "Wilhelmyna Quaxenbosch", "phone": "+442071234567",
         "consents": {"privacy": True, "research": False},
     }  # fmt: skip
     assert (await http.put("/api/v1/profile", json=profile)).status_code == 200
@@ -50,7 +50,7 @@ async def completed(http: httpx.AsyncClient, erasure_id: str) -> dict[str, Any]:
 
 
 async def nothing_is_left(house: Installation, person: UUID) -> None:
-    needles = [str(person), EMAIL, "Quackenbush", "Wilhelmina", "+442071234567", WORD]
+    needles = [str(person), EMAIL, "Quaxenbosch", "Wilhelmyna", "+442071234567", WORD]
     async with asyncio.timeout(15):
         while left := await scanning.tables(house.owner_url, needles):
             await asyncio.sleep(0.1)

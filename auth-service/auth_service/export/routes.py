@@ -34,7 +34,7 @@ class ExportRuns(DomainError):
     response_class=StreamingResponse,
     responses={200: {"content": {"application/json": {}}, "description": "The document."}},
 )
-async def export(caller: doors.Member, ctx: Ctx) -> StreamingResponse:
+async def export(caller: doors.Person, ctx: Ctx) -> StreamingResponse:
     """Every row about the caller from every service, as one JSON document that is streamed."""
     if caller.id is None:
         raise InvalidToken
