@@ -12,7 +12,10 @@ from kit.identity import Actor, Role
 from kit.testing import Addresses
 
 PUBLIC = ["user_profiles", "user_roles"]
-PRIVATE = ["credentials", "refresh_tokens", "signing_keys", "ended_sessions"]
+PRIVATE = [
+    "credentials", "refresh_tokens", "signing_keys", "ended_sessions", "sign_in_failures",
+    "sign_in_places", "mails", "mailed_tokens", "pending_accounts", "joined_guests",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -31,10 +34,34 @@ async def test_a_person_sees_their_own_rows_alone(
         assert [row["id"] for row in users] == [alice.id]
 
 
+async def fill(owner: Any, auth: Auth, alice: Member) -> None:
+    """A row in every table of sign-in."""
+    await auth.login(alice.email)
+    await auth.login("nobody@example.org", "a wrong password")
+    pending = await owner.fetchval(
+        "insert into medbot.pending_accounts (id, email, password_hash, created_at)"
+        " values (gen_random_uuid(), 'new@example.org', 'x', now()) returning id"
+    )
+    await owner.execute(
+        "insert into medbot.mailed_tokens (digest, purpose, pending_id, expires_at)"
+        " values (sha256('x'), 'verify', $1, now())",
+        pending,
+    )
+    await owner.execute(
+        "insert into medbot.mails (id, kind, user_id, recipient, created_at, due_at)"
+        " values (gen_random_uuid(), 'reset', $1, sha256('x'), now(), 'infinity')",
+        alice.id,
+    )
+    await owner.execute(
+        "insert into medbot.joined_guests values (gen_random_uuid(), $1, now())", alice.id
+    )
+
+
 async def test_secrets_show_to_auth_alone(
-    auth: Auth, database: Database, alice: Member, bob: Member
+    auth: Auth, database: Database, alice: Member, bob: Member, owner: Any
 ) -> None:
     await auth.post("/logout", bob.access)
+    await fill(owner, auth, alice)
     others = [
         Actor.of_person(alice.id, roles=[Role.ADMIN]),
         Actor(alice.id, "guest"),

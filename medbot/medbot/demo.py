@@ -35,7 +35,7 @@ async def provide(auth_url: str, kept: Path) -> Account | None:
     if made.status_code == httpx.codes.UNAUTHORIZED:
         return None
     made.raise_for_status()
-    return wanted
+    return wanted if made.json()["session"] is not None else None  # its address waits for ever
 
 
 def known(kept: Path) -> Account | None:
