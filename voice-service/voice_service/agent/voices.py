@@ -41,7 +41,7 @@ class PluginVoice:
     async def say(self, sentence: str, *, within: float) -> AsyncIterator[rtc.AudioFrame]:
         """The sentence; each frame carries the words that begin in it, where that is known."""
         words = None if self._times_words else [timed(sentence + " ", 0.0)]
-        written = sentence if self._times_words else wording.spoken(sentence)
+        written = f"{sentence} " if self._times_words else wording.spoken(sentence)
         spoken = False
         try:
             async for frame in _in_time(
