@@ -4,12 +4,15 @@ of low priority:
     python -m voice_service.offline.building LIBRARY INTO
 """
 
+import contextlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections import ChainMap, Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +29,11 @@ from voice_service.offline import (
     pronunciations,
 )
 
-_GENERAL_WORDS = 8_000
+_GENERAL_WORDS = 7_000
+_CARD_WORDS_TWICE = 2
 _GENERAL_LEAST = 2e-6
 _PRUNE = 1e-8
+_OLD_SECONDS = 7 * 86_400
 _SEED = 20_260_901
 _EDGES = ("<s>", "</s>")
 
@@ -43,20 +48,20 @@ class Share:
 
 
 TEMPLATES = (
-    Share("health", 100_000, 0.36),
-    Share("booking", 40_000, 0.18),
-    Share("emergency", 20_000, 0.10),
-    Share("short", 20_000, 0.12),
-    Share("spelled", 4_000, 0.03),
+    Share("health", 110_000, 0.38),
+    Share("booking", 45_000, 0.18),
+    Share("emergency", 20_000, 0.12),
+    Share("short", 30_000, 0.10),
+    Share("spelled", 4_000, 0.02),
 )
-_CARDS, _ALARMS, _GENERAL = 0.04, 0.03, 0.14
+_CARDS, _ALARMS, _GENERAL = 0.03, 0.07, 0.10
 
 
 class Corpora:
     """All sentences, as words."""
 
-    def __init__(self, library: Path) -> None:
-        self.templates: grammar.Grammar = corpora.templates(library)
+    def __init__(self, library: Path, known: Container[str]) -> None:
+        self.templates = corpora.templates(library, known)
         self.drawn = {
             share.rule: list(self.templates.sentences(share.rule, share.count, _SEED))
             for share in TEMPLATES
@@ -68,18 +73,27 @@ class Corpora:
 def build(library: Path, into: Path) -> None:
     """Makes the folder `into`, whole or not at all; one that is there stays."""
     into.parent.mkdir(parents=True, exist_ok=True)
+    _clear(into.parent)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".building-") as name:
         folder = Path(name) / "model"
         folder.mkdir()
         _fill(folder, library)
-        if not into.exists():
-            shutil.move(folder, into)
+        with contextlib.suppress(OSError):  # another process was first
+            folder.rename(into)
+
+
+def _clear(parent: Path) -> None:
+    """Takes away models, and halves of them, that nobody has touched for long."""
+    for folder in parent.iterdir():
+        if time.time() - folder.stat().st_mtime > _OLD_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fill(folder: Path, library: Path) -> None:
-    read = Corpora(library)
+    books = _dictionaries()
+    read = Corpora(library, ChainMap(*books))
     broad = general.read(folder, _GENERAL_LEAST)
-    spoken = _pronounced(read, broad)
+    spoken = _pronounced(read, broad, books)
     pronunciations.write(spoken, folder / model.WORDS)
     words = [*_EDGES, *sorted(spoken)]
     numbers = {word: number for number, word in enumerate(words)}
@@ -99,17 +113,24 @@ def _fill(folder: Path, library: Path) -> None:
     (folder / model.ABOUT).write_text(json.dumps(about))
 
 
-def _pronounced(read: Corpora, broad: general.General) -> dict[str, list[str]]:
-    bundled = pronunciations.grouped(pronunciations.read(model.bundled("cmudict-en-us.dict")))
-    own = pronunciations.grouped(
-        (word, phones)
-        for word, _, phones in (line.partition(" ") for line in _lines("pronunciations.txt"))
-    )
+def _dictionaries() -> tuple[dict[str, list[str]], ...]:
+    """Our own pronunciations, then the recogniser's."""
+    parted = (line.partition(" ") for line in _lines("pronunciations.txt"))
+    own = pronunciations.grouped((word, phones) for word, _, phones in parted)
+    bundled = pronunciations.read(model.bundled("cmudict-en-us.dict"))
+    return own, pronunciations.grouped(bundled)
+
+
+def _pronounced(
+    read: Corpora, broad: general.General, books: Sequence[Mapping[str, list[str]]]
+) -> dict[str, list[str]]:
     said = read.templates.words()
-    found = pronunciations.collect(said, (own, bundled), _guess)
-    wider = {word for sentence in (*read.cards, *read.alarms) for word in sentence}
+    found = pronunciations.collect(said, books, _guess)
+    counted = Counter(word for sentence in read.cards for word in sentence)
+    wider = {word for word, count in counted.items() if count >= _CARD_WORDS_TWICE}
+    wider.update(word for sentence in read.alarms for word in sentence)
     wider.update(broad.likeliest(_GENERAL_WORDS))
-    found.update(pronunciations.collect(sorted(wider - said), (own, bundled), None))
+    found.update(pronunciations.collect(sorted(wider - said), books, None))
     return found
 
 

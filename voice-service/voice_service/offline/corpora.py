@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -10,10 +10,19 @@ import yaml
 
 from voice_service.offline import grammar
 
-_GRAMMARS = ("slots.txt", "symptoms.txt", "names.txt", "health.txt", "booking.txt",
-             "emergency.txt", "short.txt")  # fmt: skip
+_GRAMMARS = (
+    "slots.txt",
+    "symptoms.txt",
+    "names.txt",
+    "health.txt",
+    "booking.txt",
+    "emergency.txt",
+    "short.txt",
+    "more.txt",
+)
 _DATA = resources.files("voice_service.offline") / "data"
 _RULES = resources.files("assistant.safety") / "rules"
+_NAMES = resources.files("assistant.extractive") / "data" / "names.txt"
 _PLAIN = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
 
@@ -23,10 +32,34 @@ def data(name: str) -> str:
     return (_DATA / name).read_text(encoding="utf-8")
 
 
-def templates(library: Path) -> grammar.Grammar:
-    """The grammars, with the titles and other names of the library's cards as the rule `card`."""
-    names = sorted({name for path in _cards(library) for name in _names(path)})
-    return grammar.parse(*(data(name) for name in _GRAMMARS), "[card]\n" + "\n".join(names))
+def templates(library: Path, known: Container[str]) -> grammar.Grammar:
+    """The grammars, with what the product knows as the rules `card` (titles and other names of
+    the library's cards), `known_condition` and `known_drug`, as far as their words are `known`."""
+    cards = sorted({name for path in _cards(library) for name in _names(path)})
+    listed = _NAMES.read_text(encoding="utf-8")
+    return grammar.parse(
+        *(data(name) for name in _GRAMMARS),
+        "[card]\n" + "\n".join(cards),
+        "[known_condition]\n" + "\n".join(_listed(listed, "conditions", known)),
+        "[known_drug]\n" + "\n".join(_listed(listed, "medicines", known)),
+    )
+
+
+def _listed(text: str, section: str, known: Container[str]) -> Iterator[str]:
+    lines = text.split(f"[{section}]\n")[1].split("\n[")[0].splitlines()
+    for line in lines:
+        words = spelled(line)
+        if words and all(word in known for word in words):
+            yield " ".join(words)
+
+
+def drugs() -> Iterator[str]:
+    """The medicines of the grammars that have a name of one word."""
+    empty = "[card]\n[known_condition]\n[known_drug]"
+    slots = grammar.parse(empty, *map(data, ("slots.txt", "symptoms.txt", "names.txt")))
+    for option in slots.options("drug"):
+        if len(option) == 1 and isinstance(part := option[0], grammar.Word):
+            yield part.text
 
 
 def _cards(library: Path) -> list[Path]:
@@ -89,6 +122,7 @@ def fingerprint(library: Path, others: Iterable[str] = ()) -> str:
     entries = [entry for entry in (*_DATA.iterdir(), *_RULES.iterdir()) if entry.is_file()]
     for entry in sorted(entries, key=lambda entry: entry.name):
         digest.update(entry.name.encode() + entry.read_bytes())
+    digest.update(_NAMES.read_bytes())
     here = resources.files("voice_service.offline")
     for name in ("building.py", "corpora.py", "grammar.py", "ngrams.py", "pronunciations.py"):
         digest.update((here / name).read_bytes())

@@ -86,11 +86,16 @@ class ChildFailed(RuntimeError):
     """The program that builds the model ended without one."""
 
 
-async def _model(settings: Settings) -> Path:
-    """The folder of the model, built when what it comes from has changed."""
+def folder_of(settings: Settings) -> Path:
+    """Where the model is or will be; another folder when anything it comes from has changed."""
     versions = [metadata.version(name) for name in ("pocketsphinx", "espeakng-loader")]
-    mark = await asyncio.to_thread(corpora.fingerprint, settings.library_dir, versions)
-    folder = settings.data_dir / "offline-voice" / mark
+    mark = corpora.fingerprint(settings.library_dir, versions)
+    return settings.data_dir / "offline-voice" / mark
+
+
+async def _model(settings: Settings) -> Path:
+    """The folder of the model, built where it is missing."""
+    folder = await asyncio.to_thread(folder_of, settings)
     if not folder.is_dir():
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "voice_service.offline.building",
@@ -104,6 +109,7 @@ async def _model(settings: Settings) -> Path:
                 await process.wait()
         if not folder.is_dir():
             raise ChildFailed(f"building ended with {process.returncode}")
+    await asyncio.to_thread(os.utime, folder)
     return folder
 
 

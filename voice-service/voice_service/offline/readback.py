@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from voice_service.offline import corpora, grammar
+from voice_service.offline import corpora
 
 _SPELLED = re.compile(r"^[b-hj-z]$")
 
@@ -59,17 +59,9 @@ def _spans(words: Sequence[str], kept: Sequence[bool]) -> Iterator[tuple[int, in
 @cache
 def _words() -> _Words:
     lists = tomllib.loads(corpora.data("readback.toml"))
-    drugs = grammar.parse(
-        "[card]", *map(corpora.data, ("slots.txt", "symptoms.txt", "names.txt"))
-    ).options("drug")
-    names = {
-        part.text
-        for option in drugs
-        if len(option) == 1 and isinstance(part := option[0], grammar.Word)
-    }
     matter = {word for name in ("numbers", "days", "units") for word in lists[name].split()}
     return _Words(
-        frozenset(matter | names),
+        frozenset(matter.union(corpora.drugs())),
         frozenset(lists["between"].split()),
         frozenset(lists["weak"].split()),
     )
