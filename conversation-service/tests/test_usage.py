@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from conversing import Start, Visit
+from conversing import Person, Start, Visit
 from model_server import Cut, ModelServer, Pause, Refuse, Say, Step
 from pydantic import SecretStr
 
@@ -219,6 +219,48 @@ async def test_what_a_guest_has_spent_counts_for_the_person_they_prove_to_be(
     for table in ("usage", "spending"):
         rows = await it.owner.fetch(f"select owner_id, micro_usd from medbot.{table}")
         assert [tuple(row) for row in rows] == [(alice.actor.id, 2 * TOOK)], table
+
+
+async def _titled(person: Person, path: str) -> str:
+    async with asyncio.timeout(15):
+        while not (title := (await person.http.get(path)).json()["title"]):
+            await asyncio.sleep(0.05)
+    return str(title)
+
+
+async def test_a_title_that_a_model_writes_is_counted_too(office: Open, visit: Visit) -> None:
+    it = await office(cost_cap_day_usd=100_000.0)
+    it.model.aside = [Say("Headache")]
+    alice = await visit(it.served)
+    path = await alice.start()
+    await alice.send(path, QUESTION)
+    assert await _titled(alice, path) == "Headache"
+    assert await it.counted("sum(calls)") == 2
+    assert await it.spent() == await it.counted() == 2 * TOOK
+
+
+@pytest.mark.parametrize(
+    ("script", "costs"), [([Refuse(503)], TOOK), ([Say("No end. " * 50)], TOOK + aside(rounds=1))]
+)
+async def test_a_title_that_is_broken_off_costs_and_one_that_is_refused_does_not(
+    office: Open, visit: Visit, script: list[Step], costs: int
+) -> None:
+    it = await office(cost_cap_day_usd=100_000.0)
+    it.model.aside = script
+    alice = await visit(it.served)
+    path = await alice.start()
+    await alice.send(path, QUESTION)
+    await _titled(alice, path)
+    assert costs <= await it.spent() == await it.counted() < costs + 1_000_000
+
+
+async def test_without_room_a_title_is_made_without_a_model(office: Open, visit: Visit) -> None:
+    it = await office(cost_cap_day_usd=0.0)
+    alice = await visit(it.served)
+    path = await alice.start()
+    await alice.send(path, QUESTION)
+    assert "eadache" in await _titled(alice, path)
+    assert it.model.requests == it.model.asides == []
 
 
 async def test_usage_shows_to_its_person_and_spending_to_services_alone(

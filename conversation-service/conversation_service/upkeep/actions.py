@@ -140,7 +140,7 @@ async def _aside(
         assistant.models, prompt, material, longest=longest, within=MODEL_WITHIN
     )
     async with db.transaction(ITSELF) as tx:
-        await budget.settle(tx, room, owner, aside.usage, whole=aside.text is not None)
+        await budget.settle(tx, room, owner, aside.usage, whole=not aside.cut)
     return aside
 
 

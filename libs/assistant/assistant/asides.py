@@ -16,9 +16,13 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(slots=True)
 class Aside:
-    """What came of it; `text` is None when no model wrote it in time and at its proper length."""
+    """What came of it; `text` is None when no model wrote it in time and at its proper length.
+
+    `cut` says that a model was broken off, and never told what it took.
+    """
 
     text: str | None = None
+    cut: bool = False
     usage: list[Usage] = field(default_factory=list)
 
 
@@ -37,16 +41,17 @@ async def write(
     try:
         async with asyncio.timeout(within):
             for model in models:
-                aside.text = await _ask(model, messages, longest, aside.usage)
+                aside.text = await _ask(model, messages, longest, aside)
                 if aside.text is not None:
                     break
     except TimeoutError:
+        aside.cut = True
         _log.warning("aside.too_slow", prompt=prompt)
     return aside
 
 
 async def _ask(
-    model: Chat, messages: Sequence[dict[str, str]], longest: int, usage: list[Usage]
+    model: Chat, messages: Sequence[dict[str, str]], longest: int, aside: Aside
 ) -> str | None:
     said = ""
     try:
@@ -54,8 +59,9 @@ async def _ask(
             if isinstance(piece, Text):
                 said += piece.text
             elif isinstance(piece, Usage):
-                usage.append(piece)
+                aside.usage.append(piece)
             if len(said) > longest:
+                aside.cut = True
                 return None
     except ProviderFailed as failed:
         _log.warning("aside.failed", provider=failed.provider, reason=failed.reason)
