@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from livekit.agents import (
@@ -13,6 +14,7 @@ from livekit.agents import (
     ConversationItemAddedEvent,
     UserInputTranscribedEvent,
     inference,
+    tts,
 )
 from livekit.agents.llm import ChatMessage
 from voice_parts import Answering, ScriptedHearing, ScriptedReplies, Tones
@@ -41,6 +43,8 @@ class Script:
     replies: Sequence[str] = ("We are open from nine to five.",)
     greeting: str | None = None
     timed: bool = True
+    voice: tts.TTS[Any] | None = None
+    """Who speaks, instead of tones."""
 
 
 @dataclass
@@ -60,7 +64,7 @@ class BareSession:
         self.session: AgentSession[None] = AgentSession(
             stt=ScriptedHearing(script.heard),
             llm=ScriptedReplies(script.replies),
-            tts=Tones(timed=script.timed),
+            tts=script.voice or Tones(timed=script.timed),
             vad=inference.VAD(min_silence_duration=0.25),
             turn_handling={
                 "turn_detection": "vad",
