@@ -99,7 +99,7 @@ async def _find_it_again(http: httpx.AsyncClient, conversation: str, reply: dict
     assert [item["title"] for item in listed] == ["My head"]
     found = (await http.get(ROOT, params={"q": "headache"})).json()["items"]
     assert [item["id"] for item in found] == [conversation.rpartition("/")[2]]
-    assert any("**" in match["snippet"] for match in found[0]["matches"])
+    assert any("<mark>" in match["snippet"] for match in found[0]["matches"])
     assert (await http.get(ROOT, params={"q": "bicycle"})).json()["items"] == []
     messages = (await http.get(f"{conversation}/messages")).json()["items"]
     assert [message["content"] for message in messages] == [QUESTION, reply["content"]]
