@@ -54,9 +54,10 @@ async def _forget_news(tx: Tx, owner_id: UUID | None, conversation_id: UUID) -> 
         owner_id,
         str(conversation_id),
     )
-    await tx.execute("delete from medbot.outbox where key = $1", str(conversation_id))
-    for table in ("medbot.queue", "medbot.dead_letters"):
+    for table in ("medbot.outbox", "medbot.queue", "medbot.dead_letters"):
+        # One that somebody handles now is passed by: its handler may be waiting for us.
         await tx.execute(
-            f"delete from {table} where envelope ->> 'subject' = $1",  # noqa: S608 ours
+            f"delete from {table} where id in (select id from {table}"  # noqa: S608 ours
+            " where envelope ->> 'subject' = $1 for update skip locked)",
             str(conversation_id),
         )
