@@ -943,6 +943,7 @@ CREATE TABLE public.voice_sessions (
     status text DEFAULT 'created'::text NOT NULL,
     end_reason text,
     room_name text,
+    alias text,
     room_open boolean DEFAULT false NOT NULL,
     instructions text,
     voice_settings jsonb DEFAULT '{}'::jsonb NOT NULL,
@@ -963,6 +964,7 @@ CREATE TABLE public.voice_sessions (
     started_at timestamp with time zone,
     ends_at timestamp with time zone,
     ended_at timestamp with time zone,
+    CONSTRAINT voice_sessions_alias_check CHECK ((char_length(alias) <= 100)),
     CONSTRAINT voice_sessions_channel_check CHECK ((channel = ANY (ARRAY['voice'::text, 'websocket'::text, 'phone'::text]))),
     CONSTRAINT voice_sessions_check CHECK (((user_id IS NULL) OR (user_id = owner_id))),
     CONSTRAINT voice_sessions_check1 CHECK (((status = ANY (ARRAY['ended'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
@@ -1325,6 +1327,13 @@ ALTER TABLE ONLY public.voice_sessions
     ADD CONSTRAINT voice_sessions_pkey PRIMARY KEY (id);
 
 --
+-- Name: voice_sessions voice_sessions_room_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.voice_sessions
+    ADD CONSTRAINT voice_sessions_room_name_key UNIQUE (room_name);
+
+--
 -- Name: users_email_key; Type: INDEX; Schema: auth; Owner: -
 --
 
@@ -1625,10 +1634,10 @@ CREATE INDEX messages_replacing ON public.messages USING btree (replaces) WHERE 
 CREATE UNIQUE INDEX one_running_reply ON public.messages USING btree (conversation_id) WHERE (status = 'streaming'::text);
 
 --
--- Name: one_session_of_room; Type: INDEX; Schema: public; Owner: -
+-- Name: one_session_of_alias; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE UNIQUE INDEX one_session_of_room ON public.voice_sessions USING btree (room_name) WHERE (ended_at IS NULL);
+CREATE UNIQUE INDEX one_session_of_alias ON public.voice_sessions USING btree (owner_id, alias) WHERE (ended_at IS NULL);
 
 --
 -- Name: user_consents_of_user; Type: INDEX; Schema: public; Owner: -

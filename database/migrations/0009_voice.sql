@@ -15,7 +15,8 @@ create table public.voice_sessions (
     check (status in ('created', 'connecting', 'active', 'ended', 'failed')),
   end_reason text check (end_reason in ('asked', 'caller_left', 'silence', 'too_long', 'drained',
     'failed', 'conversation_deleted')),
-  room_name text check (char_length(room_name) <= 200),
+  room_name text unique check (char_length(room_name) <= 200),
+  alias text check (char_length(alias) <= 100), -- what its owner calls the room
   room_open boolean not null default false, -- the media server may still have the room
   instructions text check (char_length(instructions) <= 20000),
   voice_settings jsonb not null default '{}',
@@ -43,7 +44,8 @@ create table public.voice_sessions (
 create index voice_sessions_of_owner on public.voice_sessions (owner_id, created_at desc, id desc);
 create index voice_sessions_of_user on public.voice_sessions (user_id);
 create index voice_sessions_of_conversation on public.voice_sessions (conversation_id);
-create unique index one_session_of_room on public.voice_sessions (room_name) where ended_at is null;
+create unique index one_session_of_alias on public.voice_sessions (owner_id, alias)
+  where ended_at is null;
 create index voice_sessions_running on public.voice_sessions (id) where ended_at is null or room_open;
 alter table public.voice_sessions enable row level security;
 create policy own_voice_sessions on public.voice_sessions for select to medbot_app, authenticated

@@ -194,6 +194,17 @@ async def test_the_end_of_a_room_ends_its_session(alice: Person, media: MediaSer
         await reaches(alice, made, "ended")
 
 
+async def test_who_comes_after_the_end_is_sent_away(alice: Person, media: MediaServer) -> None:
+    made = await make(alice)
+    assert (await alice.http.delete(f"{SESSION}/{made['session_id']}")).status_code == 204
+    await asyncio.sleep(1.5)  # the room has been looked for, and was not there
+    async with joined(made["livekit_url"], made["token"]) as room:
+        gone = asyncio.Event()
+        room.on("disconnected", lambda *_: gone.set())
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
 async def test_a_room_by_name_is_ones_own(alice: Person, bob: Person, media: MediaServer) -> None:
     asked = {"room": "kitchen", "identity": "me"}
     answers = [await person.http.get("/token", params=asked) for person in (alice, alice, bob)]
@@ -208,6 +219,11 @@ async def test_a_room_by_name_is_ones_own(alice: Person, bob: Person, media: Med
     answer = answers[0].json()
     async with joined(answer["url"], answer["token"]):
         await reaches(alice, listed[0], "connecting")
+    await alice.http.delete(f"{SESSION}/{listed[0]['session_id']}")
+    at_once = await asyncio.gather(*(alice.http.get("/token", params=asked) for _ in range(4)))
+    again = {verify(answer.json()["token"]).video.room for answer in at_once}  # type: ignore[union-attr]
+    assert len(again) == 1
+    assert again.isdisjoint(rooms)
 
 
 async def test_nobody_gets_a_token_for_anothers_room(

@@ -7,6 +7,7 @@ from kit.database import Database
 from voice_service.sessions import actions, store
 from voice_service.sessions.actions import ITSELF
 
+COMING = ("room_started", "participant_joined")
 CALLERS = (ParticipantInfo.Kind.STANDARD, ParticipantInfo.Kind.SIP)
 
 
@@ -14,9 +15,12 @@ async def hear(db: Database, event: api.WebhookEvent) -> None:
     """The effect of an event on the session of its room, if there is one."""
     async with db.transaction(ITSELF) as tx:
         row = await store.by_room(tx, event.room.name)
-        if row is None or row.over:
+        if row is None:
             return
-        if event.event == "participant_joined" and event.participant.kind in CALLERS:
+        if row.over:
+            if event.event in COMING:  # with a token of before: nobody is there any more
+                await store.open_room(tx, row.id)
+        elif event.event == "participant_joined" and event.participant.kind in CALLERS:
             await store.join(tx, row.id)
         elif event.event == "room_finished":
             await actions.end(tx, row.id, "caller_left")

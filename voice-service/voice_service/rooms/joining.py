@@ -1,8 +1,6 @@
 """How a caller comes into a room."""
 
-import hashlib
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import asyncpg
 
@@ -27,34 +25,25 @@ def token(media: Media, row: Row, identity: str, rules: Rules, *, now: datetime)
     return media.token(row.id, row.room_name, identity, max(left, SHORTEST))
 
 
-def private_room(owner_id: UUID | None, name: str) -> str:
-    """The real name of a room that somebody calls `name`: nobody else comes in by that name."""
-    return f"room-{hashlib.sha256(f'{owner_id}/{name}'.encode()).hexdigest()[:40]}"
-
-
 async def session_of_room(sessions: Sessions, owner: Actor, name: str) -> Row:
-    """The owner's session with this room or, under another name, one that is made or goes on.
+    """The owner's session with this room or, under any other name, the one that they call so,
+    which is made if there is none. Names are their owner's: nobody comes to another's room by one.
 
     Raises:
         SessionOver: the session of that room has ended.
         actions' errors
     """
-    real = private_room(owner.id, name)
     async with sessions.db.transaction(owner) as tx:
-        named = await store.by_room(tx, name)
-        called = await store.by_room(tx, real)
-    if named is not None and named.over:
+        found = await store.by_room(tx, name) or await store.by_alias(tx, owner, name)
+    if found is not None and found.over:
         raise SessionOver
-    found = named or (called if called is not None and not called.over else None)
     if found is not None:
         return found
     try:
-        return await actions.create(
-            sessions, owner, CreateSession(), channel="voice", room_name=real
-        )
+        return await actions.create(sessions, owner, CreateSession(), channel="voice", alias=name)
     except asyncpg.UniqueViolationError:  # made by another request at the same moment
         async with sessions.db.transaction(owner) as tx:
-            made = await store.by_room(tx, real)
+            made = await store.by_alias(tx, owner, name)
         if made is None:
             raise
         return made

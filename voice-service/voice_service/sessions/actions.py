@@ -65,7 +65,7 @@ async def create(
     *,
     channel: Channel,
     key: str | None = None,
-    room_name: str | None = None,
+    alias: str | None = None,
 ) -> Row:
     """Makes a session, and its conversation where none is named.
 
@@ -99,7 +99,8 @@ async def create(
         "conversation_id": conversation_id,
         "channel": channel,
         "pipeline": pipeline,
-        "room_name": room_name or (f"voice-{session_id}" if sessions.rules.media else None),
+        "room_name": f"voice-{session_id}" if sessions.rules.media else None,
+        "alias": alias,
         "room_open": sessions.rules.media,
         "instructions": wanted.instructions or None,
         "voice_settings": settings.model_dump(exclude_none=True),

@@ -95,11 +95,21 @@ async def get_any(tx: Tx, session_id: UUID) -> Row | None:
 
 
 async def by_room(tx: Tx, room_name: str) -> Row | None:
-    """The session of a room, the running one if there is one, else the newest."""
+    """The session of a room."""
     row = await tx.fetchrow(
-        f"select {_COLUMNS} from public.voice_sessions where room_name = $1"  # noqa: S608
-        " order by ended_at is null desc, created_at desc limit 1",
+        f"select {_COLUMNS} from public.voice_sessions where room_name = $1",  # noqa: S608
         room_name,
+    )
+    return Row(**row) if row else None
+
+
+async def by_alias(tx: Tx, owner: Actor, alias: str) -> Row | None:
+    """The owner's running session with the room that they call so."""
+    row = await tx.fetchrow(
+        f"select {_COLUMNS} from public.voice_sessions"  # noqa: S608
+        " where owner_id = $1 and alias = $2 and ended_at is null",
+        owner.id,
+        alias,
     )
     return Row(**row) if row else None
 
@@ -206,6 +216,11 @@ async def end(tx: Tx, session_id: UUID, reason: EndReason) -> Row | None:
     return Row(**row) if row else None
 
 
+async def open_room(tx: Tx, session_id: UUID) -> None:
+    """The media server has made the room again."""
+    await tx.execute("update public.voice_sessions set room_open = true where id = $1", session_id)
+
+
 async def close_room(tx: Tx, session_id: UUID) -> None:
     """The media server has the room no more."""
     await tx.execute("update public.voice_sessions set room_open = false where id = $1", session_id)
@@ -289,7 +304,8 @@ async def forget_conversation(tx: Tx, conversation_id: UUID) -> None:
 async def change_owner(tx: Tx, guest_id: UUID, user_id: UUID) -> None:
     """What was a guest's is a person's from now on."""
     await tx.execute(
-        "update public.voice_sessions set owner_id = $2, user_id = $2 where owner_id = $1",
+        "update public.voice_sessions set owner_id = $2, user_id = $2,"
+        " alias = null where owner_id = $1",
         guest_id,
         user_id,
     )
