@@ -22,10 +22,10 @@ async def report(settings: Settings, first: date, last: date, by: By) -> Report:
 
 
 def table(found: Report) -> list[str]:
-    """A line a sum, and the total; a person without an account is a guest."""
+    """A line a sum, and the total; guests and people who were erased are one."""
     lines = [f"{found.by:<40}{'calls':>8}{'tokens in':>12}{'out':>10}{'USD':>12}"]
     for one in found.items:
-        name = one.name or "guests"
+        name = one.name or "no account"
         tokens = f"{one.prompt_tokens:>12}{one.completion_tokens:>10}"
         lines.append(f"{name:<40}{one.calls:>8}{tokens}{one.usd:>12.4f}")
     lines.append(f"{'total':<40}{'':>30}{found.total_usd:>12.4f}")

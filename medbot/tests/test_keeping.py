@@ -86,7 +86,7 @@ def test_usage_is_shown_by_model_and_the_look_is_recorded(
     shown = medbot("usage", "--by", "model")
     assert shown.exit_code == 0, shown.output
     assert "openai gpt-4.1-mini 3 1000 200 0.0007 total 0.0007" in plain(shown.output)
-    assert "guests 3" in plain(medbot("usage", "--by", "person").output)
+    assert "no account 3" in plain(medbot("usage", "--by", "person").output)
     assert medbot("usage", "--since", "2020-01-01", "--until", "2020-01-02").exit_code == 0
     assert plain(medbot("audit", "list").output).count("operator usage.read done") == 3
 

@@ -94,7 +94,7 @@ _BY: dict[By, str] = {
 
 
 async def report(record: Record, first: date, last: date, by: By) -> list[Used]:
-    """Sums of the days from `first` to `last`; guests, who have no account, are one sum."""
+    """Sums of the days from `first` to `last`; who has no account (any more) is in one sum."""
     rows = await record.tx.fetch(
         f"select {_BY[by]} as name, sum(calls)::bigint as calls,"  # noqa: S608 ours
         " sum(prompt_tokens)::bigint as prompt_tokens,"
