@@ -9,7 +9,7 @@ By = Literal["day", "person", "model", "service"]
 
 
 class Used(BaseModel):
-    """A sum; `name` is the day, the person's id (null without account), the model or the service."""
+    """A sum; `name` is the day, the id of a person (null without one), the model or the service."""
 
     model_config = ConfigDict(frozen=True)
 
