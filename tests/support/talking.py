@@ -172,6 +172,10 @@ class Conversation:
         count = len(self.ear.played)
         await self.until(lambda: len(self.ear.played) > count, within)
 
+    async def rest(self, seconds: float) -> None:
+        """Says nothing for a while."""
+        await asyncio.sleep(seconds)
+
     async def quiet(self, seconds: float = 0.7, within: float = 20.0) -> None:
         """Waits until nothing was heard for a while."""
         async with asyncio.timeout(within):

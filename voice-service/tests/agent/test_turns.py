@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 import voice_parts
 from model_server import ModelServer, Say
 from talking import Local, conversation, plan
@@ -39,6 +40,7 @@ async def test_what_is_stored_of_an_interrupted_answer_is_what_was_heard(
     assert turns[3].text == "Of course."
 
 
+@pytest.mark.long
 async def test_the_same_in_a_cascade(opened: Open, cloud: Cloud) -> None:
     cloud.speech.hears = ["tell me a story", "stop please, that is enough"]
     cloud.model = ModelServer([[Say(LONGER)], [Say("Of course.")]])
@@ -71,6 +73,7 @@ async def test_a_back_channel_makes_no_turn_and_the_sentence_goes_on(
     assert not turns[1].interrupted
 
 
+@pytest.mark.long
 async def test_noise_pauses_the_agent_and_it_goes_on(opened: Open, cloud: Cloud) -> None:
     cloud.realtime.hears = ["tell me a story", ""]
     cloud.realtime.says = [LONGER]
@@ -157,6 +160,7 @@ async def test_what_changes_elsewhere_reaches_a_running_session(opened: Open, cl
     assert cloud.speech.said[-1]["voice"] == "cedar"
 
 
+@pytest.mark.long
 async def test_a_greeting_is_spoken_once_a_conversation(opened: Open, cloud: Cloud) -> None:
     cloud.speech.hears = ["what helps against a cold"]
     resources = await opened()

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from contracts.voice import Changes, Heartbeat, Plan, SpokenTurn
 from kit import tokens
-from kit.errors import DomainError, Kind, NotFound
+from voice_service.agent.ports import SessionLost
 
 CALLER, AUDIENCE = "agent", "voice"
 AGAIN_AFTER = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -24,13 +24,6 @@ _FOR_NOW = frozenset({401, 408, 425, 429})
 """Refusals that may pass, beside those of 500 and above."""
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class SessionLost(DomainError):
-    """The voice session is over, or another job runs it."""
-
-    kind = Kind.CONFLICT
-    code = "voice.session_lost"
 
 
 class Away(Exception):
@@ -56,7 +49,7 @@ class HttpLink:
         """What to begin with.
 
         Raises:
-            SessionLost, NotFound, Away
+            SessionLost, Away
         """
         return Plan.model_validate_json((await self._call("GET", "")).content)
 
@@ -69,19 +62,19 @@ class HttpLink:
                 return
             except Away as away:
                 _log.warning("turn.waiting", seq=turn.seq, reason=str(away))
-            except DomainError as refused:
-                _log.error("turn.refused", seq=turn.seq, code=refused.code)
+            except SessionLost as refused:
+                _log.error("turn.refused", seq=turn.seq, reason=str(refused))
                 return
             await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
             attempt += 1
 
     async def beat(self, beat: Heartbeat) -> None:
-        """Raises SessionLost, NotFound or Away."""
+        """Raises SessionLost or Away."""
         mine = beat.model_copy(update={"job": self._job})
         await self._call("PUT", "/heartbeat", json=mine.model_dump(mode="json"))
 
     async def changes(self, cursor: str) -> Changes:
-        """Raises SessionLost, NotFound or Away."""
+        """Raises SessionLost or Away."""
         answer = await self._call("GET", "/changes", params={"cursor": cursor})
         try:
             return Changes.model_validate_json(answer.content)
@@ -106,7 +99,7 @@ class HttpLink:
             return answer
         if answer.status_code >= 500 or answer.status_code in _FOR_NOW:
             raise Away(str(answer.status_code))
-        raise NotFound if answer.status_code == 404 else SessionLost
+        raise SessionLost(str(answer.status_code))
 
 
 @asynccontextmanager

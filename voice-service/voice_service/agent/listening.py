@@ -65,6 +65,24 @@ _ASKS_FOR = re.compile(
 )
 
 
+_YES = re.compile(
+    r"^(?:oh )?(?:yes|yeah|yep|yup|correct|right|exactly|i did|that's right|that is right)\b", re.I
+)
+_NO = re.compile(
+    r"^(?:oh )?(?:no|nope|wrong|not really|i didn't|i did not)[.,!]?(?: \w+){0,2}[.!]?$", re.I
+)
+
+
+def agrees(text: str) -> bool:
+    """Whether these words say yes to a question."""
+    return bool(_YES.match(text.strip()))
+
+
+def denies(text: str) -> bool:
+    """Whether these words only say no to a question."""
+    return bool(_NO.match(text.strip()))
+
+
 def backchannel(text: str) -> bool:
     """Whether these words only say "I am listening"."""
     words = _WORDS.findall(text.lower())

@@ -20,9 +20,10 @@ from contracts.voice import Pipeline, Plan, VoiceSettings
 from voice_service.agent import resources as opened
 from voice_service.agent.ears import StreamEar, WholeEar
 from voice_service.agent.hearing import Chain
+from voice_service.agent.line import Line
 from voice_service.agent.minds import Answers, AssistantMind, LibraryMind
 from voice_service.agent.parts import Ear, Mind, Voice
-from voice_service.agent.realtime import Line, RealtimeEar, RealtimeMind
+from voice_service.agent.realtime import RealtimeEar, RealtimeMind
 from voice_service.agent.resources import Resources
 from voice_service.agent.rhythm import Fillers, Rhythm
 from voice_service.agent.settings import plain

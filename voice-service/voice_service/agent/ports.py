@@ -11,8 +11,16 @@ from livekit.agents.voice import io
 from contracts.voice import AgentState, Changes, EndReason, Heartbeat, SpokenTurn
 
 
+class SessionLost(Exception):
+    """The voice service says that the session is over, or that another job runs it."""
+
+
 class Link(Protocol):
-    """The voice service, as a running session sees it."""
+    """The voice service, as a running session sees it.
+
+    `beat` and `changes` may raise: `SessionLost`, or a `DomainError` of kind `CONFLICT` or
+    `NOT_FOUND`, ends the session; anything else is tried again.
+    """
 
     async def record(self, turn: SpokenTurn) -> None:
         """Returns when the turn is durable; retries by itself, and a second time is no harm."""
@@ -29,8 +37,9 @@ class Transport:
     """What carries the sound: a room, or the two ends of a socket.
 
     With a `room` the session makes its own ends. Without one `audio_in` and `audio_out` are
-    given: frames in are 16-bit PCM of one rate, and `audio_out` paces, pauses and clears.
-    `text_out` receives the agent's words as they are played.
+    given: frames in are 16-bit PCM of one rate; `audio_out` paces, pauses and clears, and reports
+    the words that were heard when it is cut; `text_out` receives the agent's words, some with the
+    second of their sound.
     """
 
     room: rtc.Room | None = None

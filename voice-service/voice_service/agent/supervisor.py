@@ -19,7 +19,7 @@ from voice_service.agent.conversation import Conversation
 from voice_service.agent.gate import Gate
 from voice_service.agent.hearing import Hearing
 from voice_service.agent.ledger import Ledger
-from voice_service.agent.ports import Audience, Closed, Link, StateChanged, Transport
+from voice_service.agent.ports import Audience, Closed, Link, SessionLost, StateChanged, Transport
 from voice_service.agent.resources import Resources
 from voice_service.agent.session import build_session
 from voice_service.agent.speaker import Speaker
@@ -28,6 +28,10 @@ BEATS = 3.0
 """Seconds between two heartbeats."""
 ANNOUNCED = 60.0
 """Seconds before the longest duration is over at which it is said."""
+ALONE_FOR = 20.0
+"""Seconds for which a room is kept without its caller, whose network may come back."""
+LAST_WORDS_WITHIN = 2.0
+"""Seconds for the words of somebody who has just hung up."""
 LOOKS = 0.25
 CLOSES_WITHIN = 5.0
 RECORDS_WITHIN = 20.0
@@ -67,6 +71,7 @@ class Supervisor:
         self._closed: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._asked_if_there = False
         self._announced = False
+        self._accompanied = time.monotonic()
         history = [Turn(each.role, each.content) for each in plan.history]
         self._shop = pipelines.Shop(plan, resources, lambda: history)
         self._pipes = pipelines.assemble(self._shop, phrases.FILLERS)
@@ -78,6 +83,7 @@ class Supervisor:
             gate=Gate(plan.locale, lambda: history),
             ledger=self._ledger,
             pipes=self._pipes,
+            can_hear=self._can_hear,
             show=show,
         )
         self._session: AgentSession[None] | None = None
@@ -113,12 +119,12 @@ class Supervisor:
             )
         else:
             await session.start(speaker, record=False)
-        self._conversation.watch_output()
+        self._conversation.talk.watch_output()
         works = (self._beat(), self._follow(), self._watch(), self._render_fillers())
         for work in works:
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         if not self._plan.greeted:
-            self._conversation.say(self._greeting())
+            self._conversation.talk.say(self._greeting())
 
     async def say_typed(self, text: str) -> None:
         """A message that the caller typed instead of speaking; it is answered aloud."""
@@ -141,6 +147,7 @@ class Supervisor:
             if task is not current:
                 task.cancel()
         if self._session is not None:
+            await self._conversation.last_words(LAST_WORDS_WITHIN)
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(CLOSES_WITHIN):
                     await self._session.aclose()
@@ -160,12 +167,15 @@ class Supervisor:
             self._closed.set_result(reason)
 
     def _greeting(self) -> str:
-        local = self._resources.local
         if self._plan.pipeline != "offline":
             return phrases.GREETING
-        if local is not None and not local.ready:
+        if not self._can_hear():
             return f"{phrases.GREETING_OFFLINE} {phrases.GETTING_READY}"
         return phrases.GREETING_OFFLINE
+
+    def _can_hear(self) -> bool:
+        local = self._resources.local
+        return self._plan.pipeline != "offline" or local is None or local.ready
 
     def _told(self, turn: SpokenTurn) -> None:
         self._conversation.told(turn)
@@ -230,7 +240,8 @@ class Supervisor:
     def _look_at(self, error: Exception) -> None:
         """Ends the session when the voice service says that it is over, or another's."""
         _log.warning("session.link_failed", error_type=type(error).__name__)
-        if isinstance(error, DomainError) and error.kind in {Kind.CONFLICT, Kind.NOT_FOUND}:
+        lost = isinstance(error, DomainError) and error.kind in {Kind.CONFLICT, Kind.NOT_FOUND}
+        if lost or isinstance(error, SessionLost):
             self._spawn_end("asked")
 
     async def _apply(self, changes: Changes) -> None:
@@ -252,17 +263,26 @@ class Supervisor:
             if left <= ANNOUNCED and not self._announced and not self._conversation.busy():
                 self._announced = True
                 soon = phrases.ENDING_SOON if left < ANNOUNCED / 2 else phrases.ONE_MINUTE
-                self._conversation.say(soon)
+                self._conversation.talk.say(soon)
+            if self._alone():
+                self._spawn_end("caller_left")
+                return
             if await self._silent():
                 return
 
+    def _alone(self) -> bool:
+        """Whether nobody has been in the room for a while."""
+        room = self._transport.room
+        if room is None or room.remote_participants:
+            self._accompanied = time.monotonic()
+        return time.monotonic() - self._accompanied > ALONE_FOR
+
     async def _silent(self) -> bool:
-        talk = self._conversation
-        if talk.heard_since:
-            talk.heard_since = self._asked_if_there = False
-        if talk.busy() or talk.user_speaking:
-            return False
-        if time.monotonic() - talk.stirred < self._resources.settings.voice_timeout / 2:
+        conversation, talk = self._conversation, self._conversation.talk
+        if conversation.heard_since:
+            conversation.heard_since = self._asked_if_there = False
+        quiet_for = time.monotonic() - talk.stirred
+        if conversation.busy() or quiet_for < self._resources.settings.voice_timeout / 2:
             return False
         if not self._asked_if_there:
             self._asked_if_there = True
@@ -272,7 +292,7 @@ class Supervisor:
         return True
 
     async def _say_and_end(self, text: str, reason: EndReason) -> None:
-        handle = self._conversation.say(text, protected=True)
+        handle = self._conversation.talk.say(text, protected=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(15):
                 await handle

@@ -18,10 +18,10 @@ from livekit.agents.utils import http_server
 from contracts.voice import Plan
 from kit import settings as kit_settings
 from kit.database import utc_now
-from kit.errors import DomainError, Misconfigured
+from kit.errors import Misconfigured
 from voice_service.agent import quiet, resources
 from voice_service.agent.link_http import Away, HttpLink, open_http
-from voice_service.agent.ports import Transport
+from voice_service.agent.ports import SessionLost, Transport
 from voice_service.agent.resources import LocalVoice
 from voice_service.agent.settings import Speaking, plain
 from voice_service.agent.supervisor import Supervisor
@@ -100,8 +100,8 @@ async def _plan(link: HttpLink) -> Plan | None:
     for _ in range(LOST_AFTER):
         try:
             return await link.plan()
-        except DomainError as refused:
-            _log.warning("job.refused", code=refused.code)
+        except SessionLost as refused:
+            _log.warning("job.refused", reason=str(refused))
             return None
         except Away:
             await asyncio.sleep(1)

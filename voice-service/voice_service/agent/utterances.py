@@ -1,0 +1,189 @@
+"""The agent's utterances: said, protected where they must be, and recorded as they were heard."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from livekit import rtc
+from livekit.agents import AgentSession
+from livekit.agents.llm import ChatMessage
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.voice import AgentStateChangedEvent, SpeechCreatedEvent, SpeechHandle
+from livekit.agents.voice.io import PlaybackFinishedEvent
+
+from assistant.turns import Citation, Turn
+from contracts.voice import Latency
+from voice_service.agent import wording
+from voice_service.agent.ledger import Ledger, Said
+from voice_service.agent.parts import Sound, Spent
+from voice_service.agent.pipelines import Pipes
+from voice_service.agent.ports import Audience, Interrupted, SpeechEnded
+
+
+class Utterances:
+    """One session's. Times are seconds since 1970, but for `stirred`."""
+
+    def __init__(self, *, ledger: Ledger, pipes: Pipes, show: Audience) -> None:
+        self._ledger, self._show = ledger, show
+        self._answers, self._quick, self._rhythm = pipes.answers, pipes.quick, pipes.rhythm
+        self._session: AgentSession[None] | None = None
+        self._live: dict[str, SpeechHandle] = {}
+        self._open: dict[str, Said] = {}
+        self._known: dict[str, Known] = {}
+        self._latest: SpeechHandle | None = None
+        self._position = 0.0
+        self.unprotected = asyncio.Event()
+        self.unprotected.set()
+        self.asked, self.end_delay = 0.0, 0.0
+        """When the caller stopped speaking, and the seconds until the turn was committed."""
+        self.stirred = time.monotonic()
+        """When somebody last made a sound, on the monotonic clock."""
+
+    def attach(self, session: AgentSession[None]) -> None:
+        """The session that speaks; before it starts."""
+        self._session = session
+        session.on("speech_created", self._created)
+        session.on("agent_state_changed", self._state_changed)
+
+    def watch_output(self) -> None:
+        """Follows the output, once the session has it."""
+        assert self._session is not None
+        if (output := self._session.output.audio) is not None:
+            output.on("playback_finished", self._played)
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the agent is heard."""
+        return self._session is not None and self._session.agent_state == "speaking"
+
+    @property
+    def live(self) -> bool:
+        """Whether something is said, or about to be."""
+        return bool(self._live)
+
+    def say(
+        self,
+        text: str,
+        *,
+        audio: Sound | None = None,
+        protected: bool = False,
+        remember: bool = True,
+    ) -> SpeechHandle:
+        """Says a sentence of its own; a protected one is not barged over, and is said quickly."""
+        assert self._session is not None
+        sound = self._frames(audio) if audio is not None else self._quickly(text)
+        handle = self._session.say(
+            str(text),
+            audio=sound if protected else NOT_GIVEN,
+            allow_interruptions=not protected,
+            add_to_chat_ctx=remember,
+        )
+        if protected:
+            self.unprotected.clear()
+            handle.add_done_callback(self._protected_done)
+        return handle
+
+    def interrupt(self) -> None:
+        """Cuts off all that is not protected."""
+        for handle in [*self._live.values()]:
+            if handle.allow_interruptions and not handle.interrupted:
+                handle.interrupt()
+
+    def of_reply(self) -> "Known":
+        """What becomes known of the reply that is being made."""
+        if self._latest is None:
+            return Known()
+        return self._known.setdefault(self._latest.id, Known())
+
+    async def _quickly(self, text: str) -> AsyncIterator[rtc.AudioFrame]:
+        sentences = wording.Sentences()
+        for sentence in [*sentences.feed(text + " "), *sentences.end()]:
+            async for frame in self._quick.say(sentence):
+                self._rhythm.sound(frame.duration)
+                yield frame
+
+    async def _frames(self, sound: Sound) -> AsyncIterator[rtc.AudioFrame]:
+        while (frame := await sound.frames.get()) is not None:
+            self._rhythm.sound(frame.duration)
+            yield frame
+
+    def _protected_done(self, handle: SpeechHandle) -> None:
+        self._live.pop(handle.id, None)
+        if all(each.allow_interruptions for each in self._live.values()):
+            self.unprotected.set()
+
+    def _created(self, event: SpeechCreatedEvent) -> None:
+        handle = event.speech_handle
+        self._live[handle.id] = handle
+        if event.source == "generate_reply":
+            self._latest = handle
+        self._known.setdefault(handle.id, Known()).asked = self.asked
+        handle.add_done_callback(self._done)
+
+    def _state_changed(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state != "speaking" or self._session is None:
+            return
+        self.stirred = time.monotonic()
+        handle = self._session.current_speech
+        if handle is not None and handle.id not in self._open:
+            self._open[handle.id] = self._ledger.begin(Said("assistant", datetime.now(UTC)))
+
+    def _played(self, event: PlaybackFinishedEvent) -> None:
+        self._position, self.stirred = event.playback_position, time.monotonic()
+        self._rhythm.stopped()
+
+    def _done(self, handle: SpeechHandle) -> None:
+        """An utterance is over: what was heard of it is recorded."""
+        self._live.pop(handle.id, None)
+        self.stirred = time.monotonic()
+        known, said = self._known.pop(handle.id, Known()), self._open.pop(handle.id, None)
+        if said is None:
+            return
+        items = [item for item in handle.chat_items if isinstance(item, ChatMessage)]
+        heard = [item for item in items if item.role == "assistant"]
+        said.text = " ".join((item.text_content or "").strip() for item in heard).strip()
+        said.interrupted = handle.interrupted
+        said.citations, said.usage = known.citations, known.usage
+        said.latency = known.latency(said.started_at, self.end_delay)
+        if said.text:
+            seconds = self._position if handle.interrupted else None
+            self._answers.note(Turn("assistant", said.text), seconds=seconds)
+        now = datetime.now(UTC)
+        self._ledger.settle(said, now)
+        if handle.interrupted:
+            self._show(Interrupted(now))
+        self._show(SpeechEnded(interrupted=handle.interrupted, at=now))
+
+
+class Known:
+    """What is known of an utterance beside its words."""
+
+    def __init__(self) -> None:
+        self.asked = 0.0
+        self.first_text: float | None = None
+        self.citations: list[dict[str, object]] = []
+        self.usage: list[dict[str, object]] = []
+
+    def note(self, word: str | Citation | Spent) -> str | None:
+        """Keeps what is not said; answers what is."""
+        match word:
+            case Citation():
+                self.citations.append(asdict(word))
+            case Spent(usage):
+                self.usage.append(usage)
+            case _:
+                self.first_text = self.first_text or time.time()
+                return word
+        return None
+
+    def latency(self, started: datetime, end_of_turn: float) -> Latency:
+        """From the end of the caller's speech; empty where nobody had asked."""
+        if not self.asked or self.first_text is None:
+            return Latency()
+        return Latency(
+            end_of_turn_ms=round(end_of_turn * 1000, 1),
+            first_text_ms=max(0.0, round((self.first_text - self.asked) * 1000, 1)),
+            first_audio_ms=max(0.0, round((started.timestamp() - self.asked) * 1000, 1)),
+        )
