@@ -5,7 +5,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from conversing import Person
 from installation import LEASE, Installation, installed, newcomer
 from model_server import Cut, ModelServer, Pause, Say, Step
 from shots import Operation, Shot
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kit.testing import serve
 from kit.testing.serving import free_port
@@ -221,6 +223,61 @@ async def test_every_call_of_every_service(
     assert watch.sent > 10 * len(found)
     assert {200, 401, 404, 422} <= watch.statuses
     assert sorted(watch.leaks) == []
+    await nothing_shows(house)
+
+
+FRAMES: tuple[Any, ...] = (
+    {"event": "audio", "audio": WORD},
+    {"event": WORD},
+    {"type": "text", "text": f"I have {WORD}."},
+    {"type": "control", "action": WORD},
+    {"type": "audio", "data": WORD},
+    {WORD: {WORD: [WORD]}},
+    [WORD],
+    WORD,
+)
+
+
+async def shout(url: str, **how: Any) -> list[str]:
+    """Sends everything over a socket; the errors that came back, and why it was closed."""
+    heard: list[str] = []
+    try:
+        async with connect(url, open_timeout=20, **how) as socket:
+            frames: list[str | bytes] = [*map(json.dumps, FRAMES), f'{{"text": "{WORD}']
+            for frame in [*frames, WORD.encode()]:
+                await socket.send(frame)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    async for message in socket:
+                        said = json.loads(message)
+                        if "error" in (said.get("event"), said.get("type")):
+                            heard.append(str(message))
+    except InvalidStatus as refused:
+        heard += [f"{refused.response.headers}", f"{refused.response.body!r}"]
+    except ConnectionClosed as closed:
+        heard.append(str(closed))
+    return heard
+
+
+async def test_every_socket(house: Installation, watching: None) -> None:
+    async with newcomer(house.url) as person:
+        token = person.http.headers["authorization"].removeprefix("Bearer ")
+        made = await person.http.post("/api/v1/voice/session", json={"metadata": {"why": WORD}})
+        assert made.status_code == 201, made.text
+        session, root = made.json()["session_id"], house.url.replace("http", "ws", 1)
+        heard: list[str] = []
+        for path in (
+            "/ws/voice",
+            f"/api/v1/voice/session/{session}/ws",
+            f"/ws/transcript/{session}",
+            f"/ws/transcript/{WORD}",
+            f"/api/v1/voice/session/{WORD}/ws",
+        ):
+            heard += await shout(f"{root}{path}?token={token}&more={WORD}")
+            heard += await shout(f"{root}{path}?token={WORD}")
+            heard += await shout(f"{root}{path}", subprotocols=["bearer", WORD])
+    assert heard
+    assert [each for each in heard if WORD in each.lower()] == []
     await nothing_shows(house)
 
 
