@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from bare_sockets import open_sockets as open_sockets
 from typer.testing import CliRunner, Result
 
 from kit import settings
