@@ -8,12 +8,14 @@ from functools import partial
 from importlib.metadata import version
 
 import httpx
+from pydantic import SecretStr
 
 from api_gateway import pages, pool
 from api_gateway.admission import Admission, Policies, Proof
 from api_gateway.cors import Cors
-from api_gateway.limits import InMemory, Policy
+from api_gateway.limits import Policy
 from api_gateway.settings import Settings
+from api_gateway.shared_limits import open_limiter
 from kit import tokens
 from kit.app import Check
 from kit.database import Clock, utc_now
@@ -50,12 +52,13 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
         httpx.AsyncClient(timeout=settings.connect_timeout, trust_env=False) as http,
         open_verifier(settings, service=NAME, clock=clock) as verifier,
         pool.open_pools(settings.services, limits) as pools,
+        open_limiter(_plain(settings.redis_url)) as limiter,
     ):
         yield Context(
             settings=settings,
             pools=pools,
             verifier=verifier,
-            admission=Admission(verifier, InMemory(), _policies(settings)),
+            admission=Admission(verifier, limiter, _policies(settings)),
             proof=Proof(settings.service_secret(), clock),
             cors=Cors(settings.cors_origins),
             pages=pages.open_pages(),
@@ -64,6 +67,10 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             ).encode(),
             checks={name: partial(_ask_ready, http, pools[name].url) for name in pools},
         )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
 
 
 def _policies(settings: Settings) -> Policies:

@@ -15,18 +15,18 @@ MOST_KEYS = 200_000
 """Persons and addresses that are remembered in memory, at some 200 bytes each."""
 
 
-@dataclass(frozen=True, slots=True)
 class Policy:
-    """At most `quota` requests in `WINDOW` for each key, after which each `WINDOW / quota` seconds
-    one more. A quota of 0 allows any number."""
+    """At most `quota` requests in `WINDOW` for each key, after which each `interval` seconds one
+    more. A quota of 0 allows any number."""
 
-    name: str
-    quota: int
+    __slots__ = ("interval", "name", "quota", "stated", "told")
 
-    @property
-    def interval(self) -> float:
-        """Seconds that one request takes of the window."""
-        return WINDOW / self.quota
+    def __init__(self, name: str, quota: int) -> None:
+        self.name = name
+        self.quota = quota
+        self.interval = WINDOW / quota if quota else 0.0
+        self.stated = (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name.encode(), quota, WINDOW))
+        self.told = b'"%b";r=%%d;t=%%d' % name.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,8 @@ class Taken:
     @property
     def pairs(self) -> headers.Pairs:
         """RateLimit and RateLimit-Policy as draft-ietf-httpapi-ratelimit-headers-10 has them."""
-        name, quota = self.policy.name.encode(), self.policy.quota
-        return [
-            (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name, quota, WINDOW)),
-            (b"ratelimit", b'"%b";r=%d;t=%d' % (name, self.remaining, math.ceil(self.full_in))),
-        ]
+        left = self.policy.told % (self.remaining, math.ceil(self.full_in))
+        return [self.policy.stated, (b"ratelimit", left)]
 
 
 class Limiter(Protocol):

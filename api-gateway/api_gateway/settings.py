@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from kit import settings
 
@@ -22,6 +22,7 @@ class Settings(settings.Settings):
     cors_origins: settings.CommaList = ("http://localhost:3000", "http://localhost:5173")
     allow_guest_voice: bool = False
 
+    redis_url: SecretStr | None = None
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     rate_limit_person: int = Field(default=1200, ge=0)
     rate_limit_address: int = Field(default=600, ge=0)
@@ -36,6 +37,13 @@ class Settings(settings.Settings):
     max_socket_message: int = Field(default=256 * 1024, gt=0)
 
     _split = field_validator("cors_origins", mode="before")(settings.split_commas)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
 
     @property
     def services(self) -> dict[str, str | None]:
