@@ -39,6 +39,8 @@ check: $(READY) ## Format, lint, imports, types, lock, cards and generated files
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
 	@set -e; for folder in $(TESTS) bench; do \
 		echo "mypy $$folder"; $(BIN)/mypy $$folder; done
+	@set -e; for folder in $(sort $(dir $(wildcard *-service/tests/*/*.py))); do \
+		echo "mypy $$folder"; $(BIN)/mypy $$folder*.py; done
 	$(UV) lock --check
 	$(BIN)/python -m assistant.knowledge.lint library
 	$(BIN)/medbot schema --check
