@@ -41,6 +41,8 @@ check: $(READY) ## Format, lint, imports, types, lock, cards and generated files
 		echo "mypy $$folder"; $(BIN)/mypy $$folder; done
 	@set -e; for folder in $(sort $(dir $(wildcard *-service/tests/*/*.py))); do \
 		echo "mypy $$folder"; $(BIN)/mypy $$folder*.py; done
+	@set -e; for file in $(wildcard tests/*/conftest.py); do \
+		echo "mypy $$file"; $(BIN)/mypy $$file; done
 	$(UV) lock --check
 	$(BIN)/python -m assistant.knowledge.lint library
 	$(BIN)/medbot schema --check
