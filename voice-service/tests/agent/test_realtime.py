@@ -52,7 +52,7 @@ async def test_a_deaf_model_is_replaced_and_taken_back(
 ) -> None:
     cloud.realtime.mode = "deaf"
     cloud.speech.hears = ["what helps against a cold"]
-    resources = await opened()
+    resources = await opened(voice_timeout=120.0)
     async with conversation(resources, plan("realtime")) as talk:
         await talk.say("what helps against a cold")
         await talk.turns(2, within=30)

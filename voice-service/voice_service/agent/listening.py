@@ -48,10 +48,14 @@ _NUMBER = (
 _MONTH = (
     "january february march april may june july august september october november december"
 ).replace(" ", "|")
+_ORDINAL = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
+    " fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth thirtieth"
+).replace(" ", "|")
 _GIVING = re.compile(
     rf"(?:(?:\d|\b(?:{_NUMBER})\b)[\s,.-]*$"
     rf"|\b(?:{_MONTH})\b[\s,.]*$"
-    r"|\b(?:the )?\w+(?:st|nd|rd|th) (?:of )?[\s,.]*$"
+    rf"|(?:\d(?:st|nd|rd|th)|\b(?:{_ORDINAL}))\b(?: of)?[\s,.]*$"
     r"|\b(?:my|the|his|her) (?:full |first |last |phone |mobile |post|zip )?"
     r"(?:name|surname|number|code|birthday|date of birth|address|postcode|email)(?: is|'s)?[\s,.]*$"
     r"|\b(?:i live (?:at|in|on)|born (?:on|in)|spelled|spelt|at)[\s,.]*$"
