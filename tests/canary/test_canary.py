@@ -15,7 +15,7 @@ import pytest
 import scanning
 import shots
 from conversing import Person
-from installation import LEASE, Installation, installed, newcomer
+from installation import LEASE, Installation, installed, newcomer, visitor
 from model_server import Cut, ModelServer, Pause, Say, Step
 from shots import Operation, Shot
 from websockets.asyncio.client import connect
@@ -223,6 +223,26 @@ async def test_every_call_of_every_service(
     assert watch.sent > 10 * len(found)
     assert {200, 401, 404, 422} <= watch.statuses
     assert sorted(watch.leaks) == []
+    await nothing_shows(house)
+
+
+async def test_rows_that_the_database_refuses(house: Installation, watching: None) -> None:
+    """Its own log would quote the row, or the key that was there before."""
+    async with visitor(house.url) as http:
+        account = {"email": f"{WORD}@example.org", "password": f"{WORD}-password"}
+        answers = [await http.post("/api/v1/auth/register", json=account) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 409]
+        assert "duplicate key" in (house.data_dir / "postgres" / "log").read_text()
+        token = answers[0].json()["session"]["access_token"]
+        http.headers["authorization"] = f"Bearer {token}"
+        again = {"idempotency-key": WORD}
+        made = [
+            await http.post("/api/v1/conversations", json={"title": WORD}, headers=again)
+            for _ in range(2)
+        ]
+        path = f"/api/v1/conversations/{made[0].json()['id']}/messages"
+        sent = [http.post(path, json={"content": f"{WORD} {n}"}) for n in range(4)]
+        assert {answer.status_code for answer in await asyncio.gather(*sent)} <= {201, 409, 503}
     await nothing_shows(house)
 
 
