@@ -235,7 +235,6 @@ async def test_a_service_that_does_not_report_is_told_again(
     auth: Auth, alice: Member, database: Database, owner: Any, clock: FixedClock
 ) -> None:
     erasure_id = await erase(auth, alice)
-    await owner.execute("delete from medbot.outbox")
     async with asyncio.timeout(10):
         while not await owner.fetchval("select count(*) from medbot.queue"):
             await asyncio.sleep(0.02)
