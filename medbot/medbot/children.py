@@ -44,14 +44,21 @@ class Program:
 
 @asynccontextmanager
 async def kept(program: Program) -> AsyncIterator[None]:
-    """Runs the program for as long as the block lasts, again whenever it ends."""
+    """Runs the program for as long as the block lasts, again whenever it ends.
+
+    A cancellation while it stops ends it at once.
+    """
     keeper = asyncio.create_task(_keep(program))
     try:
         yield
     finally:
         keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        try:
+            await asyncio.wait({keeper})
+        except asyncio.CancelledError:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+            raise
 
 
 async def _keep(program: Program) -> None:
@@ -88,17 +95,19 @@ async def _start(program: Program) -> asyncio.subprocess.Process:
 
 async def _stop(process: asyncio.subprocess.Process, within: float) -> None:
     """Asks twice, then ends it with all that it started."""
-    for number, patience in ((signal.SIGTERM, within), (signal.SIGTERM, 2.0)):
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), patience)
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    try:
+        for patience in (within, 2.0):
+            if process.returncode is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), patience)
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 def _follow(parent: int, number: signal.Signals) -> None:

@@ -75,6 +75,23 @@ async def test_a_program_that_does_not_listen_is_ended_all_the_same(tmp_path: Pa
     assert time.monotonic() - leaving < 10
 
 
+async def test_being_cut_off_while_it_stops_ends_it_at_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with children.kept(program(tmp_path, STUBBORN, stop_within=60)):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(run())
+    (process,) = await there(tmp_path, 1)
+    task.cancel()
+    await asyncio.sleep(0.2)
+    assert alive(process)
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not alive(process)
+
+
 async def test_a_program_that_ends_at_once_is_not_started_in_a_frenzy(tmp_path: Path) -> None:
     async with children.kept(program(tmp_path, "import os; print(os.getpid(), flush=True)")):
         await asyncio.sleep(1.0)
