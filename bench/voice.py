@@ -120,13 +120,13 @@ async def bare_turns(providers: str, spoken: bytes, turns: int) -> list[float]:
 async def _speak(ears: _In, spoken: bytes, turns: int, mouth: _Out, taken: list[float]) -> None:
     due = time.perf_counter()
     for _ in range(turns):
-        mouth.first.clear()
         for piece in [QUIET] * 25 + [
             spoken[at : at + len(QUIET)] for at in range(0, len(spoken), len(QUIET))
         ]:
             ears.queue.send_nowait(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
             due += STEP
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        mouth.first.clear()
         ended = time.perf_counter()
         while not mouth.first.is_set():
             ears.queue.send_nowait(rtc.AudioFrame(QUIET, RATE, 1, len(QUIET) // 2))
@@ -160,6 +160,7 @@ class Line:
     replies: list[Reply] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     ended: float = 0.0
+    asking: bool = False
 
     async def read(self) -> None:
         """Notes when each reply's words and sound come."""
@@ -169,7 +170,8 @@ class Line:
             kind = message["event"]
             if kind == "audio_complete":
                 self.done.set()
-            elif kind in ("assistant_transcript", "audio") and self.replies:
+                self.asking = False
+            elif kind in ("assistant_transcript", "audio") and self.asking:
                 reply = self.replies[-1]
                 if kind == "audio":
                     reply.sound = reply.sound or now - self.ended
@@ -187,6 +189,7 @@ class Line:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
         self.ended = time.perf_counter()
         self.replies.append(Reply())
+        self.asking = True
         self.done.clear()
         async with asyncio.timeout(20):
             while not self.done.is_set():
@@ -332,10 +335,11 @@ def evenness(replies: Sequence[Reply]) -> str:
             given += len(mp3) / 6_000  # 48 kbit/s
         seconds += len(decoded(whole)) / 48_000
         size += len(whole)
-    p50, p95 = np.percentile([1000 * one for one in late], [50, 95])
+    off = 1000 * np.abs(np.array(late) - np.median(late))
+    p50, p95 = np.percentile(off, [50, 95])
     return (
-        f"gaps {gaps} in {seconds:.0f} s; {size / seconds / 1000:.2f} kB/s; chunks after they were "
-        f"due: p50 {p50:.1f}  p95 {p95:.1f}  longest {1000 * max(late):.1f} ms"
+        f"gaps {gaps} in {seconds:.0f} s; {size / seconds / 1000:.2f} kB/s; jitter of chunks: "
+        f"p50 {p50:.1f}  p95 {p95:.1f}  longest {off.max():.1f} ms"
     )
 
 
@@ -343,12 +347,12 @@ async def overhead(url: str, token: str, model: str, spoken: bytes, turns: int) 
     """Ours and the bare session in turns."""
     bare: list[float] = []
     own: list[Reply] = []
-    async with call(url, token, spoken) as line:
-        for _ in range(turns // 5):
-            bare += await bare_turns(model, spoken, 5)
+    for _ in range(turns // 5):
+        bare += await bare_turns(model, spoken, 5)
+        async with call(url, token, spoken) as line:
             for _ in range(5):
                 await line.turn(1.5)
-        own = line.replies
+        own += line.replies
     sound = [one.sound for one in own if one.sound is not None]
     text = [one.text for one in own if one.text is not None]
     print(f"bare session, first frame      {ms(bare)}")
@@ -366,18 +370,21 @@ async def density(
 ) -> None:
     """More and more calls at once."""
     floor = 0.0
-    idle = memory(up.process.pid)
+    base = (0.0, 0.0)
     for count in counts:
         running = asyncio.create_task(many(up.url, token, spoken, count, seconds))
         await asyncio.sleep(min(10.0, count * 0.1) + 12)
         pss, uss = memory(up.process.pid)
+        if count == counts[0]:
+            base = (pss, uss)
         replies = await running
         sound = [one.sound for one in replies if one.sound is not None]
         p95 = float(np.percentile(sound, 95))
         floor = floor or p95
+        each = max(count - counts[0], 1)
         print(
-            f"{count:4d} at once: {ms(sound)}  x{p95 / floor:.2f}; each PSS "
-            f"{(pss - idle[0]) / count:.1f} USS {(uss - idle[1]) / count:.1f} MB"
+            f"{count:4d} at once: {ms(sound)}  x{p95 / floor:.2f}; PSS {pss:.0f} MB, each more "
+            f"{(pss - base[0]) / each:.1f}; USS {(uss - base[1]) / each:.1f} MB"
         )
         print(f"     {evenness(replies)}")
 

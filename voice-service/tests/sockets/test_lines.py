@@ -78,7 +78,8 @@ async def test_who_was_silent_for_long_has_saved_no_more_than_one_burst_more() -
     assert intake.excess == 1
 
 
-async def test_an_hour_of_speech_at_once_is_held_back(open_sockets: OpenSockets) -> None:
+@pytest.mark.long
+async def test_speech_that_comes_all_at_once_is_held_back(open_sockets: OpenSockets) -> None:
     sockets = await open_sockets()
     async with calling(sockets.voice) as caller:
         await caller.wait_for("ready")

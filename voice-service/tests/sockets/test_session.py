@@ -91,7 +91,7 @@ async def test_a_stop_without_a_start_ends_the_session(open_sockets: OpenSockets
     assert await until_ended(sockets) == "asked"
 
 
-@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("timed", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_a_cut_reply_is_stored_as_far_as_an_obedient_player_played_it(
     open_sockets: OpenSockets, timed: bool
 ) -> None:
@@ -183,6 +183,19 @@ async def test_without_a_socket_the_session_ends_after_the_grace_time(
     assert await until_ended(sockets) == "caller_left"
     async with calling(sockets.session(session_id), session=True) as late:
         assert await late.closed() == 4410
+
+
+async def test_a_session_that_was_not_started_outlives_its_socket(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets(grace=0.05)
+    url = sockets.session(sockets.desk.make())
+    async with calling(url, session=True) as first:
+        await first.wait_for("status")
+    await asyncio.sleep(0.2)
+    async with calling(url, session=True) as second:
+        await second.send(START)
+        await until_active(second)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ async def test_speech_sent_before_the_session_is_ready_is_heard(
             await caller.wait_for("user_transcript")
 
 
-@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("timed", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_a_reply_that_is_talked_over_is_stored_as_far_as_it_was_received(
     open_sockets: OpenSockets, timed: bool
 ) -> None:

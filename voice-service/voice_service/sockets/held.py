@@ -61,10 +61,16 @@ class Held:
         self._output.release()
 
     def detach(self, line: Line) -> None:
-        """The socket is gone: the speech waits, and after the grace time the session ends."""
+        """The socket is gone: the speech waits, and after the grace time the session ends.
+
+        One that was not started is left as it was.
+        """
         if self._line is not line:
             return
         self._line = None
+        if not self.started and not self._starting.locked():
+            self.over.set()
+            return
         self._output.hold()
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(self._grace, self.begin_to_end, "caller_left")

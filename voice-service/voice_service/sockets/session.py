@@ -42,7 +42,7 @@ class Visit:
                 self._leave(self._held)
 
     def _leave(self, held: Held) -> None:
-        if self._line.closed_with == Code.RESTARTING:
+        if self._line.closed_with == Code.RESTARTING and held.started:
             held.begin_to_end("drained")
         held.detach(self._line)
 
@@ -69,7 +69,8 @@ class Visit:
         )
         if code is Code.IDLE:
             self._refuse(refusals.TooIdle())
-        held.begin_to_end("silence" if code is Code.IDLE else "caller_left")
+        if held.started:
+            held.begin_to_end("silence" if code is Code.IDLE else "caller_left")
         self._line.hang_up(code)
 
     async def _receive(self, text: str) -> None:
