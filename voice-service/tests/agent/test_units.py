@@ -118,6 +118,11 @@ def test_words_that_are_still_coming_must_stand_for_a_moment() -> None:
     assert gate.news(verdict) == "Call 999 now."
 
 
+def test_what_was_said_before_never_lowers_an_alarm() -> None:
+    before = [Turn("user", "What helps against a cold")]
+    assert Gate("en-GB", lambda: before).whole("I have chest pain").level is Level.EMERGENCY
+
+
 def test_the_same_rule_is_spoken_of_again_only_after_a_while() -> None:
     now = [0.0]
     gate = Gate("en-GB", list, assess=_alarm, clock=lambda: now[0])

@@ -44,7 +44,7 @@ class Gate:
 
         The next words may take it back ("I have no chest" … "pain"); a look later they stand.
         """
-        verdict = self._assess(text, self._history(), self._locale)
+        verdict = self._verdict(text)
         rules = frozenset(fired.id for fired in verdict.rules)
         before, self._seen = self._seen, _Seen(rules, text)
         if verdict.level in AT_ONCE and rules & before.rules and text != before.text:
@@ -54,7 +54,18 @@ class Gate:
     def whole(self, text: str) -> Assessment:
         """The verdict on a finished turn."""
         self._seen = _Seen()
-        return self._assess(text, self._history(), self._locale) if text.strip() else _CALM
+        return self._verdict(text) if text.strip() else _CALM
+
+    def _verdict(self, text: str) -> Assessment:
+        """The more pressing of two: with what was said before, and by the words alone.
+
+        In speech the words before may be misheard, so they may raise a level and never lower it.
+        """
+        history = self._history()
+        together = self._assess(text, history, self._locale)
+        if not history or together.level is Level.EMERGENCY:
+            return together
+        return min(together, self._assess(text, (), self._locale), key=lambda v: v.level.rank)
 
     def news(self, verdict: Assessment) -> str | None:
         """What the verdict says, unless one of its rules was spoken of a moment ago."""
