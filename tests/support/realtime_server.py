@@ -220,7 +220,7 @@ class _Talk:
         if mode == "mute":
             return
         await asyncio.sleep(self._server.delay)
-        response = {
+        response: dict[str, Any] = {
             "id": self._id("resp"), "object": "realtime.response", "output": [],
             "metadata": asked.get("metadata"),
         }  # fmt: skip

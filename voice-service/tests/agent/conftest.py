@@ -1,18 +1,14 @@
 """What a process of sessions holds, against providers on the loopback."""
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from model_server import ModelServer, Say
+from providers import Cloud, Open
 from pydantic import SecretStr
-from realtime_server import RealtimeServer
-from speech_server import SpeechServer
-from starlette.applications import Starlette
 from talking import Local
 
 from kit.testing import serve
@@ -25,29 +21,6 @@ def index_dir() -> Iterator[Path]:
     """One index for all tests; it is built once."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
-
-
-@dataclass
-class Cloud:
-    """OpenAI on the loopback."""
-
-    realtime: RealtimeServer = field(default_factory=RealtimeServer)
-    speech: SpeechServer = field(default_factory=SpeechServer)
-    model: ModelServer = field(
-        default_factory=lambda: ModelServer([[Say("Rest and drink plenty of water. ")]])
-    )
-
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                *self.realtime.app().routes,
-                *self.speech.routes(),
-                *self.model.app().routes,
-            ]
-        )
-
-
-Open = Callable[..., Awaitable[Resources]]
 
 
 @pytest.fixture

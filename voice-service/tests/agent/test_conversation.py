@@ -1,8 +1,7 @@
 """A session greets, hears and answers, in each pipeline."""
 
+from providers import Cloud, Open
 from talking import Local, conversation, plan
-
-from .conftest import Cloud, Open
 
 
 async def test_a_cascade_greets_hears_and_answers(opened: Open, cloud: Cloud) -> None:

@@ -1,10 +1,9 @@
 """Each cloud pipeline against a provider that refuses, breaks off or hangs."""
 
 import pytest
-from model_server import Cut, Hang, ModelServer, Refuse, Say
+from model_server import Cut, Hang, ModelServer, Refuse, Say, Step
+from providers import Cloud, Open
 from talking import Local, conversation, plan
-
-from .conftest import Cloud, Open
 
 MOST_SILENT = 2.0
 ENDPOINTING = 0.45
@@ -25,14 +24,14 @@ def _set(cloud: Cloud, local: Local, pipeline: str, how: str) -> None:
         hearing.hears = [ASKED]
     local.hears[:] = [ASKED]
     cloud.realtime.says = ["Rest and drink plenty of water, and sleep as much as you can."]
-    answer = [Say("Rest and drink "), Say("plenty of water. "), Say("Sleep well.")]
+    answer: list[Step] = [Say("Rest and drink "), Say("plenty of water. "), Say("Sleep well.")]
     cloud.realtime.mode = how  # type: ignore[assignment]
     cloud.speech.hearing = cloud.speech.speaking = how  # type: ignore[assignment]
-    broken = {
+    scripts: dict[str, list[Step]] = {
         "works": answer, "refuses": [Refuse(401)], "dies": [Say("Rest and "), Cut()],
         "hangs": [Hang()],
-    }[how]  # fmt: skip
-    cloud.model = ModelServer([broken])
+    }  # fmt: skip
+    cloud.model = ModelServer([scripts[how]])
 
 
 async def _drill(opened: Open, cloud: Cloud, local: Local, pipeline: str, how: str) -> None:

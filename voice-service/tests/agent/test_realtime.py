@@ -4,12 +4,11 @@ import socket
 from typing import Any
 
 import pytest
+from providers import Cloud, Open
 from realtime_server import Call
 from talking import Local, conversation, plan
 
 from contracts.voice import VoiceSettings
-
-from .conftest import Cloud, Open
 
 
 async def test_the_library_is_searched_by_tool_and_cited(opened: Open, cloud: Cloud) -> None:

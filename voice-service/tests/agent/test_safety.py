@@ -2,11 +2,10 @@
 
 import pytest
 import voice_parts
+from providers import Cloud, Open
 from talking import Conversation, Local, conversation, plan
 
 from contracts.voice import Pipeline
-
-from .conftest import Cloud, Open
 
 CHEST_PAIN = "I have crushing chest pain and I cannot breathe"
 LONG = " ".join(["A cold passes by itself and rest helps a great deal."] * 6)

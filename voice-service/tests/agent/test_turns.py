@@ -7,11 +7,10 @@ from uuid import uuid4
 import pytest
 import voice_parts
 from model_server import ModelServer, Say
+from providers import Cloud, Open
 from talking import Local, conversation, plan
 
 from contracts.voice import Changes, Earlier, VoiceSettings
-
-from .conftest import Cloud, Open
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
 LONGER = f"{LONG} {LONG} {LONG}"

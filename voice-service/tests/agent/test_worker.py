@@ -22,6 +22,7 @@ import pytest
 from calling import speech
 from livekit import api, rtc
 from media_server import MediaServer, media_server
+from providers import Cloud
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,8 +33,6 @@ from contracts.voice import Changes, Plan
 from kit import tokens
 from kit.testing import SERVICE_SECRET, serve
 from kit.testing.serving import free_port
-
-from .conftest import Cloud
 
 FOLDER = Path(__file__).resolve().parents[2]
 REGISTERS_WITHIN = 90.0
