@@ -13,7 +13,8 @@ from kit.errors import DomainError
 
 BURST = 10.0
 """Seconds of speech that may come faster than it is spoken."""
-FRAME = 0.02
+FRAME = 0.032
+"""Seconds: what voice detection looks at."""
 
 
 class BadAudio(DomainError):
@@ -35,7 +36,7 @@ def decode(data: str) -> bytes:
 
 
 class Intake(io.AudioInput):
-    """PCM s16le mono as it comes, in frames of 20 ms; what comes before a session listens waits."""
+    """PCM s16le mono as it comes, in frames of 32 ms; what comes before a session listens waits."""
 
     def __init__(self, sample_rate: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(label="socket")
