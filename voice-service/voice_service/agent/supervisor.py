@@ -120,7 +120,7 @@ class Supervisor:
         else:
             await session.start(speaker, record=False)
         self._conversation.talk.watch_output()
-        works = (self._beat(), self._follow(), self._watch(), self._render_fillers())
+        works = (self._beat, self._follow, self._watch, self._render_fillers)
         for work in works:
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         if not self._plan.greeted:
@@ -188,7 +188,9 @@ class Supervisor:
         if state != self._state:
             self._state = state
             self._show(StateChanged(state))
-            self._tasks.append(asyncio.create_task(self._guarded(self._beat_once())))
+            if self._end is not None:
+                return
+            self._tasks.append(asyncio.create_task(self._guarded(self._beat_once)))
             self._tasks = [task for task in self._tasks if not task.done()]
 
     def _session_closed(self, event: CloseEvent) -> None:
@@ -200,9 +202,9 @@ class Supervisor:
         if self._end is None:
             self._end = asyncio.create_task(self._finish(reason))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             raise
         except Exception as error:
