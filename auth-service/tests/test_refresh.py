@@ -154,3 +154,17 @@ def held(**changes: Any) -> store.HeldToken:
 )
 def test_what_a_refresh_token_is_worth(token: store.HeldToken, verdict: local.Verdict) -> None:
     assert local.judge(token, now=NOW) is verdict
+
+
+async def test_a_refresh_and_whoever_deletes_the_session_do_not_wait_in_a_ring(
+    auth: Auth, alice: Member, owner: Any
+) -> None:
+    async with owner.transaction():
+        await owner.execute("select 1 from medbot.sessions for update")
+        refreshing = asyncio.create_task(auth.refresh(alice.refresh))
+        waiting = "select 1 from pg_locks where not granted"
+        async with asyncio.timeout(10):
+            while await owner.fetchval(waiting) is None:
+                await asyncio.sleep(0.01)
+        await owner.execute("delete from medbot.sessions")
+    assert (await refreshing).json()["code"] == "auth.invalid_token"

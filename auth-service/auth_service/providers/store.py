@@ -25,7 +25,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """A refresh token and its session, both locked."""
+    """A refresh token and its session, which is locked."""
 
     session_id: UUID
     user_id: UUID
@@ -224,11 +224,20 @@ async def insert_token(tx: Tx, digest: bytes, session_id: UUID, *, now: datetime
 
 
 async def lock_token(tx: Tx, digest: bytes) -> HeldToken | None:
-    """A refresh token as it is now; exchanges of one session wait for each other here."""
+    """A refresh token as it is now; exchanges of one session wait for each other here.
+
+    The session is locked and its tokens are not: whoever deletes a session holds it before they
+    go, and would wait here in a ring. So the token is read once its session is held.
+    """
+    await tx.execute(
+        "select 1 from medbot.sessions where id ="
+        " (select session_id from medbot.refresh_tokens where digest = $1) for update",
+        digest,
+    )
     row = await tx.fetchrow(
         "select t.session_id, s.user_id, s.created_at as signed_in_at, t.created_at, t.used_at,"
         " s.ended_at from medbot.refresh_tokens t join medbot.sessions s on s.id = t.session_id"
-        " where t.digest = $1 for update",
+        " where t.digest = $1",
         digest,
     )
     return HeldToken(**row) if row else None
