@@ -64,6 +64,14 @@ async def test_access_ends_at_once_and_everywhere(auth: Auth, second: Auth, alic
     assert (await second.get("/api/v1/profile", alice.access)).status_code == 401
 
 
+async def test_an_instance_that_has_not_heard_of_it_exports_nothing(
+    auth: Auth, second: Auth, alice: Member
+) -> None:
+    await erase(auth, alice)
+    answer = await second.get(f"{ME}/export", alice.access)
+    assert (answer.status_code, answer.json()["code"]) == (401, "auth.invalid_token")
+
+
 async def test_what_auth_keeps_goes_in_the_same_transaction(
     auth: Auth, alice: Member, bob: Member, owner: Any
 ) -> None:

@@ -42,7 +42,7 @@ async def export(caller: doors.Person, ctx: Ctx) -> StreamingResponse:
     until = now + LEASE
     async with ctx.db.transaction(ctx.actor) as tx:
         if not await store.claim(tx, caller.id, now=now, until=until):
-            raise ExportRuns
+            raise InvalidToken if await store.is_erased(tx, caller.id) else ExportRuns
     stack = AsyncExitStack()
     stack.push_async_callback(_release, ctx, caller.id, until)
     try:

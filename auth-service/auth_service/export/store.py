@@ -6,6 +6,11 @@ from uuid import UUID
 from kit.database import Tx
 
 
+async def is_erased(tx: Tx, person: UUID) -> bool:
+    """Whether the person has erased themselves."""
+    return await tx.fetchval("select medbot.is_erased($1)", person) is True
+
+
 async def claim(tx: Tx, person: UUID, *, now: datetime, until: datetime) -> bool:
     """Whether no other export of the person runs; the lease is the caller's then."""
     done = await tx.execute(
