@@ -70,6 +70,14 @@ async def test_phrases_alternatives_exclusions_and_beginnings(alice: Person) -> 
     assert await titles(alice, "quok* zebra") == []
 
 
+@pytest.mark.parametrize(("asked", "found"), [("⑴*", True), ("ﷺ*", False), ("one㈠*", False)])
+async def test_a_letter_that_stands_for_several_begins_a_word_too(
+    alice: Person, asked: str, found: bool
+) -> None:
+    await alice.send(await alice.start("One"), "step 1 of 2")
+    assert await titles(alice, asked) == (["One"] if found else [])
+
+
 async def test_the_better_match_comes_first_and_a_title_counts_more(alice: Person) -> None:
     for title, text in (
         ("Once", f"{LONG} sciatica {LONG}"),

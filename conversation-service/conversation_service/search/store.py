@@ -42,6 +42,7 @@ RANKED = (
 titles, and whether pinned."""
 
 _PREFIX = re.compile(r"(?<![\w\"*-])([^\W_]+)\*")
+_WORD = re.compile(r"[^\W_]+")
 
 
 async def page(
@@ -84,11 +85,13 @@ async def page(
 
 async def _query(tx: Tx, wanted: str) -> str:
     """As `websearch_to_tsquery` reads it, and `word*` for words that begin so; may be empty."""
-    prefixes = [snippets.fold(word) for word in _PREFIX.findall(wanted)]
+    beginnings = (snippets.fold(word) for word in _PREFIX.findall(wanted))
+    # One letter may fold to several words, or to one with brackets around it.
+    prefixes = [word for beginning in beginnings for word in _WORD.findall(beginning)]
     query: str = await tx.fetchval(
         "select (websearch_to_tsquery('english', medbot.folded($1)) && coalesce((select"
-        "  to_tsquery('simple', string_agg(p || ':*', ' & ')) from unnest($2::text[]) p"
-        "  where p <> ''), ''::tsquery))::text",
+        "  to_tsquery('simple', string_agg(p || ':*', ' & ')) from unnest($2::text[]) p),"
+        "  ''::tsquery))::text",
         _PREFIX.sub(" ", wanted),
         prefixes,
     )
