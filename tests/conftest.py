@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from installation import LEASE, Installation, installed
+from installation import LEASE, Installation, installed, spoken
 
 from kit.testing.serving import free_port
 
@@ -47,3 +47,23 @@ def with_model(_installation: Installation, model_port: int) -> Installation:
     address = f"http://127.0.0.1:{model_port}/v1"
     _installation.begin({"OPENAI_BASE_URL": address, "REPLY_LEASE_SECONDS": str(LEASE)})
     return _installation
+
+
+@pytest.fixture(scope="session")
+def _with_rooms() -> Iterator[Installation]:
+    with installed(rooms=True, hearing=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cloud_port() -> int:
+    """Where `speaking` looks for OpenAI; a test serves it there, or leaves it away."""
+    return free_port()
+
+
+@pytest.fixture
+def speaking(_with_rooms: Installation, cloud_port: int) -> Installation:
+    """It runs with rooms; it speaks offline unless a session asks for the cascade, whose hearing
+    is offline too."""
+    _with_rooms.begin(spoken(cloud_port))
+    return _with_rooms

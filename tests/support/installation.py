@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import offline_model
 from conversing import Person
 
 from kit import embedded
@@ -134,8 +135,9 @@ class Installation:
 
 
 @contextmanager
-def installed(*, rooms: bool = False) -> Iterator[Installation]:
-    """An installation that has not been started; with `rooms` it has a media server to start.
+def installed(*, rooms: bool = False, hearing: bool = False) -> Iterator[Installation]:
+    """An installation that has not been started; with `rooms` it has a media server to start, with
+    `hearing` the models of offline voice and the library are there already.
 
     Not under pytest's private folder: as root, the database has a user of its own.
     """
@@ -149,11 +151,27 @@ def installed(*, rooms: bool = False) -> Iterator[Installation]:
         assert program is not None, "there is no livekit-server: run `make livekit`"
         (made.data_dir / "bin").mkdir(parents=True)
         (made.data_dir / "bin" / media.PROGRAM).symlink_to(program.resolve())
+    if hearing:
+        offline_model.put_into(made.data_dir)
     try:
         yield made
     finally:
         made.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def spoken(cloud_port: int, **more: str) -> dict[str, str]:
+    """What an installation is told that is spoken to: turns end by silence alone, because recorded
+    sentences of a synthetic voice sound unfinished to the model of turns."""
+    return {
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{cloud_port}/v1",
+        "VOICE_PIPELINE": "offline",
+        "STT_PROVIDER": "offline",
+        "VOICE_TURN_DETECTION": "vad",
+        "VOICE_PREWARM": "true",
+        **more,
+    }
 
 
 def fresh_email() -> str:
