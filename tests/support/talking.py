@@ -199,10 +199,12 @@ class Local:
 
     def __init__(self, hears: Sequence[str] = ()) -> None:
         self.hears = list(hears)
+        self.sure: list[float] = []
+        """How sure it is of each hearing in turn; then .9."""
         self.said: list[str] = []
 
     def stt(self) -> stt.STT[Any]:
-        return _Hearing(self.hears)
+        return _Hearing(self.hears, self.sure)
 
     def tts(self, voice: str | None = None) -> tts.TTS[Any]:
         return _Tones(self.said)
@@ -211,9 +213,9 @@ class Local:
 class _Hearing(stt.STT[Any]):
     """Hears the next line in whatever it is given."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], sure: list[float]) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
-        self.lines = lines
+        self.lines, self.sure = lines, sure
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> stt.SpeechEvent:
         raise NotImplementedError("it streams")
@@ -227,7 +229,7 @@ class _Hearing(stt.STT[Any]):
 class _Stream(stt.RecognizeStream):
     def __init__(self, hearing: _Hearing, conn_options: APIConnectOptions) -> None:
         super().__init__(stt=hearing, conn_options=conn_options)
-        self._lines = hearing.lines
+        self._lines, self._sure = hearing.lines, hearing.sure
 
     async def _run(self) -> None:
         seconds, shown = 0.0, 0
@@ -240,10 +242,11 @@ class _Stream(stt.RecognizeStream):
                 shown = count
                 self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, " ".join(words[:count]))
         if self._lines:
-            self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, self._lines.pop(0))
+            sure = self._sure.pop(0) if self._sure else 0.9
+            self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, self._lines.pop(0), sure)
 
-    def _tell(self, kind: stt.SpeechEventType, text: str) -> None:
-        data = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=0.9)
+    def _tell(self, kind: stt.SpeechEventType, text: str, sure: float = 0.9) -> None:
+        data = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=sure)
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=[data]))
 
 

@@ -168,3 +168,20 @@ async def test_a_greeting_is_spoken_once_a_conversation(opened: Open, cloud: Clo
         turns = await talk.turns(2)
     assert [turn.seq for turn in turns] == [5, 6]
     assert turns[0].role == "user"
+
+
+async def test_doubtful_words_are_said_back_before_they_are_answered(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    local.hears[:] = ["what helps against a cold", "yes that is right"]
+    local.sure[:] = [0.2, 0.9]
+    resources = await opened()
+    async with conversation(resources, plan("offline")) as talk:
+        await talk.say("what helps against a cold")
+        await talk.turns(2)
+        await talk.say("yes that is right")
+        turns = await talk.turns(4, within=30)
+    assert (
+        turns[1].text == "I am not sure that I understood. Did you say: what helps against a cold?"
+    )
+    assert turns[3].citations

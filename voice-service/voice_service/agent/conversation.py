@@ -140,7 +140,7 @@ class Conversation:
         """Has doubtful words confirmed; raises StopResponse when it asked instead of answering."""
         doubted, self._doubted = self._doubted, ""
         question = self._question
-        if question is None or question.level != Level.NONE:
+        if question is None or question.level not in {Level.NONE, Level.ROUTINE}:
             return
         if doubted and listening.agrees(text):
             self._question = replace(question, text=doubted)
