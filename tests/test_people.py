@@ -10,8 +10,8 @@ import pytest
 import voice_service.people
 from auth_service.export import sections as auth
 from conversation_service.privacy import people as conversation
-from kit.people import Section
 from kit.testing import Addresses
+from privacy.people import Section
 
 SECTIONS: tuple[Section, ...] = (
     *auth.SECTIONS,

@@ -26,7 +26,7 @@ from kit.backbone import open_backbone
 from kit.bus import Bus
 from kit.database import Clock, Database, utc_now
 from kit.identity import Actor
-from kit.retention import daily
+from privacy.retention import daily
 
 
 @dataclass(frozen=True, slots=True)

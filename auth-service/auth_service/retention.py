@@ -5,9 +5,9 @@ from functools import partial
 
 from auth_service.audit import store
 from auth_service.providers import local
-from kit import audit, retention
-from kit.audit import Seal
 from kit.database import Clock, Tx
+from privacy import audit, retention
+from privacy.audit import Seal
 
 
 def classes(

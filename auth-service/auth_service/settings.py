@@ -8,9 +8,9 @@ from pydantic import Field, SecretStr, field_validator
 from auth_service import retention
 from auth_service.mails import sending, smtp
 from kit import settings
-from kit.audit import seal_of
 from kit.database import Clock
-from kit.retention import Class
+from privacy.audit import seal_of
+from privacy.retention import Class
 
 
 class Settings(settings.Settings):

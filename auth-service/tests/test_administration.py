@@ -10,11 +10,11 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from auth_service import main
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, bearer
-from kit import audit
 from kit.errors import InvalidToken
 from kit.settings import Settings
 from kit.testing import FixedClock
 from kit.verification import open_verifier
+from privacy import audit
 
 ADMIN = "/api/v1/admin"
 ROLES = "/api/v1/auth/users/{user_id}/roles"

@@ -11,10 +11,10 @@ import pytest
 from auth_service.audit import verification
 from auth_service.audit.models import Fault, Verdict
 from auth_service.testing import SERVICE_SECRET, Auth, Member, bearer
-from kit import audit
 from kit.database import Database
 from kit.identity import Actor
 from kit.testing import FixedClock
+from privacy import audit
 
 AUDIT = "/api/v1/admin/audit"
 AUTH = Actor.of_service("auth")

@@ -10,9 +10,9 @@ from auth_service.audit import verification
 from auth_service.audit.models import Fault, Verdict
 from auth_service.providers import local
 from auth_service.testing import SERVICE_SECRET, Auth, Member
-from kit import audit, retention
 from kit.database import Database, utc_now
 from kit.testing import FixedClock
+from privacy import audit, retention
 
 SEAL = audit.seal_of(SERVICE_SECRET)
 YEAR = 365

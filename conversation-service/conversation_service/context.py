@@ -18,12 +18,13 @@ from conversation_service.replies.runner import Runner
 from conversation_service.settings import Settings
 from conversation_service.usage.budget import Budget
 from conversation_service.voice.client import VoiceSessions, open_voice_sessions
-from kit import background, retention
+from kit import background
 from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
 from kit.signals import Signals
 from kit.verification import open_verifier
+from privacy import retention
 
 NAME = "conversation"
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from conversation_service.conversations import deletion
 from conversation_service.upkeep import store as upkeep
-from kit import retention
 from kit.database import Tx
+from privacy import retention
 
 CONVERSATIONS = 25
 """Conversations that are gone through in one transaction."""

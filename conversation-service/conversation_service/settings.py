@@ -8,7 +8,7 @@ from conversation_service import retention
 from conversation_service.usage.budget import Budget
 from kit import settings
 from kit.database import Clock
-from kit.retention import Class
+from privacy.retention import Class
 
 
 class Settings(settings.Settings):

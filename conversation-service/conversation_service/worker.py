@@ -14,12 +14,13 @@ from conversation_service.usage.budget import Budget
 from conversation_service.voice import actions as spoken_turns
 from conversation_service.voice import consumers as spoken
 from conversation_service.voice.client import VoiceSessions
-from kit import background, bus, idempotency, logs, people
+from kit import background, bus, idempotency, logs
 from kit.backbone import Backbone
 from kit.bus import first_time
 from kit.database import CONNECTION_ERRORS, Database
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
+from privacy import people
 
 QUEUE = "conversation"
 ITSELF = Actor.of_service("conversation")

@@ -15,8 +15,8 @@ from conversation_service.privacy import people as kept
 from kit import outbox, tokens
 from kit.database import Database, utc_now
 from kit.identity import Actor
-from kit.people import PAGE
 from kit.testing import SERVICE_SECRET, Addresses, Served
+from privacy.people import PAGE
 
 WORD = "xylophobia"
 

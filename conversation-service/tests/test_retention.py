@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 
 from conversation_service import retention as kept
-from kit import retention
 from kit.database import Database
 from kit.identity import Actor
-from kit.retention import Due
 from kit.testing import Addresses
+from privacy import retention
+from privacy.retention import Due
 
 ITSELF = Actor.of_service("conversation")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from conversation_service import main
 from conversation_service.usage import store
 from conversation_service.usage.budget import BASE_CHARACTERS
-from kit import audit
 from kit.database import Database
 from kit.identity import Actor, Role
 from kit.testing import Addresses, Issuer, Served, make_person, serve
+from privacy import audit
 
 QUESTION = "What helps with a headache?"
 NOTICE = "This answer comes straight from the library, because today's limit"

@@ -5,9 +5,9 @@ from rich.console import Console
 from auth_service.audit import store, verification
 from auth_service.audit.models import Entry, Filter, Verdict
 from auth_service.settings import Settings
-from kit.audit import seal_of
 from medbot import office
 from medbot.terminal import Failed
+from privacy.audit import seal_of
 
 
 def anchor_of(noted: str | None) -> verification.Anchor | None:

@@ -1,9 +1,8 @@
 """Dead letters from the command line."""
 
-from auth_service.administration import actions
+from auth_service.administration import actions, letters
+from auth_service.administration.letters import DeadLetter
 from auth_service.settings import Settings
-from kit.bus import letters
-from kit.bus.letters import DeadLetter
 from medbot import office
 
 

@@ -9,13 +9,13 @@ from auth_service import emails
 from auth_service.administration import store
 from auth_service.providers import local
 from auth_service.settings import Settings
-from kit import audit
-from kit.audit import Desk, Record
 from kit.backbone import open_backbone
 from kit.bus import Bus
 from kit.database import utc_now
 from kit.errors import NotFound
 from medbot.terminal import Failed
+from privacy import audit
+from privacy.audit import Desk, Record
 
 
 @dataclass(frozen=True, slots=True)

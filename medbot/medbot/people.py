@@ -13,10 +13,10 @@ from auth_service.administration import store
 from auth_service.administration.models import Person, PersonSession
 from auth_service.context import open_context
 from auth_service.settings import Settings
-from kit.audit import Desk, seal_of
 from kit.identity import Role
 from medbot import office
 from medbot.terminal import Failed
+from privacy.audit import Desk, seal_of
 
 
 async def create(

@@ -3,12 +3,13 @@
 import auth_service.settings
 import conversation_service.settings
 import voice_service.settings
-from kit import retention, settings
+from kit import settings
 from kit.backbone import open_backbone
 from kit.database import utc_now
 from kit.identity import Actor
-from kit.retention import Class, Due
 from medbot import office
+from privacy import retention
+from privacy.retention import Class, Due
 
 
 def of_services() -> list[tuple[str, list[Class]]]:

@@ -5,11 +5,11 @@ from datetime import date
 from conversation_service.settings import Settings
 from conversation_service.usage import actions
 from conversation_service.usage.models import By, Report
-from kit import audit
-from kit.audit import Desk
 from kit.backbone import open_backbone
 from kit.database import utc_now
 from kit.identity import Actor
+from privacy import audit
+from privacy.audit import Desk
 
 
 async def report(settings: Settings, first: date, last: date, by: By) -> Report:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from kit import retention
 from kit.database import Database
 from kit.identity import Actor
 from kit.testing import Addresses
+from privacy import retention
 from voice_service import retention as kept
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

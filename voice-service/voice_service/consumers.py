@@ -12,9 +12,9 @@ from contracts.events import (
     MessageCreated,
     UserErased,
 )
-from kit import people
 from kit.bus import first_time
 from kit.database import Database, Tx
+from privacy import people
 from voice_service.people import ERASE
 from voice_service.sessions import actions, store
 from voice_service.sessions.actions import ITSELF

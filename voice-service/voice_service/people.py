@@ -1,8 +1,8 @@
 """Where this service keeps rows of people: handed out and erased as every holder does it."""
 
-from kit import people
-from kit.people import Section
 from kit.signals import CHANNEL
+from privacy import people
+from privacy.people import Section
 
 SECTIONS = (
     Section(

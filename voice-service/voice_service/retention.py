@@ -3,7 +3,7 @@
 Its turns are messages of a conversation by then, and go there by the same setting.
 """
 
-from kit import retention
+from privacy import retention
 
 
 def classes(*, messages_days: float | None) -> list[retention.Class]:

@@ -4,7 +4,7 @@ from pydantic import Field, model_validator
 
 from contracts.voice import Pipeline
 from kit.errors import Misconfigured
-from kit.retention import Class
+from privacy.retention import Class
 from voice_service import retention
 from voice_service.agent.settings import Speaking
 

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 from contracts.events import Envelope
-from kit import background, retention
+from kit import background
 from kit.backbone import Backbone
 from kit.database import utc_now
 from kit.identity import Actor
+from privacy import retention
 from voice_service import consumers
 from voice_service.rooms.media import Media
 from voice_service.sessions.reaper import Limits, Reaper

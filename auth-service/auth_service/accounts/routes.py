@@ -26,8 +26,9 @@ from auth_service.accounts.models import (
 from auth_service.administration import actions as administration
 from auth_service.context import Ctx
 from auth_service.sessions.models import OpenSession
-from kit import audit, doors
+from kit import doors
 from kit.paging import Page
+from privacy import audit
 
 router = APIRouter(prefix="/api/v1/auth", tags=["accounts"])
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from auth_service.administration import store
+from auth_service.administration import letters, store
 from auth_service.administration.models import NotAnEvent, OwnAccount, Person
 from auth_service.providers import store as accounts
 from auth_service.sessions import store as sessions
-from kit.audit import Desk, Record
-from kit.bus import Bus, letters
+from kit.bus import Bus
 from kit.errors import NotFound
 from kit.identity import Role
+from privacy.audit import Desk, Record
 
 POWERS = frozenset({Role.STAFF, Role.ADMIN})
 """Who loses one of these is signed out, so that no token carries it on."""

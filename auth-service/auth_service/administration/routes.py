@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from auth_service.administration import actions, store
+from auth_service.administration import actions, letters, store
 from auth_service.administration.models import Letter, Person, PersonSession
 from auth_service.context import Ctx
-from kit import audit, paging
-from kit.bus import letters
+from kit import paging
 from kit.identity import Role
+from privacy import audit
 
 router = APIRouter(prefix="/api/v1/admin", tags=["administration"])
 

@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from auth_service.administration.models import Person, PersonSession
-from kit.audit import Record
 from kit.identity import Role
+from privacy.audit import Record
 
 _PERSON = (
     "u.id, u.email, p.full_name, u.created_at, k.locked_at,"

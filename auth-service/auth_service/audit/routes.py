@@ -8,7 +8,8 @@ from pydantic import AwareDatetime
 
 from auth_service.audit import store, verification
 from auth_service.audit.models import Action, Entry, Filter, Verdict
-from kit import audit, paging
+from kit import paging
+from privacy import audit
 
 router = APIRouter(prefix="/api/v1/admin/audit", tags=["administration"])
 

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from auth_service.audit.models import Entry, Filter
-from kit.audit import Record
 from kit.database import Tx
+from privacy.audit import Record
 
 _COLUMNS = (
     "l.seq, l.at, l.service, l.actor_kind, a.person_id as actor_id, l.actor_roles, l.action,"

@@ -14,8 +14,8 @@ from typing import Any
 
 from auth_service.audit import store
 from auth_service.audit.models import Fault, Verdict
-from kit.audit import Seal
 from kit.database import Tx
+from privacy.audit import Seal
 
 BEGINNING = hashlib.sha256(b"medbot audit log").digest()
 FURTHEST = 100_000

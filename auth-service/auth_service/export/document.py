@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from auth_service.export.holders import Rows
-from kit.people import encode
+from privacy.people import encode
 
 FORMAT = "medbot-export.v1"
 GATHER = 32 * 1024

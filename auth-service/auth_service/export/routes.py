@@ -12,8 +12,9 @@ from fastapi.responses import StreamingResponse
 from auth_service.context import Context, Ctx
 from auth_service.export import document, store
 from auth_service.export.sections import SECTIONS
-from kit import doors, people
+from kit import doors
 from kit.errors import DomainError, InvalidToken, Kind
+from privacy import people
 
 LEASE = timedelta(minutes=10)
 """How long an export may take; one whose instance died keeps others away no longer than that."""

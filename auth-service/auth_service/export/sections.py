@@ -1,6 +1,6 @@
 """The auth service's own rows about a person. Secrets are told of, not shown."""
 
-from kit.people import Section
+from privacy.people import Section
 
 SECTIONS = (
     Section("account", "auth.users", "id", "id, email, created_at, updated_at", {"id": "uuid"}),

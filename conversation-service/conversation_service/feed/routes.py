@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
+from conversation_service import sse
 from conversation_service.context import Context, Ctx
 from conversation_service.feed import store
-from kit import doors, sse
+from kit import doors
 from kit.doors import Person
 from kit.identity import Actor
 

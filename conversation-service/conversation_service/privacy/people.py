@@ -1,7 +1,7 @@
 """Where this service keeps rows of people. A new table joins here, or hangs on one that is here."""
 
-from kit import people
-from kit.people import Section
+from privacy import people
+from privacy.people import Section
 
 SECTIONS = (
     Section(

@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from starlette.responses import JSONResponse, Response
 
+from conversation_service import sse
 from conversation_service.context import Context, Ctx
 from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import actions, store, stream
 from conversation_service.replies.models import Begun, Exchange, SendMessage
 from conversation_service.voice import actions as voice
-from kit import idempotency, sse
+from kit import idempotency
 from kit.doors import Person
 from kit.errors import NotFound
 from kit.identity import Actor

@@ -13,11 +13,11 @@ from conversation_service.messages import store as messages
 from conversation_service.messages.models import Message, MessageId, Triage
 from conversation_service.replies import store
 from conversation_service.replies.models import BeyondEnd, ReplyFailed, Snapshot
+from conversation_service.sse import ServerEvent
 from kit import problems
 from kit.database import CONNECTION_ERRORS, Tx
 from kit.errors import NotFound, ServiceUnavailable
 from kit.identity import Actor
-from kit.sse import ServerEvent
 
 AWAY_WITHIN = 8.0
 """Seconds that a reader waits for a database that has gone away, before the stream says so."""

@@ -5,7 +5,7 @@ from datetime import date
 from conversation_service.usage import store
 from conversation_service.usage.budget import Budget
 from conversation_service.usage.models import By, Caps, Report
-from kit.audit import Desk
+from privacy.audit import Desk
 
 MILLION = 1_000_000
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from conversation_service.context import Ctx
 from conversation_service.usage import actions
 from conversation_service.usage.models import By, Report
-from kit import audit
+from privacy import audit
 
 router = APIRouter(prefix="/api/v1/admin/usage", tags=["administration"])
 

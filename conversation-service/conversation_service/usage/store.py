@@ -6,8 +6,8 @@ from uuid import UUID
 
 from assistant.turns import Usage
 from conversation_service.usage.models import By, Used
-from kit.audit import Record
 from kit.database import Tx
+from privacy.audit import Record
 
 SERVICE = "conversation"
 INSTALLATION = UUID(int=0)

@@ -11,10 +11,11 @@ from auth_service.audit import verification
 from auth_service.providers import local
 from conversation_service.settings import Settings
 from conversation_service.usage.budget import BASE_CHARACTERS
-from kit import audit, embedded, migrations
+from kit import embedded, migrations
 from kit.database import open_database, utc_now
 from kit.errors import Misconfigured
 from medbot.doctor.findings import Finding, bad, good, note
+from privacy import audit
 
 
 @asynccontextmanager
