@@ -148,6 +148,7 @@ def codes() -> set[str]:
         "conversation-service",
         "voice-service",
         "libs/kit",
+        "libs/privacy",
         "libs/assistant",
     ):
         for path in (ROOT / folder).rglob("*.py"):
