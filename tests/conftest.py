@@ -1,10 +1,14 @@
 """One whole installation for the journeys and faults of a run, told what each test wants."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
-from installation import LEASE, Installation, installed, spoken
+from cloud import Cloud
+from conversing import Person
+from installation import LEASE, Installation, installed, newcomer, spoken
 
+from kit.testing import serve
 from kit.testing.serving import free_port
 
 
@@ -67,3 +71,22 @@ def speaking(_with_rooms: Installation, cloud_port: int) -> Installation:
     is offline too."""
     _with_rooms.begin(spoken(cloud_port))
     return _with_rooms
+
+
+@pytest.fixture
+async def cloud(cloud_port: int) -> AsyncIterator[Cloud]:
+    """OpenAI, where `speaking` looks for it."""
+    cloud = Cloud()
+    async with serve(cloud.app(), port=cloud_port):
+        yield cloud
+
+
+@pytest.fixture
+async def arrive(speaking: Installation) -> AsyncIterator[Callable[[], Awaitable[Person]]]:
+    """Somebody new comes to `speaking`."""
+    async with AsyncExitStack() as stack:
+
+        async def arrive() -> Person:
+            return await stack.enter_async_context(newcomer(speaking.url))
+
+        yield arrive

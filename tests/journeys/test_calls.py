@@ -1,84 +1,106 @@
 """Calls over every transport, and the chat that goes on with them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
-from callers import InRoom, Line, Talker, Way, call
+from callers import InRoom, Way, call
+from cloud import Cloud
 from conversing import Person
-from installation import Installation, newcomer
-from model_server import ModelServer, Say
-
-from kit.testing import serve
+from httpx_sse import ServerSentEvent
+from recognising import plain
+from recounting import Truth
 
 pytestmark = pytest.mark.journey
 
+Arrive = Callable[[], Awaitable[Person]]
 QUESTION = "what are the symptoms of diabetes"
-REMEMBERED = "You asked about diabetes."
+WRITTEN = "I have had asthma since I was a child."
 
 
-@pytest.fixture
-async def model(cloud_port: int) -> AsyncIterator[ModelServer]:
-    """The chat's model."""
-    server = ModelServer([[Say(REMEMBERED)]])
-    async with serve(server.app(), port=cloud_port):
-        yield server
+@asynccontextmanager
+async def live(person: Person) -> AsyncIterator[list[ServerSentEvent]]:
+    """What comes live while the block lasts."""
+    got: list[ServerSentEvent] = []
+
+    async def read() -> None:
+        async with person.stream("GET", "/api/v1/events") as events:
+            async for event in events:
+                got.append(event)
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.3)
+    try:
+        yield got
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.fixture
-async def sam(speaking: Installation) -> AsyncIterator[Person]:
-    """Somebody new."""
-    async with newcomer(speaking.url) as person:
-        yield person
+async def answered_aloud(person: Person, cloud: Cloud, way: Way, voice: str) -> None:
+    """Greeted, asked, answered, shown live, and gone on with in writing."""
+    async with live(person) as events:
+        async with call(person, way) as talker:
+            await talker.greeted()
+            heard, answer = await talker.ask(QUESTION, voice)
+        assert plain(heard) == plain(QUESTION)
+        assert "diabetes" in answer
+        assert talker.sound.heard_at(talker.spoke_until) is not None
+        if isinstance(talker, InRoom):
+            assert {"listening", "thinking", "speaking"} <= set(talker.states)
+            assert talker.interim, "words are shown while they are spoken"
+        truth = Truth(person, talker.conversation_id)
+        truth.spoken(talker)
+        assert [line.role for line in truth.lines] == ["assistant", "user", "assistant"]
+        before = list(truth.lines)
+        asked = f"What did I ask you {way}?"
+        await truth.write(asked)
+        assert all(line.text in cloud.told_with(asked) for line in before)
+        await truth.holds()
+        async with asyncio.timeout(10):
+            while "voice.session.ended" not in [event.event for event in events]:
+                await asyncio.sleep(0.05)
+    await told_live(person, truth, events)
 
 
-async def stored(person: Person, conversation_id: str, count: int) -> list[dict[str, Any]]:
-    """The messages, once there are so many, or what there is after a while."""
-    path = f"/api/v1/conversations/{conversation_id}"
-    items: list[dict[str, Any]] = []
-    for _ in range(100):
-        items = await person.messages(path)
-        if len(items) >= count:
-            break
-        await asyncio.sleep(0.1)
-    return items
+async def told_live(person: Person, truth: Truth, events: list[ServerSentEvent]) -> None:
+    """Each message was told once and in order, each session at its start and at its end."""
+    messages = await person.messages(truth.path)
+    kinds = [event.event for event in events]
+    created = [event.json()["ref"]["message_id"] for event in events
+               if event.event == "message.created"]  # fmt: skip
+    assert created == [one["id"] for one in messages]
+    sessions = [kind for kind in kinds if kind.startswith("voice.")]
+    assert sessions == ["voice.session.started", "voice.session.ended"]
 
 
-def as_lines(messages: list[dict[str, Any]]) -> list[Line]:
-    return [
-        Line(one["role"], one["content"], cut=one["status"] == "interrupted") for one in messages
-    ]
+async def begun_in_writing(person: Person, cloud: Cloud) -> None:
+    """The agent knows what was written before, and in the middle; it greets once."""
+    path = await person.start()
+    truth = Truth(person, path.rsplit("/", 1)[1])
+    await truth.write(WRITTEN)
+    async with call(person, "room", truth.conversation_id, pipeline="cascade") as talker:
+        await talker.greeted()
+        heard, _ = await talker.ask("what helps against a headache")
+        truth.spoken(talker)
+        assert WRITTEN in cloud.told_with(heard)
+        talker.lines.clear()
+        await truth.write("My name is Wilhelmyna.")
+        heard, _ = await talker.ask("what are the symptoms of asthma")
+        assert "Wilhelmyna" in cloud.told_with(heard)
+        truth.spoken(talker)
+    async with call(person, "session", truth.conversation_id, pipeline="cascade") as again:
+        await again.ask("what are the symptoms of flu")
+        truth.spoken(again)
+    assert [line.role for line in again.lines] == ["user", "assistant"], "greeted twice"
+    await truth.holds()
 
 
-async def goes_on_in_writing(
-    person: Person, model: ModelServer, talker: Talker, heard: list[Line]
-) -> None:
-    """The chat shows what was said, in order, and its answer was told of it."""
-    path = f"/api/v1/conversations/{talker.conversation_id}"
-    answer = await person.send(path, "What did I ask you?")
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["assistant_message"]["content"] == REMEMBERED
-    shown = await person.messages(path)
-    assert as_lines(shown[: len(heard)]) == heard
-    assert {one["channel"] for one in shown[: len(heard)]} == {talker.channel}
-    assert [one["channel"] for one in shown[len(heard) :]] == ["chat", "chat"]
-    given = str(model.requests[-1]["messages"])
-    assert all(line.text[:40] in given for line in heard)
-
-
-@pytest.mark.parametrize(("way", "voice"), [("room", "slt"), ("voice", "rms"), ("session", "awb")])
-async def test_a_call_is_answered_and_the_chat_goes_on(
-    model: ModelServer, sam: Person, way: Way, voice: str
-) -> None:
-    async with call(sam, way) as talker:
-        greeting = await talker.greeted()
-        heard, answer = await talker.ask(QUESTION, voice)
-    assert (heard.lower().rstrip("?"), len(talker.lines)) == (QUESTION, 3)
-    assert "diabetes" in answer.lower()
-    said = [Line("assistant", greeting), Line("user", heard), Line("assistant", answer)]
-    await stored(sam, talker.conversation_id, 3)
-    await goes_on_in_writing(sam, model, talker, said)
-    if isinstance(talker, InRoom):
-        assert {"listening", "thinking", "speaking"} <= set(talker.states)
-        assert talker.interim
+async def test_calls_are_answered_and_the_chat_goes_on(arrive: Arrive, cloud: Cloud) -> None:
+    people = [await arrive() for _ in range(4)]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(answered_aloud(people[0], cloud, "room", "slt"))
+        group.create_task(answered_aloud(people[1], cloud, "voice", "rms"))
+        group.create_task(answered_aloud(people[2], cloud, "session", "awb"))
+        group.create_task(begun_in_writing(people[3], cloud))

@@ -1,0 +1,176 @@
+"""People who move between writing and speaking, some cut off or their agent killed on the way."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+from callers import SESSION, OnSocket, Talker, Way, call
+from cloud import Cloud
+from conversing import Person
+from installation import Installation, spoken
+from processes import agents
+from recounting import Truth
+
+pytestmark = pytest.mark.journey
+
+Arrive = Callable[[], Awaitable[Person]]
+Step = Literal["writing", "room", "voice", "session", "cut", "killed"]
+"""`cut` loses the network of a socket in the middle of an answer, `killed` loses the agent."""
+
+CALLS: tuple[Step, ...] = ("room", "voice", "session")
+ENDED_WITHIN = 15.0
+COMES_WITHIN = 90.0
+SENTENCES = (
+    "what are the symptoms of diabetes",
+    "what are the symptoms of asthma",
+    "what helps against a headache",
+    "what are the symptoms of flu",
+    "thank you very much",
+)
+VOICES = ("slt", "rms", "awb", "kal16")
+LOSES: tuple[Step | None, ...] = ("killed", "cut", None, "cut", "killed")
+
+
+@dataclass
+class Journey:
+    """One person's way through the transports; `meet` is where several wait for each other."""
+
+    person: Person
+    steps: list[Step]
+    draw: random.Random
+    kill: Callable[[], Awaitable[None]]
+    pipeline: str | None = "cascade"
+
+    async def go(self) -> Truth:
+        """All of it, each step once, and what must be there afterwards."""
+        path = await self.person.start()
+        truth = Truth(self.person, path.rsplit("/", 1)[1])
+        for number, step in enumerate(self.steps):
+            if step == "writing":
+                await truth.write(f"Written in step {number}, {self.draw.random()}.")
+            else:
+                await self._call(truth, step)
+        await truth.write("And in writing at the end.")
+        await truth.holds()
+        return truth
+
+    async def _call(self, truth: Truth, step: Step) -> None:
+        way = self._way(step)
+        pipeline = None if way == "voice" else self.pipeline
+        async with call(self.person, way, truth.conversation_id, pipeline) as talker:
+            greeted = any(channel != "chat" for channel in truth.channels)
+            if not greeted:
+                await talker.greeted()
+            await talker.until(lambda: greeted or talker.lines)
+            if step in CALLS:
+                await talker.ask(self.draw.choice(SENTENCES), self.draw.choice(VOICES))
+                truth.spoken(talker)
+                return
+            await self._half(talker)
+            truth.spoken(talker)
+            truth.broke_off(talker, may_be_missing=step == "killed")
+            await self._lose(talker, step)
+
+    def _way(self, step: Step) -> Way:
+        if step == "killed":
+            return "room"
+        if step == "cut":
+            return self.draw.choice(("voice", "session"))
+        assert step != "writing"
+        return step
+
+    async def _half(self, talker: Talker) -> None:
+        """Asks, and hears the beginning of the answer."""
+        before = len(talker.lines)
+        await talker.say(self.draw.choice(SENTENCES[:4]), self.draw.choice(VOICES))
+        await talker.hears()
+        await asyncio.sleep(0.3)
+        assert [line.role for line in talker.lines[before:]] == ["user"], talker.lines
+
+    async def _lose(self, talker: Talker, step: Step) -> None:
+        if step == "cut":
+            assert isinstance(talker, OnSocket)
+            talker.cut()
+            return
+        await self.kill()
+        killed = time.monotonic()
+        path = f"{SESSION}/{talker.session_id}/status"
+        while (await self.person.http.get(path)).json()["status"] != "failed":
+            assert time.monotonic() - killed < ENDED_WITHIN, "a dead agent's session goes on"
+            await asyncio.sleep(0.2)
+        await talker.until(lambda: talker.gone, within=10)
+
+
+class Killer:
+    """Kills the agent once all who are to lose it are in the middle of an answer."""
+
+    def __init__(self, house: Installation, parties: int) -> None:
+        self._house = house
+        self._barrier = asyncio.Barrier(parties)
+
+    async def __call__(self) -> None:
+        async with asyncio.timeout(COMES_WITHIN):
+            if await self._barrier.wait() == 0:
+                assert self._house.up is not None
+                (agent,) = agents(self._house.up.process.pid)
+                os.killpg(agent, signal.SIGKILL)
+            await self._barrier.wait()
+
+
+def ways(draw: random.Random, loses: Step | None) -> list[Step]:
+    """Three or four steps, of which one loses something in some."""
+    usual: tuple[Step, ...] = ("writing", "voice", "session", "room")
+    steps = [draw.choice(usual) for _ in range(draw.choice((2, 3)))]
+    if loses == "killed":
+        return [steps[0], "killed", *steps[1:]]
+    if loses == "cut":
+        steps.insert(draw.randrange(len(steps) + 1), "cut")
+    if not set(steps) & {"cut", *CALLS}:
+        steps.append(draw.choice(CALLS))
+    return steps
+
+
+async def all_go(house: Installation, arrive: Arrive, wanted: list[list[Step]], seed: int) -> None:
+    """Several journeys at once."""
+    killed = [steps for steps in wanted if "killed" in steps]
+    killer = Killer(house, len(killed)) if killed else None
+
+    async def nobody() -> None:
+        raise AssertionError("nobody is to be killed")
+
+    async with asyncio.TaskGroup() as group:
+        for number, steps in enumerate(wanted):
+            draw = random.Random(seed * 1000 + number)
+            journey = Journey(await arrive(), steps, draw, killer or nobody)
+            group.create_task(journey.go())
+
+
+async def test_nothing_is_lost_on_the_way(
+    speaking: Installation, arrive: Arrive, cloud: Cloud
+) -> None:
+    wanted: list[list[Step]] = [
+        ["writing", "session", "writing", "voice"],
+        ["session", "cut", "writing"],
+        ["room", "killed", "writing"],
+        ["killed", "room"],
+    ]
+    await all_go(speaking, arrive, wanted, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 12))
+async def test_fifty_journeys(
+    speaking: Installation, arrive: Arrive, cloud: Cloud, cloud_port: int, seed: int
+) -> None:
+    """Five at once, ten times; an agent that is killed is that of all five."""
+    told = spoken(cloud_port, VOICE_PIPELINE="cascade")
+    await asyncio.to_thread(speaking.begin, told)
+    draw = random.Random(seed)
+    loses = LOSES[seed % len(LOSES)]
+    await all_go(speaking, arrive, [ways(draw, loses) for _ in range(5)], seed)
