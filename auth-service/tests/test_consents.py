@@ -84,6 +84,17 @@ def test_a_newer_wording_is_consented_to_anew() -> None:
     assert actions.changes(standing, {"terms": True}, TEXTS, locale=None, now=NOW) == []
 
 
+def test_an_answer_to_what_is_asked_no_more_may_stay_or_go_but_not_change() -> None:
+    before = {"newsletter": decision("newsletter", True, "unversioned")}
+    sent_back = {"newsletter": True, "terms": True}
+    changed = actions.changes(before, sent_back, TEXTS, locale=None, now=NOW)
+    assert [each.name for each in changed] == ["terms"]
+    with pytest.raises(UnknownConsent):
+        actions.changes(before, {"newsletter": False}, TEXTS, locale=None, now=NOW)
+    (gone,) = actions.changes(before, {}, TEXTS, locale=None, now=NOW)
+    assert (gone.name, gone.given, gone.wording) == ("newsletter", None, "unversioned")
+
+
 FILES: dict[str, Any] = {
     "terms/2026-01-01.en.md": "old",
     "terms/2026-02-01.en.md": "new",

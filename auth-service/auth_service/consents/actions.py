@@ -39,11 +39,17 @@ def changes(
     locale: str | None,
     now: datetime,
 ) -> list[Decision]:
-    """The rows that lead from the answers that stand to those that are wanted."""
+    """The rows that lead from the answers that stand to those that are wanted.
+
+    An answer to what nobody is asked any more may stay, since a profile is sent back as it was
+    read; it cannot be given anew.
+    """
     made = []
     for name in sorted(wanted):
-        wording = wordings.current(name, locale)
         held = before.get(name)
+        if name not in wordings.names and held is not None and held.given == wanted[name]:
+            continue
+        wording = wordings.current(name, locale)
         if held is not None and (held.given, held.wording) == (wanted[name], wording.version):
             continue
         made.append(_decision(name, wanted[name], wording.version, wording.locale, now))
