@@ -124,6 +124,23 @@ async def test_a_call_leaves_one_row_and_only_an_admin_may_make_it(
         assert row["people"] == [alice.id]
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("GET /people?email=a%00b", "request.invalid"),
+        ("GET /audit?from=0001-01-01T00:00:00%2B14:00", "request.invalid"),
+        ("GET /audit?to=9999-12-31T23:59:59-14:00", "request.invalid"),
+        ("GET /audit/verification?anchor_seq=1", "audit.half_anchor"),
+        ("POST /dead-letters/99999999999999999999/replay", "request.invalid"),
+    ],
+)
+async def test_what_no_row_can_be_is_refused(
+    auth: Auth, admin: Member, line: str, code: str
+) -> None:
+    answer = await call(auth, admin, line, ADMIN + line.split()[1], None)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
 @pytest.mark.parametrize("line", CALLS)
 async def test_what_cannot_be_recorded_does_not_happen(
     auth: Auth, owner: Any, admin: Member, alice: Member, line: str

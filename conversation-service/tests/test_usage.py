@@ -311,6 +311,7 @@ async def test_usage_is_told_to_admins_and_that_is_audited(
         assert report["caps"] == {"person_day_usd": None, "day_usd": 100_000.0}
         empty = (await http.get(USAGE, params={"from": "2020-01-01", "to": "2020-02-01"})).json()
         assert (empty["items"], empty["total_usd"]) == ([], 0)
+        assert (await http.get(USAGE, params={"to": "0001-01-01"})).status_code == 422
     rows = await it.owner.fetch(
         "select service, action, outcome, actor_roles, cardinality(subjects) as about,"
         " p.person_id from medbot.audit_log l join medbot.audit_people p on p.pseudonym = l.actor"

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from auth_service.administration import actions, letters, store
@@ -11,11 +11,13 @@ from auth_service.administration.models import Letter, Person, PersonSession
 from auth_service.context import Ctx
 from kit import paging
 from kit.identity import Role
+from kit.text import Storable
 from privacy import audit
 
 router = APIRouter(prefix="/api/v1/admin", tags=["administration"])
 
-Email = Annotated[str | None, Query(min_length=3, max_length=254)]
+Email = Annotated[Storable | None, Query(min_length=3, max_length=254)]
+LetterId = Annotated[int, Path(ge=1, lt=2**63)]
 Queue = Annotated[str | None, Query(pattern=r"^[a-z_.-]{1,64}$")]
 
 
@@ -100,7 +102,7 @@ async def list_dead_letters(
 
 
 @router.post("/dead-letters/{letter_id}/replay", status_code=202, response_class=Response)
-async def replay(letter_id: int, desk: audit.AdminDesk, ctx: Ctx) -> Response:
+async def replay(letter_id: LetterId, desk: audit.AdminDesk, ctx: Ctx) -> Response:
     """Hands a dead letter to its queue again, with all its attempts."""
     await actions.replay(desk, ctx.bus, letter_id)
     return Response(status_code=202)

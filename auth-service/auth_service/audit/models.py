@@ -1,13 +1,24 @@
 """The audit log as the API shows it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from kit.errors import DomainError, Kind
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Action = Annotated[str, Field(max_length=60, pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
 
 
@@ -63,3 +74,10 @@ class Filter:
     action: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+class HalfAnchor(DomainError):
+    """A noted place is a number and a hash: send both."""
+
+    kind = Kind.INVALID
+    code = "audit.half_anchor"

@@ -4,10 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from auth_service.audit import store, verification
-from auth_service.audit.models import Action, Entry, Filter, Verdict
+from auth_service.audit.models import Action, Entry, Filter, HalfAnchor, Moment, Verdict
 from kit import paging
 from privacy import audit
 
@@ -20,8 +19,8 @@ async def list_entries(
     person: UUID | None = None,
     actor: UUID | None = None,
     action: Annotated[Action | None, Query()] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[Moment | None, Query(alias="from")] = None,
+    until: Annotated[Moment | None, Query(alias="to")] = None,
     limit: paging.Limit = 20,
     cursor: paging.Cursor = None,
 ) -> paging.Page[Entry]:
@@ -41,6 +40,8 @@ async def verify(
     anchor_hash: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
 ) -> Verdict:
     """Follows the chain; names the first row that was changed, removed or reordered."""
+    if (anchor_seq is None) != (anchor_hash is None):
+        raise HalfAnchor
     anchor = None
     if anchor_seq is not None and anchor_hash is not None:
         anchor = verification.Anchor(anchor_seq, bytes.fromhex(anchor_hash))

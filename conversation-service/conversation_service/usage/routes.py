@@ -10,6 +10,8 @@ from conversation_service.usage import actions
 from conversation_service.usage.models import By, Report
 from privacy import audit
 
+EARLIEST = date(2000, 1, 1)
+
 router = APIRouter(prefix="/api/v1/admin/usage", tags=["administration"])
 
 
@@ -17,8 +19,8 @@ router = APIRouter(prefix="/api/v1/admin/usage", tags=["administration"])
 async def usage(
     desk: audit.AdminDesk,
     ctx: Ctx,
-    first: Annotated[date | None, Query(alias="from")] = None,
-    last: Annotated[date | None, Query(alias="to")] = None,
+    first: Annotated[date | None, Query(alias="from", ge=EARLIEST)] = None,
+    last: Annotated[date | None, Query(alias="to", ge=EARLIEST)] = None,
     by: By = "day",
 ) -> Report:
     """What models took and cost, summed by day, person, model or service; the last 30 days."""
