@@ -39,12 +39,12 @@ LOSES: tuple[Step | None, ...] = ("killed", "cut", None, "cut", "killed")
 
 @dataclass
 class Journey:
-    """One person's way through the transports; `meet` is where several wait for each other."""
+    """One person's way through the transports."""
 
     person: Person
     steps: list[Step]
     draw: random.Random
-    kill: Callable[[], Awaitable[None]]
+    killer: "Killer"
     pipeline: str | None = "cascade"
 
     async def go(self) -> Truth:
@@ -72,10 +72,11 @@ class Journey:
                 await talker.ask(self.draw.choice(SENTENCES), self.draw.choice(VOICES))
                 truth.spoken(talker)
                 return
-            await self._half(talker)
-            truth.spoken(talker)
-            truth.broke_off(talker, may_be_missing=step == "killed")
+            await self._half(talker, step)
             await self._lose(talker, step)
+            truth.spoken(talker)
+            if truth.lines[-1].role == "user":
+                truth.broke_off(talker, may_be_missing=step == "killed")
 
     def _way(self, step: Step) -> Way:
         if step == "killed":
@@ -85,9 +86,11 @@ class Journey:
         assert step != "writing"
         return step
 
-    async def _half(self, talker: Talker) -> None:
+    async def _half(self, talker: Talker, step: Step) -> None:
         """Asks, and hears the beginning of the answer."""
         before = len(talker.lines)
+        if step == "killed":
+            await self.killer.meet()
         await talker.say(self.draw.choice(SENTENCES[:4]), self.draw.choice(VOICES))
         await talker.hears()
         await asyncio.sleep(0.3)
@@ -98,7 +101,7 @@ class Journey:
             assert isinstance(talker, OnSocket)
             talker.cut()
             return
-        await self.kill()
+        await self.killer.kill()
         killed = time.monotonic()
         path = f"{SESSION}/{talker.session_id}/status"
         while (await self.person.http.get(path)).json()["status"] != "failed":
@@ -114,13 +117,18 @@ class Killer:
         self._house = house
         self._barrier = asyncio.Barrier(parties)
 
-    async def __call__(self) -> None:
+    async def meet(self) -> int:
+        """Waits for the others."""
         async with asyncio.timeout(COMES_WITHIN):
-            if await self._barrier.wait() == 0:
-                assert self._house.up is not None
-                (agent,) = agents(self._house.up.process.pid)
-                os.killpg(agent, signal.SIGKILL)
-            await self._barrier.wait()
+            return await self._barrier.wait()
+
+    async def kill(self) -> None:
+        """The agent is dead when this returns."""
+        if await self.meet() == 0:
+            assert self._house.up is not None
+            (agent,) = agents(self._house.up.process.pid)
+            os.killpg(agent, signal.SIGKILL)
+        await self.meet()
 
 
 def ways(draw: random.Random, loses: Step | None) -> list[Step]:
@@ -138,16 +146,11 @@ def ways(draw: random.Random, loses: Step | None) -> list[Step]:
 
 async def all_go(house: Installation, arrive: Arrive, wanted: list[list[Step]], seed: int) -> None:
     """Several journeys at once."""
-    killed = [steps for steps in wanted if "killed" in steps]
-    killer = Killer(house, len(killed)) if killed else None
-
-    async def nobody() -> None:
-        raise AssertionError("nobody is to be killed")
-
+    killer = Killer(house, max(1, sum("killed" in steps for steps in wanted)))
     async with asyncio.TaskGroup() as group:
         for number, steps in enumerate(wanted):
             draw = random.Random(seed * 1000 + number)
-            journey = Journey(await arrive(), steps, draw, killer or nobody)
+            journey = Journey(await arrive(), steps, draw, killer)
             group.create_task(journey.go())
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from calling import Caller, calling, decoded, mp3_of, pcm_of, resampled, speech
 from conversing import Person
 from livekit import rtc
+from websockets.exceptions import ConnectionClosed
 
+from voice_service.agent import phrases
 from voice_service.sockets.mp3 import DELAY
 
 SESSION = "/api/v1/voice/session"
@@ -23,6 +25,15 @@ RATE = 24_000
 MICROPHONE = 48_000
 STEP = 0.01
 LOUD = 300.0
+STATE = "lk.agent.state"
+FILLED = frozenset(
+    " ".join(filler.split()[:count])
+    for filler in phrases.FILLERS
+    for count in range(1, len(filler.split()) + 1)
+)
+"""What passes the time, as far as it may have been said."""
+AGENT_WITHIN = 90.0
+"""Seconds until an agent comes that has only just been started, on a busy machine."""
 
 Role = Literal["user", "assistant"]
 
@@ -53,6 +64,21 @@ class Sound:
         """When the first sound came that is no silence, at or after `moment`."""
         return next((at for at, pcm in self.pieces if at >= moment and loud(pcm)), None)
 
+    def until_silence(self, moment: float, seconds: float) -> bytes:
+        """From the first sound after `moment` to the last before a silence of so many seconds."""
+        begun = self.heard_at(moment)
+        taken: list[bytes] = []
+        last = begun or 0.0
+        for at, pcm in self.pieces:
+            if begun is None or at < begun:
+                continue
+            if loud(pcm):
+                last = at
+            if at - last >= seconds:
+                break
+            taken.append(pcm)
+        return b"".join(taken)
+
     def last_heard(self) -> float:
         """When the last sound came that is no silence; 0 when none did."""
         return next((at for at, pcm in reversed(self.pieces) if loud(pcm)), 0.0)
@@ -75,6 +101,14 @@ class Talker(ABC):
         self.lines: list[Line] = []
         self.states: list[str] = []
         self.spoke_until = 0.0
+        self.begun: list[str] = []
+        """What the assistant says, as it is shown while it is said."""
+        self.answered_at = 0.0
+        """When the first answer began, as `answering` saw it."""
+
+    @abstractmethod
+    def cut_reply(self) -> bytes:
+        """What was played of the first reply after the greeting, which was spoken over."""
 
     @abstractmethod
     async def play(self, pcm: bytes) -> None:
@@ -117,6 +151,17 @@ class Talker(ABC):
         """When the first sound came after what was said last."""
         heard: float = await self.until(lambda: self.sound.heard_at(self.spoke_until), within)
         return heard
+
+    async def answering(self, within: float = 30.0) -> None:
+        """Waits until an answer is heard, after what only passes the time."""
+        before = len(self.begun)
+        await self.until(
+            lambda: any(
+                text.strip() and text.strip() not in FILLED for text in self.begun[before:]
+            ),
+            within,
+        )
+        self.answered_at = self.answered_at or time.monotonic()
 
     async def quiet(self, seconds: float = 0.5, within: float = 60.0) -> None:
         """Waits until nothing was heard for a while."""
@@ -192,12 +237,18 @@ class InRoom(Talker):
         self.room.register_text_stream_handler("lk.transcription", self._transcript)
 
     async def enter(self, made: dict[str, Any]) -> None:
-        """Joins with a microphone."""
+        """Joins with a microphone, and waits for the agent."""
         await self.room.connect(made["livekit_url"], made["token"])
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self.room.local_participant.publish_track(track, options)
         self._spawn(self._speak())
+        await self.until(self._accompanied, AGENT_WITHIN)
+
+    def _accompanied(self) -> bool:
+        """Whether an agent is there that listens or speaks: before, nobody hears the caller."""
+        marks = [each.attributes for each in self.room.remote_participants.values()]
+        return any(mark.get(STATE) in {"listening", "speaking"} for mark in marks)
 
     async def play(self, pcm: bytes) -> None:
         await self._microphone.play(pcm)
@@ -206,6 +257,9 @@ class InRoom(Talker):
         for task in list(self._tasks):
             task.cancel()
         await self.room.disconnect()
+
+    def cut_reply(self) -> bytes:
+        return self.sound.until_silence(self.answered_at - 0.3, seconds=0.8)
 
     @property
     def gone(self) -> bool:
@@ -223,9 +277,13 @@ class InRoom(Talker):
         self._spawn(self._read(reader, identity))
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        text = await reader.read_all()
-        marks = reader.info.attributes or {}
         user = identity == self.room.local_participant.identity
+        text = ""
+        async for piece in reader:
+            text += piece
+            if not user:
+                self.begun.append(text)
+        marks = reader.info.attributes or {}
         if marks.get("lk.transcription_final") != "true":
             self.interim.append(text)
             return
@@ -238,7 +296,7 @@ class InRoom(Talker):
             self.lines.append(line)
 
     def _attributes(self, changed: dict[str, str], *_: Any) -> None:
-        if state := changed.get("lk.agent.state"):
+        if state := changed.get(STATE):
             self.states.append(state)
 
     def _disconnected(self, *_: Any) -> None:
@@ -308,6 +366,7 @@ class OnVoice(OnSocket):
                 self.lines.append(Line("user", message["text"]))
             case "assistant_transcript":
                 self._sentences.append(message["text"])
+                self.begun.append(message["text"])
             case "audio":
                 self._mp3.append(message)
                 self.sound.add(self._decoder.feed(base64.b64decode(message["audio"])))
@@ -316,6 +375,9 @@ class OnVoice(OnSocket):
                 cut = message["event"] == "interrupted"
                 self.lines.append(Line("assistant", " ".join(self._sentences), cut=cut))
                 self._sentences, self._mp3, self._decoder = [], [], _Mp3()
+
+    def cut_reply(self) -> bytes:
+        return self.replies[1]
 
 
 class _Mp3:
@@ -334,20 +396,73 @@ class _Mp3:
         return b"".join(part.tobytes() for part in parts)
 
 
+class _Player:
+    """Plays what it has in real time, and pauses, goes on and drops as it is told."""
+
+    def __init__(self) -> None:
+        self._has = bytearray()
+        self._played = 0.0
+        self._since: float | None = None
+        self.paused = False
+        self.done: list[bytes] = []
+        """What was played of each reply that was dropped or ran out."""
+
+    def tell(self, kind: str, pcm: bytes = b"") -> None:
+        """One message that says what is to be done."""
+        self._go_on()
+        if kind == "audio":
+            self._has += pcm
+        elif kind == "clear":
+            self.end()
+        else:
+            self.paused = kind == "pause"
+
+    def end(self) -> None:
+        """The reply is over."""
+        self._go_on()
+        if self._has:
+            self.done.append(bytes(self._has[: round(self._played * RATE) * 2]))
+        self._has, self._played, self.paused = bytearray(), 0.0, False
+
+    def _go_on(self) -> None:
+        now = time.monotonic()
+        if self._since is not None and not self.paused:
+            length = len(self._has) / 2 / RATE
+            self._played = min(length, self._played + now - self._since)
+        self._since = now
+
+
 class OnSession(OnSocket):
-    """A client of the session socket, whose player pauses, goes on and drops as it is told."""
+    """A client of the session socket."""
 
     def __init__(self, caller: Caller, made: dict[str, Any]) -> None:
+        self._player = _Player()
         super().__init__(caller, made["conversation_id"], made["session_id"])
+
+    def cut_reply(self) -> bytes:
+        return self._player.done[1]
+
+    async def hang_up(self) -> None:
+        if not self.gone:
+            with contextlib.suppress(ConnectionClosed):
+                await self.caller.send({"type": "control", "action": "stop"})
+        await super().hang_up()
 
     def _message(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "transcript" if message["final"]:
                 self.lines.append(Line(message["role"], message["text"]))
+                if message["role"] == "assistant":
+                    self._player.end()
+            case "transcript" if message["role"] == "assistant":
+                self.begun.append(message["text"])
             case "status":
                 self.states.append(message["agent_state"])
             case "audio":
                 self.sound.add(pcm_of([message]))
+                self._player.tell("audio", pcm_of([message]))
+            case "pause" | "resume" | "clear" as told:
+                self._player.tell(told)
 
 
 Way = Literal["room", "voice", "session"]
