@@ -1,6 +1,7 @@
 """What the service hands out about a person, and what it erases of them, and of nobody else."""
 
 import asyncio
+import gc
 import json
 import uuid
 from typing import Any
@@ -104,6 +105,33 @@ async def test_everything_of_the_caller_is_handed_out(
     assert len(sections["idempotency_keys"]) == 2
     assert sections["feed"]
     assert str(bob.actor.id) not in answer.text
+
+
+async def test_whoever_stops_reading_leaves_nothing_running(
+    service: Served, alice: Person, owner: Any
+) -> None:
+    path = await alice.start("Long")
+    await owner.execute(
+        "insert into public.messages (conversation_id, owner_id, seq, role, content)"
+        " select id, owner_id, n, 'user', repeat('x', 4000)"
+        " from public.conversations, generate_series(1, 1000) n where id = $1",
+        uuid.UUID(path.rpartition("/")[2]),
+    )
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: complaints.append(str(context))
+    )
+    async with httpx.AsyncClient(base_url=service.url, timeout=30) as http:
+        for n in range(8):
+            asked = f"/internal/people/{alice.actor.id}/export"
+            async with http.stream("GET", asked, headers=token(alice)) as answer:
+                reading = answer.aiter_raw()
+                for _ in range(n + 1):
+                    await anext(reading)
+            await asyncio.sleep(0.1)
+    gc.collect()
+    await asyncio.sleep(0.1)
+    assert complaints == []
 
 
 async def test_pages_follow_each_other_without_a_gap(

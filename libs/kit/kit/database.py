@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+import anyio
 import asyncpg
 
 from kit.errors import Misconfigured, ServiceUnavailable
@@ -60,6 +61,15 @@ class Database:
             async with connection.transaction():
                 await connection.execute(_BECOME, actor.claims())
                 yield connection
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._give_back(connection)
+
+    async def _give_back(self, connection: Tx) -> None:
+        """Whoever leaves a stream cancels each wait anew, a rollback's too: it is made up for."""
+        try:
+            if connection.is_in_transaction() and not connection.is_closed():
+                await connection.execute("rollback")
         finally:
             await self.pool.release(connection, timeout=ACQUIRE_WITHIN)
 

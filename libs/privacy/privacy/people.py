@@ -5,7 +5,8 @@ asks on a person's own behalf: see `contracts.people`.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -55,7 +56,7 @@ class Section:
 
 async def rows(
     db: Database, actor: Actor, sections: Iterable[Section], person: UUID
-) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     """Every row of a person with the name of its section, a page a transaction."""
     for section in sections:
         names = [column.rpartition(".")[2] for column in section.key]
@@ -93,7 +94,8 @@ def router(service: str, sections: Sequence[Section]) -> APIRouter:
             raise NotFound
         db: Database = request.app.state.context.db
         actor = Actor.of_service(service, acting_for=person_id)
-        return StreamingResponse(_lines(db, actor, sections, person_id), media_type=MEDIA_TYPE)
+        lines = _lines(db, actor, sections, person_id)
+        return StreamingResponse(lines, media_type=MEDIA_TYPE)
 
     return routes
 
@@ -102,9 +104,10 @@ async def _lines(
     db: Database, actor: Actor, sections: Iterable[Section], person: UUID
 ) -> AsyncIterator[str]:
     count = 0
-    async for name, row in rows(db, actor, sections, person):
-        count += 1
-        yield encode({"section": name, "row": row}) + "\n"
+    async with aclosing(rows(db, actor, sections, person)) as found:
+        async for name, row in found:
+            count += 1
+            yield encode({"section": name, "row": row}) + "\n"
     yield encode({"rows": count}) + "\n"
 
 
