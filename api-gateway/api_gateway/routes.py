@@ -67,11 +67,13 @@ ROUTES: tuple[Route, ...] = (
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# Segments are literal or percent-encoded, and no encoding hides a slash, a dot, a backslash, a
-# percent sign or a control character: so a path means the same here and in every service.
+# Segments are literal or percent-encoded, and no encoding hides a slash, a backslash, a percent
+# sign or a control character, nor a letter, a digit or `-._~`, which need none: so a path means the
+# same here and in every service, and no call has a second name under which other limits hold.
 _CANONICAL = re.compile(
     rb"/|(?:/(?!\.{1,2}(?:/|\Z))"
-    rb"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%(?!2[EFef5]|5[Cc]|[01]|7[Ff])[0-9A-Fa-f]{2})+)+/?"
+    rb"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%(?!2[D-Fd-f5]|3[0-9]|4[^0]"
+    rb"|5[0-9AaCcFf]|6[^0]|7[0-9AaEeFf]|[01])[0-9A-Fa-f]{2})+)+/?"
 )
 
 

@@ -83,6 +83,27 @@ async def test_no_way_of_writing_a_path_leads_inside(door: Door) -> None:
         assert door.service.asked == [], path
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/auth/%6cogin", "/api/v1/auth/password%2Dforgot", "/api/v1/auth/%4Dfa", "/x%5fy/%7Ez"],
+)
+async def test_no_call_has_a_second_name_under_which_other_limits_hold(
+    door: Door, path: str
+) -> None:
+    request = f"POST {path} HTTP/1.1\r\nContent-Length: 0\r\n".encode() + HOST
+    answer = await exchange(door.port, request + door.authorization + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"gateway.malformed_path" in answer
+    assert door.service.asked == []
+
+
+@pytest.mark.parametrize("name", ["%20a", "b%C3%A9", "%40c", "(d)", "e%60f"])
+async def test_what_has_to_be_encoded_passes_as_it_came(door: Door, name: str) -> None:
+    request = f"GET {PATH}/{name} HTTP/1.1\r\n".encode() + HOST + door.authorization
+    assert (await exchange(door.port, request + b"\r\n")).startswith(b"HTTP/1.1 200")
+    assert door.service.asked[0].line == f"GET {PATH}/{name} HTTP/1.1"
+
+
 async def test_an_absolute_target_is_read_by_its_path_alone(door: Door) -> None:
     request = f"GET http://elsewhere{PATH} HTTP/1.1\r\n".encode() + HOST + door.authorization
     answer = await exchange(door.port, request + b"\r\n")
