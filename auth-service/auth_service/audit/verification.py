@@ -6,6 +6,7 @@ signed. An older state of the whole database, with its own old end, is told apar
 alone: a number and a hash that were noted elsewhere.
 """
 
+import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ async def _why(tx: Tx, walk: _Walk, row: Any, newest: int) -> _Broken:
         changed = walk.seq if intact else expected
         said = f"row {changed} was changed, and its hash with it"
         return _Broken(Fault.CHANGED, changed, said)
-    home = _home(row, newest)
+    home = await asyncio.to_thread(_home, row, newest)  # it may take seconds
     if home is None:
         return _Broken(Fault.CHANGED, expected, f"row {expected} was changed")
     if home > expected and not await store.has_hash(tx, row["previous"]):
