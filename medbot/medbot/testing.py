@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,18 @@ class Up:
         return bool(data)
 
 
-def start(project: Path, port: int, env: Mapping[str, str] | None = None) -> Up:
-    """Starts `medbot up` without waiting."""
+def start(
+    project: Path,
+    port: int,
+    env: Mapping[str, str] | None = None,
+    *,
+    under: Sequence[str] = (),
+) -> Up:
+    """Starts `medbot up` without waiting; `under` is a program that watches it, with arguments."""
     cleaned = {key: value for key, value in os.environ.items()
                if key not in environment.read_here()}  # fmt: skip
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "medbot", "up", "--port", str(port)],
+        [*under, sys.executable, "-m", "medbot", "up", "--port", str(port)],
         cwd=project,
         env={**cleaned, "VOICE_PREWARM": "false", **(env or {})},
         stdout=subprocess.PIPE,

@@ -26,6 +26,9 @@ Step = Literal["writing", "room", "voice", "session", "cut", "killed"]
 CALLS: tuple[Step, ...] = ("room", "voice", "session")
 ENDED_WITHIN = 15.0
 COMES_WITHIN = 90.0
+GIVEN_UP_WITHIN = 25.0
+"""Seconds in which a session without a socket has ended."""
+SESSIONS = "/api/v1/voice/sessions"
 SENTENCES = (
     "what are the symptoms of diabetes",
     "what are the symptoms of asthma",
@@ -92,6 +95,7 @@ class Journey:
         if step == "killed":
             await self.killer.meet()
         await talker.say(self.draw.choice(SENTENCES[:4]), self.draw.choice(VOICES))
+        await talker.answering()
         await talker.hears()
         await asyncio.sleep(0.3)
         assert [line.role for line in talker.lines[before:]] == ["user"], talker.lines
@@ -100,6 +104,7 @@ class Journey:
         if step == "cut":
             assert isinstance(talker, OnSocket)
             talker.cut()
+            await self._all_ended()
             return
         await self.killer.kill()
         killed = time.monotonic()
@@ -108,6 +113,15 @@ class Journey:
             assert time.monotonic() - killed < ENDED_WITHIN, "a dead agent's session goes on"
             await asyncio.sleep(0.2)
         await talker.until(lambda: talker.gone, within=10)
+
+    async def _all_ended(self) -> None:
+        """A lost socket's session waits for the next socket, then ends."""
+        async with asyncio.timeout(GIVEN_UP_WITHIN):
+            while True:
+                sessions = (await self.person.http.get(SESSIONS)).json()["items"]
+                if all(one["status"] == "ended" for one in sessions):
+                    return
+                await asyncio.sleep(0.2)
 
 
 class Killer:

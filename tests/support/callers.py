@@ -68,16 +68,16 @@ class Sound:
         """From the first sound after `moment` to the last before a silence of so many seconds."""
         begun = self.heard_at(moment)
         taken: list[bytes] = []
-        last = begun or 0.0
+        last, count = begun or 0.0, 0
         for at, pcm in self.pieces:
             if begun is None or at < begun:
                 continue
+            taken.append(pcm)
             if loud(pcm):
-                last = at
+                last, count = at, len(taken)
             if at - last >= seconds:
                 break
-            taken.append(pcm)
-        return b"".join(taken)
+        return b"".join(taken[:count])
 
     def last_heard(self) -> float:
         """When the last sound came that is no silence; 0 when none did."""
@@ -343,7 +343,7 @@ class OnSocket(Talker):
             async for pcm in self._microphone.frames():
                 if self.gone:
                     return
-                await self.caller.say(resampled(pcm, self.caller.rate, 16_000), at_once=True)
+                await self.caller.send(self.caller.wrap(base64.b64encode(pcm).decode("ascii")))
 
     @abstractmethod
     def _message(self, message: dict[str, Any]) -> None: ...
@@ -356,8 +356,8 @@ class OnVoice(OnSocket):
         self._sentences: list[str] = []
         self._mp3: list[dict[str, Any]] = []
         self._decoder = _Mp3()
-        self.replies: list[bytes] = []
-        """What was received of each reply that is over, decoded and without the encoder's delay."""
+        self.cut_replies: list[bytes] = []
+        """What was received of replies that were cut, without the delay of the encoder."""
         super().__init__(caller, conversation_id, None)
 
     def _message(self, message: dict[str, Any]) -> None:
@@ -371,13 +371,14 @@ class OnVoice(OnSocket):
                 self._mp3.append(message)
                 self.sound.add(self._decoder.feed(base64.b64decode(message["audio"])))
             case "audio_complete" | "interrupted":
-                self.replies.append(decoded(mp3_of(self._mp3))[DELAY * 2 :])
                 cut = message["event"] == "interrupted"
+                if cut:
+                    self.cut_replies.append(decoded(mp3_of(self._mp3))[DELAY * 2 :])
                 self.lines.append(Line("assistant", " ".join(self._sentences), cut=cut))
                 self._sentences, self._mp3, self._decoder = [], [], _Mp3()
 
     def cut_reply(self) -> bytes:
-        return self.replies[1]
+        return self.cut_replies[0]
 
 
 class _Mp3:
@@ -404,8 +405,8 @@ class _Player:
         self._played = 0.0
         self._since: float | None = None
         self.paused = False
-        self.done: list[bytes] = []
-        """What was played of each reply that was dropped or ran out."""
+        self.dropped: list[bytes] = []
+        """What was played before the player had to drop the rest."""
 
     def tell(self, kind: str, pcm: bytes = b"") -> None:
         """One message that says what is to be done."""
@@ -413,15 +414,13 @@ class _Player:
         if kind == "audio":
             self._has += pcm
         elif kind == "clear":
+            self.dropped.append(bytes(self._has[: round(self._played * RATE) * 2]))
             self.end()
         else:
             self.paused = kind == "pause"
 
     def end(self) -> None:
         """The reply is over."""
-        self._go_on()
-        if self._has:
-            self.done.append(bytes(self._has[: round(self._played * RATE) * 2]))
         self._has, self._played, self.paused = bytearray(), 0.0, False
 
     def _go_on(self) -> None:
@@ -440,7 +439,7 @@ class OnSession(OnSocket):
         super().__init__(caller, made["conversation_id"], made["session_id"])
 
     def cut_reply(self) -> bytes:
-        return self._player.done[1]
+        return self._player.dropped[0]
 
     async def hang_up(self) -> None:
         if not self.gone:

@@ -44,6 +44,8 @@ class Installation:
     port: int = field(default_factory=testing.free_ports)
     env: dict[str, str] = field(default_factory=dict)
     up: Up | None = None
+    under: tuple[str, ...] = ()
+    """A program that watches it, with arguments."""
 
     @property
     def url(self) -> str:
@@ -73,7 +75,7 @@ class Installation:
             return
         self._stop(signal.SIGINT)
         self.env = wanted
-        self.up = testing.start(self.project, self.port, NO_LIMITS | wanted)
+        self.up = testing.start(self.project, self.port, NO_LIMITS | wanted, under=self.under)
         try:
             self.up.wait_for("is ready after")
         except AssertionError:
