@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from auth_service.context import Context, Ctx
 from auth_service.export import document, store
+from auth_service.export.holders import Rows
 from auth_service.export.sections import SECTIONS
 from kit import doors
 from kit.errors import DomainError, InvalidToken, Kind
@@ -48,7 +49,7 @@ async def export(caller: doors.Person, ctx: Ctx) -> StreamingResponse:
     stack.push_async_callback(_release, ctx, caller.id, until)
     try:
         own = people.rows(ctx.db, ctx.actor, SECTIONS, caller.id)
-        services = {"auth": own}
+        services: dict[str, Rows] = {"auth": own}
         for name in ctx.holders.urls:
             services[name] = await ctx.holders.open(stack, name, caller.id)
     except BaseException:
