@@ -41,7 +41,7 @@ async def spoken_offline(text: str) -> tuple[bytes, list[tuple[str, float]]]:
             stream.end_input()
             async for made in stream:
                 for word in made.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, []):
-                    words.append((str(word), before + float(word.start_time)))
+                    words.append((f"{word.strip()} ", before + float(word.start_time)))
                 sound += bytes(made.frame.data)
     return sound, words
 
