@@ -40,7 +40,7 @@ class Hearing:
 def confidence(lowest: float, distance: float) -> float:
     """From 0 to 1, of the log chance of the least certain word and of how far two readings of
     the same sound are from each other, in edits a word."""
-    return 1 / (1 + math.exp(-(lowest / 4 - 6 * distance + 1.2) * 2.5))
+    return 1 / (1 + math.exp(-(lowest / 4 - 5 * distance + 0.95) * 2.5))
 
 
 def written(words: str) -> str:
