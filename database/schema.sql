@@ -386,6 +386,19 @@ CREATE TABLE medbot.account_locks (
 );
 
 --
+-- Name: accounts; Type: VIEW; Schema: medbot; Owner: -
+--
+
+CREATE VIEW medbot.accounts AS
+ SELECT id,
+    email,
+    (raw_user_meta_data ->> 'full_name'::text) AS full_name,
+    created_at,
+    updated_at
+   FROM auth.users u
+  WHERE (medbot.is_service('auth'::text) OR (id = ( SELECT auth.uid() AS uid)));
+
+--
 -- Name: credentials; Type: TABLE; Schema: medbot; Owner: -
 --
 
@@ -2674,6 +2687,12 @@ GRANT ALL ON FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, p
 --
 
 GRANT SELECT,INSERT,DELETE ON TABLE medbot.account_locks TO medbot_app;
+
+--
+-- Name: TABLE accounts; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT ON TABLE medbot.accounts TO medbot_app;
 
 --
 -- Name: TABLE credentials; Type: ACL; Schema: medbot; Owner: -

@@ -16,7 +16,8 @@ from auth_service.erasure import worker
 from auth_service.export import holders
 from auth_service.lockout.gate import Gate
 from auth_service.mails.sending import Sender
-from auth_service.providers import Provider, local, passwords, signing
+from auth_service.providers import Provider, choosing, local, signing
+from auth_service.providers.directory import Directory
 from auth_service.sessions import store
 from auth_service.settings import Settings
 from contracts.sessions import EndedSessions
@@ -35,6 +36,7 @@ class Context:
 
     db: Database
     provider: Provider
+    directory: Directory
     ground: Ground
     clock: Clock
     actor: Actor
@@ -56,37 +58,38 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
     async with AsyncExitStack() as stack:
         backbone = await stack.enter_async_context(open_backbone(settings, service=local.SERVICE))
         db = backbone.db
-        hashing = await stack.enter_async_context(passwords.open_passwords())
         async with db.transaction(local.ACTOR) as tx:
             signer = await signing.open_signer(tx, now=clock())
         secret = settings.service_secret()
         sender = Sender(db, local.ACTOR, settings.post(), secret, clock)
         gate = Gate(db, secret, clock, local.ACTOR)
-        provider = local.LocalProvider(
-            db, hashing, signer, clock, sender, settings.email_confirmation
+        identity = await stack.enter_async_context(
+            choosing.open_identity(settings, db, signer, sender, clock)
         )
-        verifier = tokens.Verifier(
-            tokens.LocalKeys(provider.jwks()), clock=clock, issuer=local.ISSUER
-        )
+        verifier = identity.verifier
 
         async def ended(cursor: int) -> EndedSessions:
             async with db.transaction(local.ACTOR) as tx:
                 return await store.list_after(tx, cursor)
 
+        async def mails() -> None:
+            await sender.send_for_ever(backbone.signals)
+
         await stack.enter_async_context(
             background.running(
                 ended_sessions=lambda: verifier.follow_ended(ended),
-                mails=lambda: sender.send_for_ever(backbone.signals),
+                **({"mails": mails} if identity.mails else {}),
                 forget=lambda: forgetting.run(db, clock, gate, sender),
                 retention=lambda: daily(db, local.ACTOR, settings.retained(clock), clock),
-                **worker.tasks(backbone, signer, clock),
+                **worker.tasks(backbone, identity.directory, signer, clock),
             )
         )
         ground = Ground(verifier, settings.service_secret(), clock, {"database": db.ping})
         time_zones = frozenset(await asyncio.to_thread(zoneinfo.available_timezones))
         yield Context(
             db,
-            provider,
+            identity.provider,
+            identity.directory,
             ground,
             clock,
             local.ACTOR,
@@ -94,9 +97,7 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             backbone.bus,
             wordings=await asyncio.to_thread(wordings.load),
             signer=signer,
-            unended=tokens.Verifier(
-                tokens.LocalKeys(provider.jwks()), clock=clock, issuer=local.ISSUER
-            ),
+            unended=identity.unended,
             holders=await stack.enter_async_context(
                 holders.open_holders(settings, service=local.SERVICE, clock=clock)
             ),

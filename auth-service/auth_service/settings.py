@@ -18,6 +18,7 @@ class Settings(settings.Settings):
     (besides those of every service). `public_url` is where the links of mails lead:
     the pages `/verify` and `/reset-password` of a front end."""
 
+    supabase_service_role_key: SecretStr | None = None
     voice_service_url: settings.ServiceUrl = "http://127.0.0.1:8003"
     smtp_url: SecretStr | None = None
     mail_from: str = "Medbot <no-reply@medbot.example>"

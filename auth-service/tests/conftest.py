@@ -1,15 +1,20 @@
 """The auth service on a real socket over a real database, and people who use it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+import supabase_database
+import supabase_server
 
 from auth_service.mails.testing import PostOffice, open_post_office
 from auth_service.testing import Auth, Member, make_app
+from kit import embedded
 from kit.testing import Addresses, FixedClock, serve
 
 
@@ -67,3 +72,30 @@ async def alice(auth: Auth) -> Member:
 @pytest.fixture
 async def bob(auth: Auth) -> Member:
     return await auth.register("bob@example.org")
+
+
+@pytest.fixture(scope="session")
+def project_template(postgres: str) -> Iterator[str]:
+    """The name of a migrated database of a Supabase project, to copy."""
+    with asyncio.Runner() as runner:
+        making = supabase_database.migrated(postgres)
+        yield runner.run(making.__aenter__())
+        runner.run(making.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def project(
+    postgres: str, project_template: str, clock: FixedClock
+) -> AsyncIterator[supabase_server.Project]:
+    """A Supabase project on the loopback, with a database of its own."""
+    name = f"test_{secrets.token_hex(6)}"
+    await supabase_database.run(postgres, f"create database {name} template {project_template}")
+    made = supabase_server.Project(
+        owner_url=supabase_database.login(postgres, supabase_database.OWNER, name),
+        service_url=supabase_database.login(postgres, embedded.SERVICE_LOGIN, name),
+        admin_url=supabase_database.login(postgres, supabase_database.ADMIN, name),
+        clock=clock,
+    )
+    async with supabase_server.running(made) as running:
+        yield running
+    await supabase_database.run(postgres, f"drop database {name} with (force)")

@@ -248,10 +248,10 @@ async def test_a_service_that_does_not_report_is_told_again(
             await asyncio.sleep(0.02)
     await owner.execute("delete from medbot.queue")
     db = auth.context.db
-    assert await worker.look(db, auth.context.signer, clock) == 0
+    assert await worker.look(db, auth.context.directory, auth.context.signer, clock) == 0
     clock.advance(minutes=11)
-    assert await worker.look(db, auth.context.signer, clock) == 1
-    assert await worker.look(db, auth.context.signer, clock) == 0
+    assert await worker.look(db, auth.context.directory, auth.context.signer, clock) == 1
+    assert await worker.look(db, auth.context.directory, auth.context.signer, clock) == 0
     async with asyncio.timeout(10):
         while not await owner.fetchval("select count(*) from medbot.queue"):
             await asyncio.sleep(0.02)
@@ -262,7 +262,7 @@ async def test_a_service_that_does_not_report_is_told_again(
     await report(database, erasure_id)
     await completed(auth, erasure_id)
     clock.advance(minutes=11)
-    assert await worker.look(db, auth.context.signer, clock) == 0
+    assert await worker.look(db, auth.context.directory, auth.context.signer, clock) == 0
 
 
 async def test_a_word_about_an_erasure_that_is_not_there_changes_nothing(

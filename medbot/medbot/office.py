@@ -7,7 +7,8 @@ from uuid import UUID
 
 from auth_service import emails
 from auth_service.administration import store
-from auth_service.providers import local
+from auth_service.providers import choosing, local
+from auth_service.providers.directory import Directory
 from auth_service.settings import Settings
 from kit.backbone import open_backbone
 from kit.bus import Bus
@@ -24,14 +25,18 @@ class Office:
 
     desk: Desk
     bus: Bus
+    directory: Directory
 
 
 @asynccontextmanager
 async def open_office(settings: Settings) -> AsyncIterator[Office]:
     """Opens the database that the services use, or starts the embedded one."""
-    async with open_backbone(settings, service=local.SERVICE) as backbone:
+    async with (
+        open_backbone(settings, service=local.SERVICE) as backbone,
+        choosing.open_directory(settings, utc_now) as directory,
+    ):
         seal = audit.seal_of(settings.service_secret())
-        yield Office(Desk(backbone.db, local.ACTOR, None, seal, utc_now), backbone.bus)
+        yield Office(Desk(backbone.db, local.ACTOR, None, seal, utc_now), backbone.bus, directory)
 
 
 @asynccontextmanager

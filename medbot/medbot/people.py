@@ -38,7 +38,9 @@ async def create(
         if set(roles) - set(user.roles):
             desk = Desk(ctx.db, ctx.actor, None, seal_of(ctx.ground.service_secret), ctx.clock)
             given = {*roles, Role.PATIENT}
-            user, _ = await administration.set_roles(desk, user.id, given, now=ctx.clock())
+            user, _ = await administration.set_roles(
+                desk, ctx.directory, user.id, given, now=ctx.clock()
+            )
     return user
 
 
@@ -50,8 +52,10 @@ async def give_roles(settings: Settings, who: str, roles: Iterable[Role]) -> Per
     """
     async with office.open_office(settings) as open_:
         found = await office.find(open_.desk, who)
-        now = open_.desk.clock()
-        return (await administration.set_roles(open_.desk, found, roles, now=now))[0]
+        person, _ = await administration.set_roles(
+            open_.desk, open_.directory, found, roles, now=open_.desk.clock()
+        )
+        return person
 
 
 async def search(
@@ -77,8 +81,9 @@ async def lock(settings: Settings, who: str, *, locked: bool) -> Person:
     async with office.open_office(settings) as open_:
         found = await office.find(open_.desk, who)
         if not locked:
-            return await administration.unlock(open_.desk, found)
-        return (await administration.lock(open_.desk, found, now=open_.desk.clock()))[0]
+            return await administration.unlock(open_.desk, open_.directory, found)
+        now = open_.desk.clock()
+        return (await administration.lock(open_.desk, open_.directory, found, now=now))[0]
 
 
 async def sessions(settings: Settings, who: str) -> list[PersonSession]:
@@ -103,7 +108,10 @@ async def end_sessions(settings: Settings, who: str, session: UUID | None) -> in
     async with office.open_office(settings) as open_:
         found = await office.find(open_.desk, who)
         now = open_.desk.clock()
-        return len(await administration.end_sessions(open_.desk, found, session, now=now))
+        ended = await administration.end_sessions(
+            open_.desk, open_.directory, found, session, now=now
+        )
+        return len(ended)
 
 
 def ask_password(*, from_stdin: bool) -> str:

@@ -116,6 +116,8 @@ async def me(caller: doors.Member, ctx: Ctx) -> User:
 @router.put("/users/{user_id}/roles")
 async def set_roles(user_id: UUID, wanted: SetRoles, desk: audit.AdminDesk, ctx: Ctx) -> User:
     """Gives somebody exactly these roles."""
-    person, ended = await administration.set_roles(desk, user_id, wanted.roles, now=ctx.clock())
+    person, ended = await administration.set_roles(
+        desk, ctx.directory, user_id, wanted.roles, now=ctx.clock()
+    )
     ctx.ground.verifier.ended(ended)
     return person

@@ -10,6 +10,7 @@ from uuid import UUID
 from auth_service.administration import letters, store
 from auth_service.administration.models import NotAnEvent, OwnAccount, Person
 from auth_service.providers import store as accounts
+from auth_service.providers.directory import Directory
 from auth_service.sessions import store as sessions
 from kit.bus import Bus
 from kit.errors import NotFound
@@ -29,7 +30,7 @@ async def get(record: Record, person_id: UUID) -> Person:
 
 
 async def set_roles(
-    desk: Desk, person_id: UUID, roles: Iterable[Role], *, now: datetime
+    desk: Desk, directory: Directory, person_id: UUID, roles: Iterable[Role], *, now: datetime
 ) -> tuple[Person, Sequence[UUID]]:
     """Gives somebody exactly these roles; who loses a power is signed out.
 
@@ -41,13 +42,15 @@ async def set_roles(
         record.about(person_id)
         for role in sorted(wanted):
             record.touched("role", role)
-        await _held(record, person_id)
-        lost = await accounts.replace_roles(record.tx, person_id, wanted, now=now) - wanted
+        await _held(record, directory, person_id)
+        lost = await directory.replace_roles(record.tx, person_id, wanted, now=now) - wanted
         ended = await end(record, person_id, None, now=now) if lost & POWERS else []
         return await get(record, person_id), ended
 
 
-async def lock(desk: Desk, person_id: UUID, *, now: datetime) -> tuple[Person, Sequence[UUID]]:
+async def lock(
+    desk: Desk, directory: Directory, person_id: UUID, *, now: datetime
+) -> tuple[Person, Sequence[UUID]]:
     """Locks an account and ends its sessions.
 
     Raises:
@@ -57,23 +60,25 @@ async def lock(desk: Desk, person_id: UUID, *, now: datetime) -> tuple[Person, S
         record.about(person_id)
         if desk.actor is not None and desk.actor.id == person_id:
             raise OwnAccount
-        await _held(record, person_id)
+        await _held(record, directory, person_id)
         await store.lock(record, person_id, now=now)
+        await directory.set_locked(person_id, locked=True)
         ended = await end(record, person_id, None, now=now)
         return await get(record, person_id), ended
 
 
-async def unlock(desk: Desk, person_id: UUID) -> Person:
+async def unlock(desk: Desk, directory: Directory, person_id: UUID) -> Person:
     """Raises NotFound."""
     async with desk.transaction("people.unlock") as record:
         record.about(person_id)
-        await _held(record, person_id)
+        await _held(record, directory, person_id)
         await store.unlock(record, person_id)
+        await directory.set_locked(person_id, locked=False)
         return await get(record, person_id)
 
 
 async def end_sessions(
-    desk: Desk, person_id: UUID, session_id: UUID | None, *, now: datetime
+    desk: Desk, directory: Directory, person_id: UUID, session_id: UUID | None, *, now: datetime
 ) -> Sequence[UUID]:
     """Ends one session of somebody or, without `session_id`, all of them.
 
@@ -82,7 +87,7 @@ async def end_sessions(
     """
     async with desk.transaction("people.end_sessions") as record:
         record.about(person_id)
-        await _held(record, person_id)
+        await _held(record, directory, person_id)
         ended = await end(record, person_id, session_id, now=now)
         if session_id is not None and not ended:
             raise NotFound
@@ -119,6 +124,6 @@ async def replay(desk: Desk, bus: Bus, letter_id: int) -> None:
         await bus.replay(record.tx, queue, envelope)
 
 
-async def _held(record: Record, person_id: UUID) -> None:
-    if not await accounts.lock_account(record.tx, person_id):
+async def _held(record: Record, directory: Directory, person_id: UUID) -> None:
+    if not await directory.held(record.tx, person_id):
         raise NotFound

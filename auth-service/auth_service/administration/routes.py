@@ -50,15 +50,15 @@ async def get_person(person_id: UUID, desk: audit.AdminDesk) -> Person:
 @router.put("/people/{person_id}/lock")
 async def lock(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> Person:
     """Locks an account: it cannot sign in, and what it had open ends within 5 seconds."""
-    person, ended = await actions.lock(desk, person_id, now=ctx.clock())
+    person, ended = await actions.lock(desk, ctx.directory, person_id, now=ctx.clock())
     ctx.ground.verifier.ended(ended)
     return person
 
 
 @router.delete("/people/{person_id}/lock", status_code=204, response_class=Response)
-async def unlock(person_id: UUID, desk: audit.AdminDesk) -> None:
+async def unlock(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> None:
     """Lets an account sign in again."""
-    await actions.unlock(desk, person_id)
+    await actions.unlock(desk, ctx.directory, person_id)
 
 
 @router.get("/people/{person_id}/sessions")
@@ -72,7 +72,7 @@ async def list_sessions(person_id: UUID, desk: audit.AdminDesk) -> paging.Page[P
 @router.delete("/people/{person_id}/sessions", status_code=204, response_class=Response)
 async def end_all_sessions(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> None:
     """Signs somebody out everywhere."""
-    ended = await actions.end_sessions(desk, person_id, None, now=ctx.clock())
+    ended = await actions.end_sessions(desk, ctx.directory, person_id, None, now=ctx.clock())
     ctx.ground.verifier.ended(ended)
 
 
@@ -81,7 +81,7 @@ async def end_all_sessions(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> 
 )
 async def end_session(person_id: UUID, session_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> None:
     """Ends one session of somebody."""
-    ended = await actions.end_sessions(desk, person_id, session_id, now=ctx.clock())
+    ended = await actions.end_sessions(desk, ctx.directory, person_id, session_id, now=ctx.clock())
     ctx.ground.verifier.ended(ended)
 
 

@@ -12,7 +12,7 @@ _PERSON = (
     " array(select r.role from public.user_roles r where r.user_id = u.id order by r.role) as roles"
 )
 _PEOPLE = (
-    "public.user_profiles p join auth.users u on u.id = p.user_id"
+    "public.user_profiles p join medbot.accounts u on u.id = p.user_id"
     " left join medbot.account_locks k on k.user_id = u.id"
 )
 
@@ -64,7 +64,7 @@ async def get(record: Record, person_id: UUID) -> Person | None:
 async def by_email(record: Record, email: str) -> UUID | None:
     """Whose normalised e-mail address this is."""
     found: UUID | None = await record.tx.fetchval(
-        "select id from auth.users where lower(email) = $1", email
+        "select id from medbot.accounts where lower(email) = $1", email
     )
     if found is not None:
         record.about(found)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from auth_service.erasure import receipts, store
 from auth_service.lockout import store as lockout
 from auth_service.providers import local
+from auth_service.providers.directory import Directory
 from auth_service.providers.signing import Signer
 from auth_service.sessions import store as sessions
 from contracts.events import HOLDERS, UserErased
@@ -22,7 +23,7 @@ AT_ONCE = 100
 
 
 async def request(
-    tx: Tx, caller: Actor, counters: Sequence[bytes], *, now: datetime
+    tx: Tx, directory: Directory, caller: Actor, counters: Sequence[bytes], *, now: datetime
 ) -> tuple[UUID, list[UUID]]:
     """Erases what auth keeps, with `counters` of failed sign-ins, and tells the others.
 
@@ -39,10 +40,12 @@ async def request(
         return earlier, []
     if await store.has_ended(tx, caller.session_id):
         raise InvalidToken
+    await directory.held(tx, caller.id)
     erasure_id = uuid4()
     await store.insert(tx, erasure_id, caller.id, (local.SERVICE, *HOLDERS), now=now)
     await store.forget_events(tx, [str(caller.id)])
     ended = await store.erase_own(tx, caller.id)
+    await directory.blank(tx, caller.id)
     await lockout.delete(tx, counters)
     event = UserErased(user_id=caller.id, erasure_id=erasure_id)
     await outbox.emit(tx, event, source=local.SERVICE)
@@ -50,7 +53,9 @@ async def request(
     return erasure_id, ended
 
 
-async def finish(tx: Tx, erasure_id: UUID, signer: Signer, *, now: datetime) -> bool:
+async def finish(
+    tx: Tx, directory: Directory, erasure_id: UUID, signer: Signer, *, now: datetime
+) -> bool:
     """Writes the receipt, once every service has reported and no guest of theirs is about."""
     person = await store.lock_ready(tx, erasure_id)
     if person is None:
@@ -58,7 +63,7 @@ async def finish(tx: Tx, erasure_id: UUID, signer: Signer, *, now: datetime) -> 
     if await store.awaits_guest(tx, person):
         return False
     await store.forget_events(tx, [str(person)])
-    await store.delete_account(tx, person)
+    await directory.delete(tx, person)
     erasure = await store.get(tx, erasure_id)
     assert erasure is not None, "the transaction holds its row"
     digest = await store.digest(tx, erasure_id)

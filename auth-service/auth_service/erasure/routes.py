@@ -31,7 +31,9 @@ async def erase(caller: Leaving, ctx: Ctx) -> Requested:
     the same id."""
     counters = [ctx.gate.attempt(caller.email, "").account] if caller.email is not None else []
     async with ctx.db.transaction(ctx.actor) as tx:
-        erasure_id, ended = await actions.request(tx, caller, counters, now=ctx.clock())
+        erasure_id, ended = await actions.request(
+            tx, ctx.directory, caller, counters, now=ctx.clock()
+        )
     ctx.ground.verifier.ended(ended)
     return Requested(erasure_id=erasure_id)
 

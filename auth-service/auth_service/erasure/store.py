@@ -10,7 +10,7 @@ from kit.database import Tx
 
 OWN = (
     "delete from medbot.pending_accounts where email in"
-    " (select lower(email) from auth.users where id = $1)",
+    " (select lower(email) from medbot.accounts where id = $1)",
     "delete from medbot.mails where user_id = $1",
     "delete from medbot.mailed_tokens where user_id = $1",
     "delete from medbot.sign_in_failures where key in"
@@ -25,8 +25,6 @@ OWN = (
     "delete from public.user_roles where user_id = $1",
     "delete from medbot.exports where person_id = $1",
     "delete from medbot.idempotency_keys where owner_id = $1",
-    "update auth.users set email = null, raw_app_meta_data = '{}', raw_user_meta_data = '{}'"
-    " where id = $1",
 )
 """What goes at once. The account's row stays, empty, until every service has erased: other rows
 refer to it, and go by themselves only where a service could not erase them first."""
@@ -78,7 +76,6 @@ async def insert(
 
 async def erase_own(tx: Tx, person: UUID) -> list[UUID]:
     """Erases what auth keeps; answers the sessions that lived."""
-    await tx.execute("select 1 from auth.users where id = $1 for update", person)
     rows = await tx.fetch(
         "select id from medbot.sessions where user_id = $1 and ended_at is null"
         " order by id for update",
@@ -162,11 +159,6 @@ async def complete(tx: Tx, erasure_id: UUID, receipt: str, *, now: datetime) -> 
         now,
         receipt,
     )
-
-
-async def delete_account(tx: Tx, person: UUID) -> None:
-    """The last row, with whatever still refers to it."""
-    await tx.execute("delete from auth.users where id = $1", person)
 
 
 async def get(tx: Tx, erasure_id: UUID) -> Erasure | None:

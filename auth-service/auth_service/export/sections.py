@@ -3,7 +3,9 @@
 from privacy.people import Section
 
 SECTIONS = (
-    Section("account", "auth.users", "id", "id, email, created_at, updated_at", {"id": "uuid"}),
+    Section(
+        "account", "medbot.accounts", "id", "id, email, created_at, updated_at", {"id": "uuid"}
+    ),
     Section(
         "profile",
         "public.user_profiles",

@@ -16,7 +16,7 @@ async def come_in(ctx: Ctx) -> GuestSession:
     """A session without an account, for an hour."""
     if not ctx.allow_guests:
         raise NoGuests
-    return ctx.provider.guest()
+    return await ctx.provider.guest()
 
 
 @router.post("/join", status_code=204)

@@ -13,7 +13,7 @@ async def join(tx: Tx, guest_id: UUID, user_id: UUID, *, now: datetime) -> bool:
     """Makes the guest the person's; False when the guest has an owner, or the person is gone."""
     made = await tx.fetchval(
         "insert into medbot.joined_guests (guest_id, user_id, joined_at)"
-        " select $1, u.id, $3 from auth.users u where u.id = $2"
+        " select $1, u.id, $3 from medbot.accounts u where u.id = $2"
         " on conflict do nothing returning 1",
         guest_id,
         user_id,

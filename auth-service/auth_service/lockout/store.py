@@ -73,7 +73,7 @@ async def keep_place(tx: Tx, key: bytes, user_id: UUID, *, now: datetime) -> Non
     """Remembers a place; nothing for an account that is gone meanwhile."""
     await tx.execute(
         "insert into medbot.sign_in_places (key, user_id, seen_at)"
-        " select $1, u.id, $3 from auth.users u where u.id = $2"
+        " select $1, u.id, $3 from medbot.accounts u where u.id = $2"
         " on conflict (key) do update set seen_at = excluded.seen_at, user_id = excluded.user_id",
         key,
         user_id,

@@ -75,8 +75,11 @@ class Provider(Protocol):
         """Sets a password and ends the other sessions. Raises BadCredentials, InvalidToken."""
         ...
 
-    def guest(self) -> GuestSession:
-        """A short session of somebody without an account, who has an id of their own."""
+    async def guest(self) -> GuestSession:
+        """A short session of somebody without an account, who has an id of their own.
+
+        Raises NoGuests where whoever keeps the accounts lets none in.
+        """
         ...
 
     async def user(self, actor: Actor) -> User:
@@ -92,5 +95,5 @@ class Provider(Protocol):
         ...
 
     def jwks(self) -> Mapping[str, Any]:
-        """The public keys of the access tokens."""
+        """The public keys of what is signed here: receipts, and access tokens where made here."""
         ...

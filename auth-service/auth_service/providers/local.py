@@ -206,7 +206,7 @@ class LocalProvider:
             await self._new_password(tx, await _existing(tx, actor.id), digest, now)
             return await self._end(tx, actor.id, None, now, spare=actor.session_id)
 
-    def guest(self) -> GuestSession:
+    async def guest(self) -> GuestSession:
         guest_id, now = uuid4(), self.clock()
         return GuestSession(
             guest_id=guest_id,

@@ -22,6 +22,11 @@ async def jwks(response: Response, ctx: Ctx) -> dict[str, Any]:
     return dict(ctx.provider.jwks())
 
 
+@router.post("/internal/people/sighted", status_code=204, include_in_schema=False)
+async def sighted(_: doors.Member) -> None:
+    """The gateway shows a token that is new to it: the door here takes note of whose it is."""
+
+
 @router.get("/internal/sessions/ended", include_in_schema=False)
 async def ended(
     caller: doors.Caller, ctx: Ctx, after: Annotated[int, Query(ge=0, lt=2**63)] = 0

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     rabbitmq_user: str = Field(default="guest", max_length=200)
     rabbitmq_password: SecretStr = SecretStr("guest")
     rabbitmq_vhost: str = Field(default="/", max_length=200)
+    next_public_supabase_url: ServiceUrl | None = None
+    supabase_url: ServiceUrl | None = None
+    next_public_supabase_anon_key: SecretStr | None = None
+    supabase_key: SecretStr | None = None
+    supabase_jwt_secret: SecretStr | None = Field(default=None, min_length=32)
     auth_service_url: ServiceUrl = "http://127.0.0.1:8001"
     conversation_service_url: ServiceUrl = "http://127.0.0.1:8002"
     debug: bool = False

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,7 @@ LATEST = 253_402_300_800  # the year 10000, in seconds since 1970
 
 Clock = Callable[[], datetime]
 FetchEnded = Callable[[int], Awaitable[EndedSessions]]
+Sight = Callable[[Actor], Awaitable[None]]
 
 _log = logs.get(__name__)
 _jws = jwt.PyJWS(
@@ -46,7 +47,9 @@ class Verifier:
 
     Verified tokens are remembered until they expire, at most `size` of them, so the common case
     is one digest and two dictionary look-ups. `shared_secret` admits HS256 (Supabase projects
-    with the older kind of key); without it HS256 is refused whatever a token says.
+    with the older kind of key); without it HS256 is refused whatever a token says. `unnamed`
+    tokens, which name no issuer, may pass: some servers of Supabase Auth are told none. `sight`
+    is called with each new token's actor before it is answered, and may raise InvalidToken.
     """
 
     def __init__(
@@ -55,12 +58,15 @@ class Verifier:
         *,
         clock: Clock,
         issuer: str | None = None,
+        unnamed: bool = False,
         shared_secret: str | None = None,
+        sight: Sight | None = None,
         size: int = CACHED,
     ) -> None:
         self._keys = keys
         self._clock = clock
-        self._issuer = issuer
+        self._issuers = None if issuer is None else {issuer, *((None,) if unnamed else ())}
+        self._sight = sight
         self._size = size
         self._known: dict[bytes, tuple[float, Actor]] = {}
         self._ended: dict[UUID, float] = {}
@@ -94,11 +100,13 @@ class Verifier:
         expires = _check_times(claims, now)
         if not _names(claims.get("aud"), AUDIENCE):
             raise InvalidToken
-        if self._issuer is not None and claims.get("iss") != self._issuer:
+        if self._issuers is not None and not _is_one_of(self._issuers, claims.get("iss")):
             raise InvalidToken
         actor = _person(claims, token)
         if actor.session_id in self._ended:
             raise InvalidToken
+        if self._sight is not None:
+            await self._sight(actor)
         self._remember(token, expires, actor)
         return actor
 
@@ -274,6 +282,10 @@ def _uuid(value: Any) -> UUID:
 
 def _names(audience: Any, wanted: str) -> bool:
     return wanted in audience if isinstance(audience, list) else bool(audience == wanted)
+
+
+def _is_one_of(issuers: Collection[str | None], named: Any) -> bool:
+    return (named is None or isinstance(named, str)) and named in issuers
 
 
 def _person(claims: Mapping[str, Any], token: str) -> Actor:

@@ -1,14 +1,20 @@
-"""How everybody but the auth service verifies: its keys over HTTP, and its word on who left."""
+"""How everybody but the auth service verifies: keys over HTTP, and its word on who left."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 
-from kit import background, tokens
+from kit import background, logs, supabase, tokens
 from kit.database import Clock
+from kit.errors import InvalidToken
+from kit.identity import Actor
 from kit.settings import Settings
 from kit.trace import outgoing_headers
+
+DOOR = "gateway"
+
+_log = logs.get(__name__)
 
 
 @asynccontextmanager
@@ -17,13 +23,23 @@ async def open_verifier(
 ) -> AsyncIterator[tokens.Verifier]:
     """A verifier that learns of ended sessions every 2 s, for as long as the block lasts.
 
-    The auth service need not be up yet: verifying answers `ServiceUnavailable` until it is.
+    The auth service need not be up yet: verifying answers `ServiceUnavailable` until it is. With
+    Supabase the keys are the project's, and the gateway shows each new token to the auth service:
+    it may be the first that is heard of its person.
+
+    Raises:
+        Misconfigured: the settings of Supabase cannot be used.
     """
+    project = supabase.project(settings)
     url = settings.auth_service_url.rstrip("/")
     async with httpx.AsyncClient(timeout=httpx.Timeout(3, connect=1)) as http:
         http.event_hooks["request"].append(_trace)
-        keys = tokens.RemoteKeys(f"{url}/.well-known/jwks.json", http, clock=clock)
-        verifier = tokens.Verifier(keys, clock=clock)
+        if project is None:
+            keys = tokens.RemoteKeys(f"{url}/.well-known/jwks.json", http, clock=clock)
+            verifier = tokens.Verifier(keys, clock=clock)
+        else:
+            sight = _shower(url, http) if service == DOOR else None
+            verifier = project.verifiers(http, clock)(sight=sight)
         ended = tokens.remote_ended(
             url, http, caller=service, secret=settings.service_secret(), clock=clock
         )
@@ -33,6 +49,25 @@ async def open_verifier(
 
         async with background.running(ended_sessions=follow):
             yield verifier
+
+
+def _shower(url: str, http: httpx.AsyncClient) -> tokens.Sight:
+    async def show(actor: Actor) -> None:
+        """Raises InvalidToken; while the auth service is away, everybody else is let in."""
+        if actor.kind == "guest":
+            return
+        try:
+            answer = await http.post(
+                f"{url}/internal/people/sighted",
+                headers={"authorization": f"Bearer {actor.token}"},
+            )
+        except httpx.HTTPError as failed:
+            _log.warning("people.not_shown", **logs.failure(failed))
+            return
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise InvalidToken
+
+    return show
 
 
 async def _trace(request: httpx.Request) -> None:

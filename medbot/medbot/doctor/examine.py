@@ -7,7 +7,7 @@ import conversation_service.settings
 import voice_service.settings
 from kit import settings
 from kit.errors import Misconfigured
-from medbot.doctor import answers, configuration, database, keeping, machine, mail, voice
+from medbot.doctor import answers, configuration, database, identity, keeping, machine, mail, voice
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings
 from medbot.terminal import out
@@ -59,6 +59,8 @@ async def _asked(
     probe: bool,
 ) -> AsyncIterator[Finding]:
     """What lies with others: a mail server, models, and a media server."""
+    async for finding in identity.examine(auth, probe=probe):
+        yield finding
     async for finding in mail.examine(auth, probe=probe):
         yield finding
     async for finding in answers.models(conversation, probe=probe):

@@ -1,0 +1,100 @@
+"""Who keeps the accounts: this installation or, by its settings, a Supabase project."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from auth_service.mails.sending import Sender
+from auth_service.providers import Provider, local, passwords, supabase_store
+from auth_service.providers.directory import Directory, LocalDirectory
+from auth_service.providers.signing import Signer
+from auth_service.providers.supabase import SupabaseProvider
+from auth_service.providers.supabase_cloud import Cloud
+from auth_service.providers.supabase_directory import SupabaseDirectory
+from auth_service.providers.supabase_waiting import open_waiting
+from auth_service.settings import Settings
+from kit import tokens
+from kit.database import Clock, Database
+from kit.errors import Misconfigured
+from kit.supabase import DEADLINE, Project, project
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The accounts, and two verifiers of their tokens: `unended` holds those of ended sessions.
+
+    `mails` says whether this service writes to people, or whoever keeps the accounts does.
+    """
+
+    provider: Provider
+    directory: Directory
+    verifier: tokens.Verifier
+    unended: tokens.Verifier
+    mails: bool
+
+
+def open_identity(
+    settings: Settings, db: Database, signer: Signer, sender: Sender, clock: Clock
+) -> AbstractAsyncContextManager[Identity]:
+    """The accounts that the settings name.
+
+    Raises:
+        Misconfigured: the settings of Supabase cannot be used.
+    """
+    chosen = project(settings)
+    if chosen is None:
+        return _local(settings, db, signer, sender, clock)
+    return _supabase(chosen, settings, db, signer, clock)
+
+
+@asynccontextmanager
+async def open_directory(settings: Settings, clock: Clock) -> AsyncIterator[Directory]:
+    """The directory alone, for whoever administers from elsewhere."""
+    chosen = project(settings)
+    if chosen is None:
+        yield LocalDirectory()
+        return
+    async with _calling() as http:
+        yield SupabaseDirectory(Cloud(chosen, http, _service_key(settings)), clock)
+
+
+@asynccontextmanager
+async def _local(
+    settings: Settings, db: Database, signer: Signer, sender: Sender, clock: Clock
+) -> AsyncIterator[Identity]:
+    keys = tokens.LocalKeys(signer.jwks)
+    async with passwords.open_passwords() as hashing:
+        yield Identity(
+            local.LocalProvider(db, hashing, signer, clock, sender, settings.email_confirmation),
+            LocalDirectory(),
+            tokens.Verifier(keys, clock=clock, issuer=local.ISSUER),
+            tokens.Verifier(keys, clock=clock, issuer=local.ISSUER),
+            mails=True,
+        )
+
+
+@asynccontextmanager
+async def _supabase(
+    chosen: Project, settings: Settings, db: Database, signer: Signer, clock: Clock
+) -> AsyncIterator[Identity]:
+    async with db.transaction(local.ACTOR) as tx:
+        if await supabase_store.is_own(tx):
+            raise Misconfigured("DATABASE_URL: is not the database of the Supabase project")
+    async with _calling() as http, open_waiting() as waiting:
+        cloud = Cloud(chosen, http, _service_key(settings))
+        verifiers = chosen.verifiers(http, clock)
+        unended, directory = verifiers(), SupabaseDirectory(cloud, clock)
+        provider = SupabaseProvider(db, cloud, directory, unended, waiting, clock, signer.jwks)
+        verifier = verifiers(sight=provider.sight)
+        yield Identity(provider, directory, verifier, unended, mails=False)
+
+
+def _calling() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
+
+
+def _service_key(settings: Settings) -> str | None:
+    key = settings.supabase_service_role_key
+    return key.get_secret_value() if key is not None else None

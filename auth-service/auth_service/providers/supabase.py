@@ -1,0 +1,293 @@
+"""Identity in a Supabase project: it keeps accounts, passwords and sessions; we keep profiles.
+
+What is known here of a session is its id, from the claims of its tokens. One that was ended here
+while Supabase could not be told is told of, and refused, as soon as a token of it is seen again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from supabase_auth import types
+
+from auth_service import emails
+from auth_service.accounts.models import (
+    AccountLocked,
+    BadCredentials,
+    GuestSession,
+    InvalidRefreshToken,
+    Scope,
+    Session,
+    SignedIn,
+    User,
+)
+from auth_service.guests.models import NoGuests
+from auth_service.providers import Device, local, store
+from auth_service.providers import supabase_store as people
+from auth_service.providers.supabase_cloud import Cloud, Opened, SamePassword
+from auth_service.providers.supabase_directory import SupabaseDirectory, roles_in, settled
+from auth_service.providers.supabase_errors import IdentityUnavailable
+from auth_service.providers.supabase_waiting import Waiting
+from auth_service.sessions import store as sessions
+from auth_service.sessions.models import OpenSession
+from kit import logs, tokens
+from kit.database import Clock, Database
+from kit.errors import InvalidToken, NotFound
+from kit.identity import Actor, Role
+
+ACTOR = local.ACTOR
+NOWHERE = Device()
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SupabaseProvider:
+    """The `Provider` of a project. `proof` verifies its tokens, of ended sessions too."""
+
+    db: Database
+    cloud: Cloud
+    directory: SupabaseDirectory
+    proof: tokens.Verifier
+    waiting: Waiting
+    clock: Clock
+    keys: Mapping[str, Any]
+    """The public keys of what this installation itself signs: receipts."""
+
+    async def register(
+        self, email: str, password: str, full_name: str | None, device: Device
+    ) -> SignedIn:
+        data = {"full_name": full_name} if full_name is not None else {}
+        opened = await self.cloud.sign_up(email, password, data)
+        if opened.session is not None:
+            return await self._enter(opened, device)
+        # Of an address that is known the answer says other things: nothing of it is passed on.
+        user = User(
+            id=UUID(opened.user.id),
+            email=email,
+            full_name=full_name,
+            roles=[Role.PATIENT],
+            created_at=self.clock(),
+        )
+        return SignedIn(user=user, session=None)
+
+    async def create(self, email: str, password: str, full_name: str | None) -> User:
+        made = await self.cloud.create(
+            {
+                "email": email,
+                "password": password,
+                "email_confirm": True,
+                "user_metadata": {"full_name": full_name} if full_name is not None else {},
+                "app_metadata": {"roles": [Role.PATIENT]},
+            }
+        )
+        async with self.db.transaction(ACTOR) as tx:
+            await settled(tx, UUID(made.id), roles_in(made), now=self.clock())
+        return user_of(made, full_name)
+
+    async def verify(self, token: str) -> None:
+        opened = await self.cloud.verify("signup", token)
+        if opened.session is not None:  # whoever confirms an address has yet to sign in
+            await self.cloud.sign_out(opened.session.access_token, "local")
+
+    async def login(self, email: str, password: str, device: Device) -> SignedIn:
+        opened = await self.cloud.sign_in(emails.lenient(email), password)
+        try:
+            return await self._enter(opened, device)
+        except InvalidToken:  # erased here, and not yet there
+            raise BadCredentials from None
+
+    async def refresh(self, refresh_token: str) -> SignedIn:
+        opened = await self.cloud.refresh(refresh_token)
+        try:
+            return await self._enter(opened, NOWHERE)
+        except (InvalidToken, AccountLocked):
+            raise InvalidRefreshToken from None
+
+    async def logout(self, actor: Actor, scope: Scope) -> Sequence[UUID]:
+        user_id, session_id, token = _whole(actor)
+        await self.cloud.sign_out(token, scope)
+        return await self._end(user_id, session_id if scope == "local" else None)
+
+    async def sessions(self, actor: Actor) -> Sequence[OpenSession]:
+        user_id, session_id, _ = _whole(actor)
+        async with self.db.transaction(actor) as tx:
+            if not await store.session_lives(tx, session_id):
+                raise InvalidToken
+            after = self.clock() - local.REFRESH_LIFE
+            return await store.list_sessions(tx, user_id, session_id, used_after=after)
+
+    async def end_session(self, actor: Actor, session_id: UUID) -> Sequence[UUID]:
+        user_id, own, _ = _whole(actor)
+        if session_id == own:
+            return await self.logout(actor, "local")
+        ended = await self._end(user_id, session_id)
+        if not ended:
+            raise NotFound
+        return ended
+
+    async def forgot(self, email: str) -> None:
+        if address := emails.lenient(email):
+            self.waiting.start(lambda: self.cloud.recover(address))
+
+    async def reset(self, token: str, password: str) -> tuple[User, Sequence[UUID]]:
+        opened = await self.cloud.verify("recovery", token)
+        if opened.session is None:
+            raise IdentityUnavailable
+        access_token = opened.session.access_token
+        try:
+            await self.cloud.set_password(access_token, password)
+        except SamePassword:
+            pass  # it is what was asked for; the sessions end below as they do otherwise
+        except BaseException:
+            await self.cloud.sign_out(access_token, "local")
+            raise
+        await self.cloud.sign_out(access_token, "global")
+        user_id = UUID(opened.user.id)
+        return user_of(opened.user, None), await self._end(user_id, None)
+
+    async def change_password(self, actor: Actor, current: str, new: str) -> Sequence[UUID]:
+        user_id, session_id, token = _whole(actor)
+        try:
+            trial = await self.cloud.sign_in(actor.email or "", current)
+        except AccountLocked:
+            raise InvalidToken from None
+        try:
+            if UUID(trial.user.id) != user_id:
+                raise InvalidToken  # the address is another account's by now
+            await self.cloud.set_password(token, new)
+        except SamePassword:
+            await self.cloud.sign_out(token, "others")
+        except BaseException:
+            if trial.session is not None:
+                await self.cloud.sign_out(trial.session.access_token, "local")
+            raise
+        return await self._end(user_id, None, spare=session_id)
+
+    async def guest(self) -> GuestSession:
+        opened = await self.cloud.sign_in_guest()
+        if opened.session is None:
+            raise NoGuests
+        session = self._session(opened.session)
+        return GuestSession(
+            guest_id=UUID(opened.user.id),
+            access_token=session.access_token,
+            expires_in=session.expires_in,
+            expires_at=session.expires_at,
+        )
+
+    async def user(self, actor: Actor) -> User:
+        user_id, session_id, token = _whole(actor)
+        found = await self.cloud.user(token)
+        async with self.db.transaction(actor) as tx:
+            if not await store.session_lives(tx, session_id):
+                raise InvalidToken
+            return user_of(found, await people.full_name(tx, user_id))
+
+    async def set_roles(self, user_id: UUID, roles: frozenset[Role]) -> tuple[User, Sequence[UUID]]:
+        now = self.clock()
+        async with self.db.transaction(ACTOR) as tx:
+            if not await self.directory.held(tx, user_id):
+                raise NotFound
+            lost = await self.directory.replace_roles(tx, user_id, roles, now=now) - roles
+            found = user_of(await self.cloud.read(user_id), await people.full_name(tx, user_id))
+        return found, await self._end(user_id, None) if lost & local.POWERS else []
+
+    async def find(self, email: str) -> User | None:
+        async with self.db.transaction(ACTOR) as tx:
+            user_id = await people.find(tx, emails.lenient(email))
+            name = await people.full_name(tx, user_id) if user_id is not None else None
+        return user_of(await self.cloud.read(user_id), name) if user_id is not None else None
+
+    def jwks(self) -> Mapping[str, Any]:
+        return self.keys
+
+    async def sight(self, actor: Actor) -> None:
+        """What a new token tells: of a person, for whom a profile is made, and of their session.
+
+        Raises:
+            InvalidToken: the account is gone or locked, or the session was ended here.
+        """
+        if actor.kind == "guest":
+            return
+        user_id, session_id, token = _whole(actor)
+        if not await self._see(user_id, session_id, actor.roles, NOWHERE):
+            await self._forget_there(token)
+            raise InvalidToken
+
+    async def _enter(self, opened: Opened, device: Device) -> SignedIn:
+        """Raises InvalidToken, AccountLocked."""
+        if opened.session is None:
+            raise IdentityUnavailable
+        token = opened.session.access_token
+        try:
+            actor = await self.proof.verify(token)
+        except InvalidToken:
+            _log.error("supabase.token_not_verified")  # the keys or the clock are not the project's
+            raise IdentityUnavailable from None
+        user_id, session_id, _ = _whole(actor)
+        if not await self._see(user_id, session_id, frozenset(roles_in(opened.user)), device):
+            await self._forget_there(token)
+            raise InvalidToken
+        async with self.db.transaction(ACTOR) as tx:
+            locked = await store.is_locked(tx, user_id)
+            name = await people.full_name(tx, user_id)
+        if locked:
+            await self._forget_there(token)
+            raise AccountLocked
+        return SignedIn(user=user_of(opened.user, name), session=self._session(opened.session))
+
+    async def _see(
+        self, user_id: UUID, session_id: UUID, roles: frozenset[Role], device: Device
+    ) -> bool:
+        now = self.clock()
+        async with self.db.transaction(ACTOR) as tx:
+            if not await settled(tx, user_id, roles, now=now):
+                return False
+            return await people.see_session(tx, session_id, user_id, device, now=now)
+
+    async def _forget_there(self, access_token: str) -> None:
+        """Ends a session in Supabase that has ended here; a later token tells again."""
+        try:
+            await self.cloud.sign_out(access_token, "local")
+        except IdentityUnavailable:
+            _log.warning("supabase.session_lives_on")
+
+    async def _end(
+        self, user_id: UUID, only: UUID | None, *, spare: UUID | None = None
+    ) -> Sequence[UUID]:
+        now = self.clock()
+        async with self.db.transaction(ACTOR) as tx:
+            ended = await store.end_sessions(tx, user_id, session_id=only, now=now, spare=spare)
+            await sessions.record(tx, ended, now=now)
+        return ended
+
+    def _session(self, session: types.Session) -> Session:
+        expires = session.expires_at or int(self.clock().timestamp()) + session.expires_in
+        return Session(
+            access_token=session.access_token,
+            refresh_token=session.refresh_token,
+            expires_in=session.expires_in,
+            expires_at=datetime.fromtimestamp(expires, UTC),
+        )
+
+
+def user_of(found: types.User, full_name: str | None) -> User:
+    """An account as the API shows it; `full_name` is the profile's."""
+    said = found.user_metadata.get("full_name")
+    return User(
+        id=UUID(found.id),
+        email=found.email or "",
+        full_name=full_name or (said[:200] if isinstance(said, str) and said else None),
+        roles=roles_in(found),
+        created_at=found.created_at,
+    )
+
+
+def _whole(actor: Actor) -> tuple[UUID, UUID, str]:
+    """Whose token this is, of which session, and the token. Raises InvalidToken."""
+    if actor.id is None or actor.session_id is None or not actor.token:
+        raise InvalidToken
+    return actor.id, actor.session_id, actor.token
