@@ -87,6 +87,8 @@ def configuration(ports: Ports, key: Key, webhook: str) -> dict[str, Any]:
             "use_external_ip": False,
             "enable_loopback_candidate": True,
             "interfaces": {"includes": ["lo"]},
+            # Without any, callers and agents are told to ask public ones for their address.
+            "stun_servers": [f"{LOOPBACK}:{ports.udp}"],
         },
         "webhook": {"api_key": key.name, "urls": [webhook]},
     }
