@@ -60,13 +60,17 @@ def levels(pcm: bytes) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return loudness
 
 
-def heard_offline(received: bytes, made: bytes) -> float:
-    """Seconds of an answer that were received; something else may have come before it."""
+def heard_offline(received: bytes, made: bytes) -> tuple[float, float]:
+    """Seconds of an answer that were received, at least and at most: within a pause between words
+    nothing tells where it was cut. Something else may have come before it."""
     got, wanted = levels(received), levels(made)
     lead = int(np.flatnonzero(wanted > QUIET)[0])
     start = _found(got, wanted[lead : lead + ALIKE])
     loud = np.flatnonzero(got[start:] > QUIET)
-    return (lead + int(loud[-1]) + 1) * FRAME / RATE
+    least = lead + int(loud[-1]) + 1
+    following = np.flatnonzero(wanted[least:] > QUIET)
+    most = least + int(following[0]) if following.size else len(wanted)
+    return least * FRAME / RATE, most * FRAME / RATE
 
 
 def begun(seconds: float, words: Sequence[tuple[str, float]]) -> str:
