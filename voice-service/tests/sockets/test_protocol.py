@@ -11,7 +11,7 @@ PAPER = (settings.home() / "docs" / "voice-protocol.md").read_text(encoding="utf
 
 def models() -> list[dict[str, Any]]:
     """The schema of each message."""
-    found = []
+    found: list[dict[str, Any]] = []
     for adapter in messages.SCHEMAS.values():
         schema = adapter.json_schema()
         found += schema["$defs"].values() if "$defs" in schema else [schema]

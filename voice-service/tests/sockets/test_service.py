@@ -56,7 +56,7 @@ def address(served: Served, path: str) -> str:
     return f"{served.url.replace('http', 'ws', 1)}{path}"
 
 
-def bearer(person: Person) -> dict[str, dict[str, str]]:
+def bearer(person: Person) -> dict[str, Any]:
     return {"additional_headers": {"authorization": person.http.headers["authorization"]}}
 
 
