@@ -172,6 +172,7 @@ def spoken(cloud_port: int, **more: str) -> dict[str, str]:
         "STT_PROVIDER": "offline",
         "VOICE_TURN_DETECTION": "vad",
         "VOICE_PREWARM": "true",
+        "VOICE_AGENT_SECONDS": "90",  # one that was killed starts again on a busy machine
         **more,
     }
 
