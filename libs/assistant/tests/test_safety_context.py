@@ -110,3 +110,17 @@ def test_the_second_reading_of_a_turn_is_that_of_the_first() -> None:
     assert first == again
     assert first.level is Level.EMERGENCY
     assert safety.assess("thanks", history).level not in RAISED
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "What helps against a cold",
+        "I have a cough and a cold",
+        "I pulled a muscle at the gym",
+        "ok",
+    ],
+)
+def test_what_was_said_before_never_lowers_a_level(before: str) -> None:
+    history = [Turn("user", before), Turn("assistant", "Rest and drink plenty of water.")]
+    assert safety.assess("I have chest pain", history).level is Level.EMERGENCY

@@ -57,15 +57,7 @@ class Gate:
         return self._verdict(text) if text.strip() else _CALM
 
     def _verdict(self, text: str) -> Assessment:
-        """The more pressing of two: with what was said before, and by the words alone.
-
-        In speech the words before may be misheard, so they may raise a level and never lower it.
-        """
-        history = self._history()
-        together = self._assess(text, history, self._locale)
-        if not history or together.level is Level.EMERGENCY:
-            return together
-        return min(together, self._assess(text, (), self._locale), key=lambda v: v.level.rank)
+        return self._assess(text, self._history(), self._locale)
 
     def news(self, verdict: Assessment) -> str | None:
         """What the verdict says, unless one of its rules was spoken of a moment ago."""

@@ -227,13 +227,14 @@ def _doubted(leaf: Occurrence, doubts: Sequence[int]) -> Occurrence:
 
 
 def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case | None:
+    """The first case that holds. What was said before may complete it, never call it off."""
     if rule.signs.isdisjoint(here):
         return None
     for case in rule.cases:
         if (
             all(not group.isdisjoint(ever) for group in case.all_of)
             and len(case.of & ever) >= case.at_least
-            and case.unless.isdisjoint(ever)
+            and case.unless.isdisjoint(here)
             and not here.isdisjoint(case.signs)
         ):
             return case
