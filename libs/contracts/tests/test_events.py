@@ -22,7 +22,7 @@ def test_a_topic_says_who_what_and_which_version(event: type[events.Event]) -> N
 @pytest.mark.parametrize("event", EVENTS)
 def test_an_event_carries_ids_and_places_and_no_words(event: type[events.Event]) -> None:
     for name, field in event.model_fields.items():
-        assert field.annotation in {uuid.UUID, int, datetime}, name
+        assert field.annotation in {uuid.UUID, uuid.UUID | None, int, datetime}, name
 
 
 def test_topics_are_distinct_and_queues_want_events_that_exist() -> None:
