@@ -251,15 +251,20 @@ async def test_a_password_is_sent_over_tls_alone(
 async def test_a_server_that_never_answers_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(5)
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     monkeypatch.setattr(smtp, "WITHIN", 0.2)
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(smtp.NotNow):
             await asyncio.wait_for(hand_over(f"smtp://127.0.0.1:{port}"), 3)
+        await asyncio.wait_for(left.wait(), 3)
 
 
 @pytest.mark.parametrize(
