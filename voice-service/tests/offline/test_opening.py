@@ -10,6 +10,7 @@ import pytest
 from voice_service.offline import model, opening
 
 
+@pytest.mark.long
 async def test_it_is_built_at_the_first_start_and_kept(library: Path, tmp_path: Path) -> None:
     settings = SimpleNamespace(library_dir=library, data_dir=tmp_path)
     async with opening.open_offline(settings) as offline:
@@ -17,7 +18,7 @@ async def test_it_is_built_at_the_first_start_and_kept(library: Path, tmp_path: 
         async with offline.tts() as speaks:
             frame = await speaks.synthesize("I am getting ready.").collect()
         assert frame.duration > 0.5
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(400):
             await offline.wait_ready()
     built = opening.folder_of(settings)
     made = (built / model.MAIN).stat().st_mtime_ns
