@@ -48,6 +48,7 @@ async def cut_answer(
     return kept["content"], talker
 
 
+@pytest.mark.long
 async def test_what_is_stored_is_what_was_played(arrive: Arrive, cloud: Cloud) -> None:
     """To the word where offline voice speaks, within two words where a provider does."""
     cloud.model.scripts = [[Say(LONG)]]
@@ -114,6 +115,7 @@ async def emergency(person: Person, way: Way, moment: Moment) -> None:
 MOMENTS: tuple[Moment, ...] = ("at once", "over the greeting", "over an answer", "in silence")
 
 
+@pytest.mark.long
 async def test_an_emergency_is_answered_at_any_moment(arrive: Arrive) -> None:
     ways: tuple[Way, ...] = ("voice", "room", "session", "room")
     async with asyncio.TaskGroup() as group:

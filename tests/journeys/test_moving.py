@@ -171,6 +171,7 @@ async def all_go(house: Installation, arrive: Arrive, wanted: list[list[Step]], 
             group.create_task(journey.go())
 
 
+@pytest.mark.long
 async def test_nothing_is_lost_on_the_way(
     speaking: Installation, arrive: Arrive, cloud: Cloud
 ) -> None:

@@ -89,6 +89,7 @@ def agents(parent: int) -> list[int]:
 
 
 @pytest.mark.journey
+@pytest.mark.long
 async def test_a_call_greets_and_its_agents_death_loses_nothing(
     whole: Installation, sam: Person
 ) -> None:
