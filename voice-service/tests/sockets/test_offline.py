@@ -30,7 +30,8 @@ async def words_with_times(text: str) -> list[tuple[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("after", [1.2, pytest.param(2.6, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("after", [1.2, 2.6])
 async def test_a_cut_reply_is_stored_to_the_word(open_sockets: OpenSockets, after: float) -> None:
     script = Script(heard=("first", "stop"), replies=(REPLY, "Fine."), voice=OfflineTTS(None))
     sockets = await open_sockets(script)
