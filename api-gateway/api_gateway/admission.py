@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import tokens
 from api_gateway import headers, refusals, routes
 from api_gateway.limits import Limiter, Policy, Taken
-from kit import tokens
 from kit.database import Clock
 
 PROOF_LIFE = timedelta(seconds=120)

@@ -10,16 +10,16 @@ from importlib.metadata import version
 import httpx
 from pydantic import SecretStr
 
+import tokens
 from api_gateway import pages, pool
 from api_gateway.admission import Admission, Policies, Proof
 from api_gateway.cors import Cors
 from api_gateway.limits import Policy
 from api_gateway.settings import Settings
 from api_gateway.shared_limits import open_limiter
-from kit import tokens
 from kit.app import Check
 from kit.database import Clock, utc_now
-from kit.verification import open_verifier
+from tokens.verification import open_verifier
 
 NAME = "gateway"
 

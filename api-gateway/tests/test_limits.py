@@ -11,7 +11,7 @@ from api_gateway.testing import Door, OpenDoor, exchange
 from kit.database import utc_now
 from kit.identity import Actor
 from kit.testing.issuing import SERVICE_SECRET, Issuer
-from kit.tokens import verify_service
+from tokens import verify_service
 
 PATH = "/api/v1/conversations"
 JWKS = "/.well-known/jwks.json"

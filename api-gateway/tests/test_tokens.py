@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+import tokens
 from api_gateway.testing import Door, OpenDoor
-from kit import tokens
 from kit.database import utc_now
 from kit.testing.issuing import KID, SERVICE_SECRET, Issuer
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+import tokens
 from auth_service import forgetting
 from auth_service.consents import wordings
 from auth_service.consents.wordings import Wordings
@@ -21,7 +22,7 @@ from auth_service.providers.directory import Directory
 from auth_service.sessions import store
 from auth_service.settings import Settings
 from contracts.sessions import EndedSessions
-from kit import background, tokens
+from kit import background
 from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.bus import Bus
@@ -44,6 +45,7 @@ class Context:
     bus: Bus
     wordings: Wordings
     signer: signing.Signer
+    verifier: tokens.Verifier
     unended: tokens.Verifier
     """Verifies signature and times alone: it holds tokens of sessions that have ended for good."""
     holders: holders.Holders
@@ -97,6 +99,7 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             backbone.bus,
             wordings=await asyncio.to_thread(wordings.load),
             signer=signer,
+            verifier=verifier,
             unended=identity.unended,
             holders=await stack.enter_async_context(
                 holders.open_holders(settings, service=local.SERVICE, clock=clock)

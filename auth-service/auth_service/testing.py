@@ -9,10 +9,10 @@ from uuid import UUID
 import httpx
 from fastapi import FastAPI
 
+import tokens
 from auth_service import main
 from auth_service.context import Context, open_context
 from auth_service.settings import Settings
-from kit import tokens
 from kit.app import build_app
 from kit.database import Clock
 from kit.identity import Role

@@ -13,8 +13,8 @@ from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, bearer
 from kit.errors import InvalidToken
 from kit.settings import Settings
 from kit.testing import FixedClock
-from kit.verification import open_verifier
 from privacy import audit
+from tokens.verification import open_verifier
 
 ADMIN = "/api/v1/admin"
 ROLES = "/api/v1/auth/users/{user_id}/roles"

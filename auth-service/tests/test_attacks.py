@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.routing import APIRoute, iter_route_contexts
 
+import tokens
 from auth_service import main
 from auth_service.testing import SERVICE_SECRET, Auth, Member
-from kit import tokens
-from kit.testing import FixedClock, unguarded
+from kit.testing import FixedClock
+from tokens.guards import unguarded
 
 NOW = int(datetime(2030, 1, 1, 12, tzinfo=UTC).timestamp())
 THIEF = ec.generate_private_key(ec.SECP256R1())

@@ -59,7 +59,7 @@ async def test_access_ends_at_once_and_everywhere(auth: Auth, second: Auth, alic
         assert (await auth.refresh(token)).json()["code"] == "auth.invalid_token"
     assert (await auth.login(alice.email)).json()["code"] == "auth.bad_credentials"
     async with asyncio.timeout(5):
-        while second.context.ground.verifier.cached(alice.access) is not None:
+        while second.context.verifier.cached(alice.access) is not None:
             await asyncio.sleep(0.05)
     assert (await second.get("/api/v1/profile", alice.access)).status_code == 401
 

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+import tokens
 from auth_service.testing import SERVICE_SECRET, Auth, bearer, make_app
 from contracts.events import HOLDERS
-from kit import tokens
 from kit.testing import Addresses, FixedClock, serve
 
 PATH = "/api/v1/auth/me/export"

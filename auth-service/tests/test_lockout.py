@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+import tokens
 from auth_service.lockout import gate
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member
-from kit import tokens
 from kit.testing import FixedClock
 
 HOME, AWAY = "203.0.113.5", "198.51.100.7"

@@ -12,7 +12,7 @@ from kit.errors import InvalidToken
 from kit.identity import Actor, Role
 from kit.settings import Settings
 from kit.testing import FixedClock
-from kit.verification import open_verifier
+from tokens.verification import open_verifier
 
 
 def settings_for(auth: Auth) -> Settings:

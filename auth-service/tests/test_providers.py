@@ -271,7 +271,7 @@ async def test_roles(auth: Auth, alice: Member) -> None:
     assert given.json()["roles"] == ["patient", "staff"]
     renewed = (await auth.refresh(alice.refresh)).json()
     assert renewed["user"]["roles"] == ["patient", "staff"]
-    actor = await auth.context.ground.verifier.verify(renewed["session"]["access_token"])
+    actor = await auth.context.verifier.verify(renewed["session"]["access_token"])
     assert actor.roles == {Role.PATIENT, Role.STAFF}
     taken = await auth.put(path, admin.access, {"roles": ["patient"]})
     assert taken.json()["roles"] == ["patient"]
@@ -308,13 +308,13 @@ async def test_people_are_found(auth: Auth, alice: Member) -> None:
 
 async def test_a_guest_becomes_somebody(auth: Auth, alice: Member) -> None:
     guest = (await auth.post("/guest")).json()
-    actor = await auth.context.ground.verifier.verify(guest["access_token"])
+    actor = await auth.context.verifier.verify(guest["access_token"])
     assert (actor.kind, actor.id) == ("guest", UUID(guest["guest_id"]))
     assert (await auth.get("/api/v1/auth/me", guest["access_token"])).status_code == 403
     joined = await auth.post("/guest/join", alice.access, guest_token=guest["access_token"])
     assert joined.status_code == 204
     with pytest.raises(Exception, match="not valid"):
-        await auth.context.ground.verifier.verify(guest["access_token"])
+        await auth.context.verifier.verify(guest["access_token"])
 
 
 async def test_a_profile(auth: Auth, alice: Member) -> None:

@@ -84,7 +84,7 @@ async def test_an_unexpected_failure_says_nothing_personal(auth: Auth, sink: Sin
         async def login(self, email: str, password: str, device: object) -> None:
             raise RuntimeError(f"{email} {password}")
 
-    broken = {"provider": Broken(), "ground": context.ground, "gate": context.gate}
+    broken = {"provider": Broken(), "verifier": context.verifier, "gate": context.gate}
     auth.app.state.context = type("C", (), broken)()
     answer = await auth.login(EMAIL, SECRET)
     auth.app.state.context = context

@@ -14,11 +14,11 @@ from supabase_server import Account, Project
 
 from auth_service.erasure import worker
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, make_app
-from kit import supabase
 from kit.errors import InvalidToken, Misconfigured
 from kit.settings import Settings
 from kit.testing import Addresses, FixedClock, serve
-from kit.verification import open_verifier
+from tokens import supabase
+from tokens.verification import open_verifier
 
 Open = Callable[..., Awaitable[Auth]]
 

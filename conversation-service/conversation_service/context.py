@@ -23,8 +23,8 @@ from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
 from kit.signals import Signals
-from kit.verification import open_verifier
 from privacy import retention
+from tokens.verification import open_verifier
 
 NAME = "conversation"
 

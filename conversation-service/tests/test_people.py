@@ -11,9 +11,10 @@ import httpx
 import pytest
 from conversing import Person
 
+import tokens
 from contracts.events import ConversationPersonErased, UserErased, UserRegistered
 from conversation_service.privacy import people as kept
-from kit import outbox, tokens
+from kit import outbox
 from kit.database import Database, utc_now
 from kit.identity import Actor
 from kit.testing import SERVICE_SECRET, Addresses, Served

@@ -11,7 +11,8 @@ from conversing import Person
 
 from conversation_service import main
 from kit.database import Database
-from kit.testing import Addresses, Issuer, Served, unguarded
+from kit.testing import Addresses, Issuer, Served
+from tokens.guards import unguarded
 
 ROOT = "/api/v1/conversations"
 CANARY = "xylophobia of the left earlobe"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from forging import Forger
 from installation import Installation, newcomer
 
-from kit import tokens
+import tokens
 
 pytestmark = pytest.mark.journey
 

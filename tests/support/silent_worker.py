@@ -11,7 +11,7 @@ import os
 import httpx
 from livekit import agents
 
-from kit import tokens
+import tokens
 from kit.database import utc_now
 
 server = agents.AgentServer(

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import httpx
 
+import tokens
 from contracts.voice import Changes, Heartbeat, Plan
-from kit import tokens
 from kit.database import utc_now
 from kit.testing import SERVICE_SECRET, Served
 

@@ -10,7 +10,8 @@ from speaking import SESSION, job
 
 from kit.database import Database
 from kit.identity import Actor
-from kit.testing import Served, unguarded
+from kit.testing import Served
+from tokens.guards import unguarded
 from voice_service import main
 
 

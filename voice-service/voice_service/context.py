@@ -14,7 +14,7 @@ from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
 from kit.signals import Signals
-from kit.verification import open_verifier
+from tokens.verification import open_verifier
 from voice_service import worker
 from voice_service.conversations import open_conversations
 from voice_service.rooms.media import Media, open_media

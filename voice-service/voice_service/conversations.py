@@ -7,8 +7,9 @@ from uuid import UUID
 
 import httpx
 
+import tokens
 from contracts.voice import AskHistory, Channel, History, OpenConversation
-from kit import tokens, trace
+from kit import trace
 from kit.database import Clock
 from kit.errors import NotFound, ServiceUnavailable
 

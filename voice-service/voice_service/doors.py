@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from kit import doors
 from kit.errors import Forbidden
 from kit.identity import Actor
+from tokens import doors
 from voice_service.context import Context, Ctx
 
 

@@ -17,7 +17,7 @@ from auth_service.accounts.models import (
 from auth_service.lockout.gate import Gate, Locked
 from auth_service.providers import Device, Provider
 from kit.identity import Actor
-from kit.tokens import Verifier
+from tokens import Verifier
 
 SHORTEST_CHARACTERS = 8
 LONGEST_BYTES = 72

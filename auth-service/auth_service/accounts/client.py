@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from kit import tokens
+import tokens
 from kit.errors import InvalidToken
 
 GATEWAY = "gateway"

@@ -26,9 +26,9 @@ from auth_service.accounts.models import (
 from auth_service.administration import actions as administration
 from auth_service.context import Ctx
 from auth_service.sessions.models import OpenSession
-from kit import doors
 from kit.paging import Page
 from privacy import audit
+from tokens import doors
 
 router = APIRouter(prefix="/api/v1/auth", tags=["accounts"])
 
@@ -48,7 +48,7 @@ async def verify(given: MailedToken, ctx: Ctx) -> None:
 @router.post("/login", openapi_extra=doors.PUBLIC)
 async def login(given: Login, client: Seen, ctx: Ctx) -> SignedIn:
     """Opens a session."""
-    return await actions.login(ctx.provider, ctx.gate, ctx.ground.verifier, given, client)
+    return await actions.login(ctx.provider, ctx.gate, ctx.verifier, given, client)
 
 
 @router.post("/password/forgot", status_code=202, openapi_extra=doors.PUBLIC)
@@ -61,7 +61,7 @@ async def forgot(given: Forgot, ctx: Ctx) -> Response:
 @router.post("/password/reset", status_code=204, openapi_extra=doors.PUBLIC)
 async def reset(given: Reset, client: Seen, ctx: Ctx) -> None:
     """Sets a new password by the token of a mailed link; every session ends."""
-    await actions.reset_password(ctx.provider, ctx.gate, ctx.ground.verifier, given, client)
+    await actions.reset_password(ctx.provider, ctx.gate, ctx.verifier, given, client)
 
 
 @router.post("/password", status_code=204)
@@ -69,9 +69,7 @@ async def change_password(
     given: ChangePassword, caller: doors.Member, client: Seen, ctx: Ctx
 ) -> None:
     """Sets a new password; the other sessions end."""
-    await actions.change_password(
-        ctx.provider, ctx.gate, ctx.ground.verifier, caller, given, client
-    )
+    await actions.change_password(ctx.provider, ctx.gate, ctx.verifier, caller, given, client)
 
 
 @router.post("/refresh", openapi_extra=doors.PUBLIC)
@@ -85,7 +83,7 @@ async def logout(
     caller: doors.Member, ctx: Ctx, scope: Annotated[Scope, Query()] = "local"
 ) -> None:
     """Ends this session or, with `scope=global`, all of the caller's."""
-    await actions.logout(ctx.provider, ctx.ground.verifier, caller, scope)
+    await actions.logout(ctx.provider, ctx.verifier, caller, scope)
 
 
 @router.get("/sessions")
@@ -97,7 +95,7 @@ async def sessions(caller: doors.Member, ctx: Ctx) -> Page[OpenSession]:
 @router.delete("/sessions/{session_id}", status_code=204)
 async def end_session(session_id: UUID, caller: doors.Member, ctx: Ctx) -> None:
     """Ends one of the caller's sessions."""
-    await actions.end_session(ctx.provider, ctx.ground.verifier, caller, session_id)
+    await actions.end_session(ctx.provider, ctx.verifier, caller, session_id)
 
 
 @router.get("/validate")
@@ -119,5 +117,5 @@ async def set_roles(user_id: UUID, wanted: SetRoles, desk: audit.AdminDesk, ctx:
     person, ended = await administration.set_roles(
         desk, ctx.directory, user_id, wanted.roles, now=ctx.clock()
     )
-    ctx.ground.verifier.ended(ended)
+    ctx.verifier.ended(ended)
     return person

@@ -51,7 +51,7 @@ async def get_person(person_id: UUID, desk: audit.AdminDesk) -> Person:
 async def lock(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> Person:
     """Locks an account: it cannot sign in, and what it had open ends within 5 seconds."""
     person, ended = await actions.lock(desk, ctx.directory, person_id, now=ctx.clock())
-    ctx.ground.verifier.ended(ended)
+    ctx.verifier.ended(ended)
     return person
 
 
@@ -73,7 +73,7 @@ async def list_sessions(person_id: UUID, desk: audit.AdminDesk) -> paging.Page[P
 async def end_all_sessions(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> None:
     """Signs somebody out everywhere."""
     ended = await actions.end_sessions(desk, ctx.directory, person_id, None, now=ctx.clock())
-    ctx.ground.verifier.ended(ended)
+    ctx.verifier.ended(ended)
 
 
 @router.delete(
@@ -82,7 +82,7 @@ async def end_all_sessions(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> 
 async def end_session(person_id: UUID, session_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> None:
     """Ends one session of somebody."""
     ended = await actions.end_sessions(desk, ctx.directory, person_id, session_id, now=ctx.clock())
-    ctx.ground.verifier.ended(ended)
+    ctx.verifier.ended(ended)
 
 
 @router.get("/dead-letters")

@@ -8,9 +8,9 @@ from auth_service.consents import store
 from auth_service.consents.models import Consents
 from auth_service.context import Ctx
 from auth_service.profiles import store as profiles
-from kit import doors
 from kit.errors import InvalidToken
 from kit.identity import Actor
+from tokens import doors
 
 MOST = 200
 """Decisions that are shown; the export has all."""

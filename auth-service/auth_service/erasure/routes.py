@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Request
 from auth_service.context import Context, Ctx
 from auth_service.erasure import actions, store
 from auth_service.erasure.models import Erasure, Requested
-from kit import doors
 from kit.errors import NotFound
 from kit.identity import Actor
+from tokens import doors
 
 router = APIRouter(prefix="/api/v1/auth", tags=["privacy"])
 
@@ -34,7 +34,7 @@ async def erase(caller: Leaving, ctx: Ctx) -> Requested:
         erasure_id, ended = await actions.request(
             tx, ctx.directory, caller, counters, now=ctx.clock()
         )
-    ctx.ground.verifier.ended(ended)
+    ctx.verifier.ended(ended)
     return Requested(erasure_id=erasure_id)
 
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import httpx
 
+import tokens
 from contracts.people import HOLDERS
-from kit import logs, tokens, trace
+from kit import logs, trace
 from kit.database import Clock
 from kit.errors import DomainError, Kind, Misconfigured
 from kit.settings import Settings

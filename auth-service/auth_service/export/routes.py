@@ -13,9 +13,9 @@ from auth_service.context import Context, Ctx
 from auth_service.export import document, store
 from auth_service.export.holders import Rows
 from auth_service.export.sections import SECTIONS
-from kit import doors
 from kit.errors import DomainError, InvalidToken, Kind
 from privacy import people
+from tokens import doors
 
 LEASE = timedelta(minutes=10)
 """How long an export may take; one whose instance died keeps others away no longer than that."""

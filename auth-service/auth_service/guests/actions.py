@@ -11,7 +11,7 @@ from kit import outbox
 from kit.database import Database
 from kit.errors import InvalidToken
 from kit.identity import Actor
-from kit.tokens import Verifier
+from tokens import Verifier
 
 SOURCE = "auth"
 

@@ -6,7 +6,7 @@ from auth_service.accounts.models import GuestSession
 from auth_service.context import Ctx
 from auth_service.guests import actions
 from auth_service.guests.models import Join, NoGuests
-from kit import doors
+from tokens import doors
 
 router = APIRouter(prefix="/api/v1/auth/guest", tags=["accounts"])
 
@@ -24,4 +24,4 @@ async def join(given: Join, caller: doors.Member, ctx: Ctx) -> None:
     """Makes what a guest did the caller's."""
     token = given.guest_token.get_secret_value()
     ended = await actions.join(ctx.db, ctx.actor, ctx.unended, caller, token, now=ctx.clock())
-    ctx.ground.verifier.ended([ended])
+    ctx.verifier.ended([ended])

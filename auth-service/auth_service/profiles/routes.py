@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from auth_service.context import Ctx
 from auth_service.profiles import actions
 from auth_service.profiles.models import ChangeProfile, Profile
-from kit import doors
 from kit.errors import InvalidToken
 from kit.identity import Actor
+from tokens import doors
 
 router = APIRouter(prefix="/api/v1/profile", tags=["profile"])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+import tokens
 from auth_service.mails.sending import Sender
 from auth_service.providers import Provider, local, passwords, supabase_store
 from auth_service.providers.directory import Directory, LocalDirectory
@@ -15,10 +16,9 @@ from auth_service.providers.supabase_cloud import Cloud
 from auth_service.providers.supabase_directory import SupabaseDirectory
 from auth_service.providers.supabase_waiting import open_waiting
 from auth_service.settings import Settings
-from kit import tokens
 from kit.database import Clock, Database
 from kit.errors import Misconfigured
-from kit.supabase import DEADLINE, Project, project
+from tokens.supabase import DEADLINE, Project, project
 
 
 @dataclass(frozen=True, slots=True)

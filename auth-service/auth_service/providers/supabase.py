@@ -12,6 +12,7 @@ from uuid import UUID
 
 from supabase_auth import types
 
+import tokens
 from auth_service import emails
 from auth_service.accounts.models import (
     AccountLocked,
@@ -32,7 +33,7 @@ from auth_service.providers.supabase_errors import IdentityUnavailable
 from auth_service.providers.supabase_waiting import Waiting
 from auth_service.sessions import store as sessions
 from auth_service.sessions.models import OpenSession
-from kit import logs, tokens
+from kit import logs
 from kit.database import Clock, Database
 from kit.errors import InvalidToken, NotFound
 from kit.identity import Actor, Role

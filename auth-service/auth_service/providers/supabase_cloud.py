@@ -35,7 +35,7 @@ from auth_service.providers.supabase_errors import (
 )
 from kit import logs
 from kit.errors import DomainError, InvalidToken, NotFound
-from kit.supabase import Project
+from tokens.supabase import Project
 
 WITHIN = 10.0
 """Seconds for one call in all; a server that answers by drops does not hold anybody longer."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from auth_service.context import Ctx
 from auth_service.sessions import store
 from contracts.sessions import EndedSessions
-from kit import doors
+from tokens import doors
 
 KEYS_KEPT = 600
 """Seconds for which a client may keep the keys."""

@@ -20,10 +20,10 @@ from conversation_service.search import places
 from conversation_service.search import store as search
 from kit import idempotency, paging
 from kit.database import Tx
-from kit.doors import Person
 from kit.errors import NotFound
 from kit.identity import Actor
 from kit.text import Storable
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
 

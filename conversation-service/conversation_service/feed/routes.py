@@ -9,9 +9,9 @@ from starlette.responses import StreamingResponse
 from conversation_service import sse
 from conversation_service.context import Context, Ctx
 from conversation_service.feed import store
-from kit import doors
-from kit.doors import Person
 from kit.identity import Actor
+from tokens import doors
+from tokens.doors import Person
 
 BATCH = 100
 

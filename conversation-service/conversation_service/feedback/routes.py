@@ -8,8 +8,8 @@ from starlette.responses import Response
 from conversation_service.context import Ctx
 from conversation_service.feedback import store
 from conversation_service.feedback.models import GiveFeedback, NotAReply
-from kit.doors import Person
 from kit.errors import NotFound
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations/{conversation_id}/messages", tags=["messages"])
 

@@ -9,8 +9,8 @@ from conversation_service.conversations import store as conversations
 from conversation_service.conversations.models import ConversationId
 from conversation_service.handoff import actions
 from conversation_service.handoff.models import Handoff
-from kit.doors import Person
 from kit.errors import NotFound
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations/{conversation_id}", tags=["conversations"])
 

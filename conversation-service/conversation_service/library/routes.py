@@ -6,9 +6,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
 from conversation_service.context import Ctx
-from kit.doors import Person
 from kit.errors import NotFound
 from kit.text import Storable
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/library", tags=["library"])
 

@@ -11,8 +11,8 @@ from conversation_service.conversations.models import ConversationId
 from conversation_service.messages import store
 from conversation_service.messages.models import Message
 from kit import paging
-from kit.doors import Person
 from kit.errors import NotFound
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations/{conversation_id}/messages", tags=["messages"])
 

@@ -13,9 +13,9 @@ from conversation_service.replies import actions, store, stream
 from conversation_service.replies.models import Begun, Exchange, SendMessage
 from conversation_service.voice import actions as voice
 from kit import idempotency
-from kit.doors import Person
 from kit.errors import NotFound
 from kit.identity import Actor
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations/{conversation_id}/messages", tags=["messages"])
 

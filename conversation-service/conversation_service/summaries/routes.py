@@ -10,8 +10,8 @@ from conversation_service.conversations import store as conversations
 from conversation_service.conversations.models import ConversationId
 from conversation_service.summaries import store
 from conversation_service.summaries.models import Summary, SummaryFact
-from kit.doors import Person
 from kit.errors import NotFound
+from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations/{conversation_id}", tags=["conversations"])
 

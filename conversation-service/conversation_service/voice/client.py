@@ -6,8 +6,9 @@ from uuid import UUID
 
 import httpx
 
+import tokens
 from contracts.voice import RecordedTurns
-from kit import tokens, trace
+from kit import trace
 from kit.database import Clock
 from kit.errors import ServiceUnavailable
 

@@ -9,8 +9,8 @@ from contracts.voice import AskHistory, History, OpenConversation
 from conversation_service.context import Ctx
 from conversation_service.conversations.models import ConversationId
 from conversation_service.voice import actions
-from kit.doors import Caller
 from kit.errors import NotFound
+from tokens.doors import Caller
 
 router = APIRouter(prefix="/internal/conversations", include_in_schema=False)
 

@@ -11,21 +11,25 @@ from typing import Any, Protocol, TypeVar
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse
 
-from kit import doors, logs, problems, settings, tokens
+from kit import logs, problems, settings
 from kit.database import Clock
 from kit.edge import Edge
+from kit.identity import Verifier
 
 Check = Callable[[], Awaitable[object]]
 """Raises when a dependency cannot be used now."""
 
 READY_WITHIN = 2.0
 
+PUBLIC: dict[str, Any] = {"security": []}
+"""`openapi_extra` of a route that anybody may call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What the frame of a service needs from its context."""
 
-    verifier: tokens.Verifier
+    verifier: Verifier
     service_secret: str
     clock: Clock
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -87,11 +91,11 @@ def build_app(
 def _health(name: str) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/health", openapi_extra=doors.PUBLIC)
+    @router.get("/health", openapi_extra=PUBLIC)
     async def health() -> dict[str, str]:
         return {"status": "ok", "service": name, "version": metadata.version("kit")}
 
-    @router.get("/ready", openapi_extra=doors.PUBLIC, response_model=None)
+    @router.get("/ready", openapi_extra=PUBLIC, response_model=None)
     async def ready(request: Request) -> JSONResponse:
         return await readiness(request.app.state.checks)
 

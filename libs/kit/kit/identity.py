@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 from uuid import UUID
 
 Kind = Literal["person", "guest", "service"]
@@ -68,3 +68,10 @@ class Actor:
             claims["service"] = self.service
         claims["app_metadata"] = {"roles": sorted(self.roles)}
         return json.dumps(claims)
+
+
+class Verifier(Protocol):
+    """Turns the access token of a person into the actor who calls."""
+
+    async def verify(self, token: str) -> Actor:
+        """Raises InvalidToken or ServiceUnavailable."""

@@ -19,10 +19,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 
-from kit import doors, logs, trace
+from kit import logs, trace
 from kit.database import Clock, Database, Tx
 from kit.errors import DomainError, Kind
 from kit.identity import Actor, Role
+from tokens import doors
 
 MOST_RESOURCES = 200
 

@@ -15,11 +15,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from contracts.events import HOLDERS, Envelope, UserErased
-from kit import doors, outbox
+from kit import outbox
 from kit.bus import first_time
 from kit.database import Database
 from kit.errors import NotFound
 from kit.identity import Actor
+from tokens import doors
 
 PAGE = 200
 """Rows that are read at once: an export takes no more memory, and holds no transaction open."""

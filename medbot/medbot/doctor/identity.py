@@ -6,8 +6,8 @@ import httpx
 
 from auth_service.settings import Settings
 from kit.errors import Misconfigured
-from kit.supabase import DEADLINE, Project, project
 from medbot.doctor.findings import Finding, bad, good, note
+from tokens.supabase import DEADLINE, Project, project
 
 NAME = "accounts"
 

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+import tokens
 from contracts.voice import Heartbeat, SpokenTurn
-from kit import tokens
 from kit.testing import SERVICE_SECRET, serve
 from kit.testing.serving import free_port
 from voice_service.agent.link_http import Away, HttpLink, open_http

@@ -29,8 +29,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from talking import plan
 
+import tokens
 from contracts.voice import Changes, Plan
-from kit import tokens
 from kit.testing import SERVICE_SECRET, serve
 from kit.testing.serving import free_port
 

@@ -11,8 +11,8 @@ import httpx
 import structlog
 from pydantic import ValidationError
 
+import tokens
 from contracts.voice import Changes, Heartbeat, Plan, SpokenTurn
-from kit import tokens
 from voice_service.agent.ports import SessionLost
 
 CALLER, AUDIENCE = "agent", "voice"

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from kit import doors
 from kit.errors import InvalidToken
+from tokens import doors
 from voice_service.context import Ctx
 from voice_service.rooms import hearing
 

@@ -12,11 +12,11 @@ import jwt
 from contracts.voice import Changes, EndReason, Heartbeat, Plan, SpokenTurn
 from kit import logs
 from kit.backbone import Backbone
-from kit.database import CONNECTION_ERRORS, utc_now
+from kit.database import CONNECTION_ERRORS, Clock, utc_now
 from kit.errors import DomainError, Forbidden, InvalidToken, ServiceUnavailable
 from kit.identity import Actor
 from kit.signals import Signals
-from kit.tokens import Clock, Verifier
+from tokens import Verifier
 from voice_service.agent.ports import Audience, Running, Transport
 from voice_service.agent.resources import Resources
 from voice_service.agent.supervisor import Supervisor

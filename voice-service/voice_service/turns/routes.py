@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from contracts.voice import Changes, Heartbeat, Plan, RecordedTurns, SpokenTurn
-from kit.doors import Caller
+from tokens.doors import Caller
 from voice_service.context import Ctx
 from voice_service.sessions import actions as sessions
 from voice_service.turns import actions, store

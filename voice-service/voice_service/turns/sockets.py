@@ -6,9 +6,9 @@ from uuid import UUID
 import anyio
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
-from kit import doors as kit_doors
 from kit.errors import DomainError, NotFound
 from kit.identity import Actor
+from tokens import doors as kit_doors
 from voice_service import sockets_door
 from voice_service.context import Context, Ctx
 from voice_service.sessions import actions as sessions

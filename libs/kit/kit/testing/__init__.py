@@ -22,11 +22,10 @@ from kit.database import Database, open_database
 from kit.identity import Actor
 from kit.signals import Signals, open_signals
 from kit.testing import rabbitmq
-from kit.testing.guards import unguarded
 from kit.testing.issuing import SERVICE_SECRET, Issuer, open_issuer
 from kit.testing.serving import Served, serve
 
-__all__ = ["SERVICE_SECRET", "Addresses", "FixedClock", "Issuer", "Served", "serve", "unguarded"]
+__all__ = ["SERVICE_SECRET", "Addresses", "FixedClock", "Issuer", "Served", "serve"]
 
 _KEYS = (
     "OPENAI_API_KEY",

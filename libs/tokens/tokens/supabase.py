@@ -5,7 +5,7 @@ from functools import partial
 
 import httpx
 
-from kit import tokens
+import tokens
 from kit.database import Clock
 from kit.errors import Misconfigured
 from kit.settings import Settings

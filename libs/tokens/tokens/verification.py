@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from kit import background, logs, supabase, tokens
+import tokens
+from kit import background, logs
 from kit.database import Clock
 from kit.errors import InvalidToken
 from kit.identity import Actor
 from kit.settings import Settings
 from kit.trace import outgoing_headers
+from tokens import supabase
 
 DOOR = "gateway"
 

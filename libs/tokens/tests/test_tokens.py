@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from kit import identity, tokens
+import tokens
+from kit import identity
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE = UUID("7f1d2c9a-3f39-4c1c-9a55-2d1d0a5f6a01")

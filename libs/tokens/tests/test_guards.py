@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, FastAPI
 
-from kit.doors import PUBLIC, Admin, Caller, Person
-from kit.testing import unguarded
+from tokens.doors import PUBLIC, Admin, Caller, Person
+from tokens.guards import unguarded
 
 
 def test_a_forgotten_guard_is_found() -> None:

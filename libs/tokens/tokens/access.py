@@ -1,45 +1,30 @@
-"""Access tokens and service tokens: one small verifier that the gateway and every service share."""
+"""Access tokens: the verifier that the gateway and every service share."""
 
 import asyncio
-import base64
 import hashlib
-import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
-import jwt
 
 from contracts.sessions import EndedSessions
 from kit import logs
+from kit.database import Clock
 from kit.errors import InvalidToken
 from kit.identity import Actor, Role
-from kit.jwks import Key, Keys, LocalKeys, RemoteKeys
-
-__all__ = [
-    "InvalidToken", "LocalKeys", "RemoteKeys", "Verifier", "remote_ended", "service_token",
-    "verify_service",
-]  # fmt: skip
+from tokens import signed
+from tokens.jwks import Key, Keys
+from tokens.service import service_token
 
 AUDIENCE = "authenticated"
-SERVICE_TYPE = "service+jwt"
-MAX_LENGTH = 8192
-LEEWAY = 10.0
 LONGEST_LIFE = 3600.0
 CACHED = 16_384
-MIN_SECRET = 32
-LATEST = 253_402_300_800  # the year 10000, in seconds since 1970
 
-Clock = Callable[[], datetime]
 FetchEnded = Callable[[int], Awaitable[EndedSessions]]
 Sight = Callable[[Actor], Awaitable[None]]
 
 _log = logs.get(__name__)
-_jws = jwt.PyJWS(
-    algorithms=["ES256", "RS256", "EdDSA", "HS256"], options={"enforce_minimum_key_length": True}
-)
 
 
 class Verifier:
@@ -70,11 +55,11 @@ class Verifier:
         self._size = size
         self._known: dict[bytes, tuple[float, Actor]] = {}
         self._ended: dict[UUID, float] = {}
-        self._shared = _shared_key(shared_secret) if shared_secret is not None else None
+        self._shared = signed.shared_key(shared_secret) if shared_secret is not None else None
 
     def cached(self, token: str) -> Actor | None:
         """The actor of a token that was verified before and still holds, without waiting."""
-        if len(token) > MAX_LENGTH:
+        if len(token) > signed.MAX_LENGTH:
             return None
         digest = _digest(token)
         entry = self._known.get(digest)
@@ -95,9 +80,9 @@ class Verifier:
         """
         if (actor := self.cached(token)) is not None:
             return actor
-        claims = _checked(token, await self._key(token))
+        claims = signed.checked(token, await self._key(token))
         now = self._clock().timestamp()
-        expires = _check_times(claims, now)
+        expires = signed.check_times(claims, now)
         if not _names(claims.get("aud"), AUDIENCE):
             raise InvalidToken
         if self._issuers is not None and not _is_one_of(self._issuers, claims.get("iss")):
@@ -116,7 +101,7 @@ class Verifier:
         for session in [session for session, until in self._ended.items() if until <= now]:
             del self._ended[session]
         ended = set(session_ids)
-        self._ended.update(dict.fromkeys(ended, now + LONGEST_LIFE + LEEWAY))
+        self._ended.update(dict.fromkeys(ended, now + LONGEST_LIFE + signed.LEEWAY))
         for digest in [d for d, (_, actor) in self._known.items() if actor.session_id in ended]:
             del self._known[digest]  # whoever was erased is not remembered here either
 
@@ -141,7 +126,7 @@ class Verifier:
                 await asyncio.sleep(every)
 
     async def _key(self, token: str) -> Key:
-        header = _header(token)
+        header = signed.header(token)
         if header.get("alg") == "HS256":
             key = self._shared
         else:
@@ -180,104 +165,8 @@ def remote_ended(
     return fetch
 
 
-def service_token(
-    secret: str,
-    *,
-    caller: str,
-    audience: str,
-    now: datetime,
-    person: UUID | None = None,
-    ttl: timedelta = timedelta(seconds=60),
-) -> str:
-    """A token with which the service `caller` calls the service `audience`, for `person` if any."""
-    issued = int(now.timestamp())
-    claims: dict[str, Any] = {
-        "iss": caller,
-        "aud": audience,
-        "iat": issued,
-        "exp": issued + int(ttl.total_seconds()),
-    }
-    if person is not None:
-        claims["sub"] = str(person)
-    payload = json.dumps(claims, separators=(",", ":")).encode()
-    return _jws.encode(payload, secret, algorithm="HS256", headers={"typ": SERVICE_TYPE})
-
-
-def verify_service(token: str, secret: str, *, audience: str, now: datetime) -> Actor:
-    """The calling service as an actor.
-
-    Raises:
-        InvalidToken: it is not a service token for `audience` that holds at `now`.
-    """
-    if _header(token).get("typ") != SERVICE_TYPE:
-        raise InvalidToken
-    claims = _checked(token, _shared_key(secret), kind=SERVICE_TYPE)
-    _check_times(claims, now.timestamp())
-    caller = claims.get("iss")
-    if claims.get("aud") != audience or not isinstance(caller, str) or not caller:
-        raise InvalidToken
-    person = _uuid(claims["sub"]) if "sub" in claims else None
-    return Actor.of_service(caller, acting_for=person)
-
-
-def _shared_key(secret: str) -> Key:
-    if len(secret.encode()) < MIN_SECRET:
-        raise ValueError(f"a shared secret needs at least {MIN_SECRET} bytes")
-    return Key("", "HS256", secret)
-
-
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
-
-
-def _header(token: str) -> Mapping[str, Any]:
-    """What a token says of itself, only to choose a key by; `_checked` reads it again, strictly."""
-    if len(token) > MAX_LENGTH:
-        raise InvalidToken
-    first = token.partition(".")[0]
-    try:
-        header = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
-    except (ValueError, RecursionError):
-        raise InvalidToken from None
-    if not isinstance(header, dict):
-        raise InvalidToken
-    return header
-
-
-def _checked(token: str, key: Key, *, kind: str = "jwt") -> Mapping[str, Any]:
-    """The claims of a token that `key` signed with the key's own algorithm."""
-    try:
-        whole = _jws.decode_complete(token, key.material, algorithms=[key.algorithm])
-        claims = json.loads(whole["payload"])
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        raise InvalidToken from None
-    if str(whole["header"].get("typ", kind)).lower() != kind or not isinstance(claims, dict):
-        raise InvalidToken
-    return claims
-
-
-def _check_times(claims: Mapping[str, Any], now: float) -> float:
-    """The expiry, in seconds since 1970, of claims that hold at `now`."""
-    expires = _number(claims.get("exp"))
-    starts = [_number(claims[name]) for name in ("iat", "nbf") if name in claims]
-    if expires <= now or any(start > now + LEEWAY for start in starts):
-        raise InvalidToken
-    return expires
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidToken
-    if not abs(value) < LATEST:  # also refuses NaN and infinity, which JSON in Python admits
-        raise InvalidToken
-    return float(value)
-
-
-def _uuid(value: Any) -> UUID:
-    try:
-        return UUID(value)
-    except (ValueError, TypeError, AttributeError):
-        raise InvalidToken from None
 
 
 def _names(audience: Any, wanted: str) -> bool:
@@ -294,11 +183,11 @@ def _person(claims: Mapping[str, Any], token: str) -> Actor:
         raise InvalidToken  # `anon` and `service_role` keys of Supabase are not people
     session, email = claims.get("session_id"), claims.get("email")
     return Actor(
-        id=_uuid(claims.get("sub")),
+        id=signed.uuid_of(claims.get("sub")),
         kind="guest" if claims.get("is_anonymous") is True else "person",
         roles=_roles(claims.get("app_metadata")),
         email=email if isinstance(email, str) and email else None,
-        session_id=_uuid(session) if session is not None else None,
+        session_id=signed.uuid_of(session) if session is not None else None,
         token=token,
     )
 

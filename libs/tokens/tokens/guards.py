@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from kit import doors
+from tokens import doors
 
 
 def unguarded(app: FastAPI) -> Iterator[str]:

@@ -12,8 +12,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import tokens
 from contracts.sessions import EndedSessions
-from kit import errors, jwks, tokens
+from kit import errors
+from tokens import jwks
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "a shared secret of more than thirty-two bytes"

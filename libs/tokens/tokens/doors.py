@@ -1,24 +1,25 @@
 """Permission as a parameter type: a route's signature says who may come in.
 
 The default is closed. `Person`, `Staff`, `Admin` and `Caller` guard; a route without one of them
-must be marked `PUBLIC`, which `kit.testing.unguarded` checks.
+must be marked `PUBLIC`, which `tokens.guards.unguarded` checks.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from kit import tokens
+import tokens
+from kit.app import PUBLIC
 from kit.errors import Forbidden, InvalidToken
-from kit.identity import Actor, Role
+from kit.identity import Actor, Role, Verifier
+
+__all__ = [
+    "PUBLIC", "Admin", "Caller", "Member", "Person", "Staff", "bearer_token", "require", "still_in",
+]  # fmt: skip
 
 bearer = HTTPBearer(auto_error=False, description="The access token of a session.")
-
-PUBLIC: dict[str, Any] = {"security": []}
-"""`openapi_extra` of a route that anybody may call."""
-
 
 guards: set[object] = set()
 """The dependencies that let nobody in without a token; tests walk the routes for them."""
@@ -33,7 +34,7 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-async def still_in(verifier: tokens.Verifier, actor: Actor) -> bool:
+async def still_in(verifier: Verifier, actor: Actor) -> bool:
     """Whether the token that somebody came with holds still; for streams that outlive it."""
     try:
         await verifier.verify(actor.token or "")
