@@ -377,6 +377,19 @@ CREATE FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, person_
 END;
 
 --
+-- Name: account_changes; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.account_changes (
+    user_id uuid NOT NULL,
+    roles text[],
+    locked boolean,
+    version uuid DEFAULT gen_random_uuid() NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    told_until timestamp with time zone
+);
+
+--
 -- Name: account_locks; Type: TABLE; Schema: medbot; Owner: -
 --
 
@@ -394,7 +407,8 @@ CREATE VIEW medbot.accounts AS
     email,
     (raw_user_meta_data ->> 'full_name'::text) AS full_name,
     created_at,
-    updated_at
+    updated_at,
+    (raw_app_meta_data -> 'roles'::text) AS told_roles
    FROM auth.users u
   WHERE (medbot.is_service('auth'::text) OR (id = ( SELECT auth.uid() AS uid)));
 
@@ -995,6 +1009,13 @@ CREATE TABLE public.voice_sessions (
 
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+--
+-- Name: account_changes account_changes_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.account_changes
+    ADD CONSTRAINT account_changes_pkey PRIMARY KEY (user_id);
 
 --
 -- Name: account_locks account_locks_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
@@ -1743,6 +1764,13 @@ CREATE TRIGGER pass_over_erased BEFORE INSERT ON public.user_profiles FOR EACH R
 CREATE TRIGGER pass_over_erased BEFORE INSERT ON public.voice_sessions FOR EACH ROW EXECUTE FUNCTION medbot.pass_over_erased('owner_id');
 
 --
+-- Name: account_changes account_changes_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.account_changes
+    ADD CONSTRAINT account_changes_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
 -- Name: account_locks account_locks_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
 --
 
@@ -1971,6 +1999,12 @@ CREATE POLICY service_writes ON auth.users TO medbot_app USING (medbot.is_servic
 ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: account_changes; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.account_changes ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: account_locks; Type: ROW SECURITY; Schema: medbot; Owner: -
 --
 
@@ -2011,6 +2045,12 @@ ALTER TABLE medbot.audit_log ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE medbot.audit_people ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: account_changes auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.account_changes TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
 
 --
 -- Name: account_locks auth_only; Type: POLICY; Schema: medbot; Owner: -
@@ -2681,6 +2721,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.usage TO medbot_app;
 
 REVOKE ALL ON FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION medbot.set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint) TO medbot_app;
+
+--
+-- Name: TABLE account_changes; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.account_changes TO medbot_app;
 
 --
 -- Name: TABLE account_locks; Type: ACL; Schema: medbot; Owner: -

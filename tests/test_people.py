@@ -39,6 +39,7 @@ OF_NOBODY = {
     "medbot.erasures": "gone with its person, or about somebody who is",
     "medbot.erasure_parts": "times of services",
     "medbot.exports": "that an export runs, while it does",
+    "medbot.account_changes": "roles and a lock, until whoever keeps the account has been told",
     "medbot.feed_heads": "how many entries the feed has had",
     "medbot.upkeep": "that a conversation waits for its title or summary",
 }

@@ -18,6 +18,7 @@ OWN = (
     "delete from medbot.sign_in_places where user_id = $1",
     "delete from medbot.joined_guests where user_id = $1",
     "delete from medbot.account_locks where user_id = $1",
+    "delete from medbot.account_changes where user_id = $1",
     "delete from medbot.credentials where user_id = $1",
     "delete from medbot.sessions where user_id = $1",
     "delete from public.user_consents where user_id = $1",
