@@ -251,6 +251,14 @@ CREATE FUNCTION medbot.folded(said text) RETURNS text
     RETURN replace(replace(replace(replace(lower(translate(regexp_replace(NORMALIZE(said, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text), 'ØøŁłĐđĦħŦŧı<>&'::text, 'OoLlDdHhTti   '::text)), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), 'þ'::text, 'th'::text);
 
 --
+-- Name: has_account(uuid); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.has_account(someone uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    RETURN (EXISTS (SELECT FROM auth.users u WHERE (u.id = has_account.someone)));
+
+--
 -- Name: person_digest(uuid); Type: FUNCTION; Schema: medbot; Owner: -
 --
 
@@ -335,6 +343,46 @@ CREATE TABLE medbot.usage (
     CONSTRAINT usage_provider_check CHECK (((char_length(provider) >= 1) AND (char_length(provider) <= 100))),
     CONSTRAINT usage_service_check CHECK (((char_length(service) >= 1) AND (char_length(service) <= 30)))
 );
+
+--
+-- Name: set_aside(date, uuid[], bigint[], bigint); Type: FUNCTION; Schema: medbot; Owner: -
+--
+
+CREATE FUNCTION medbot.set_aside(on_day date, accounts uuid[], caps bigint[], amount bigint) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    BEGIN ATOMIC
+ INSERT INTO medbot.spending (day, owner_id, micro_usd)  SELECT set_aside.on_day AS on_day,
+             a.id,
+             COALESCE(( SELECT sum(u.micro_usd) AS sum
+                    FROM medbot.usage u
+                   WHERE ((u.day = set_aside.on_day) AND ((u.owner_id = a.id) OR (a.id = '00000000-0000-0000-0000-000000000000'::uuid)))), (0)::numeric) AS "coalesce"
+            FROM unnest(set_aside.accounts) a(id)
+           WHERE (NOT (EXISTS ( SELECT
+                    FROM medbot.spending s
+                   WHERE ((s.day = set_aside.on_day) AND (s.owner_id = a.id)))))
+           ORDER BY a.id DESC ON CONFLICT DO NOTHING;
+ SELECT
+    FROM medbot.spending s
+   WHERE ((s.day = set_aside.on_day) AND (s.owner_id = ANY (set_aside.accounts)))
+   ORDER BY s.owner_id DESC
+  FOR UPDATE OF s;
+ WITH kept AS (
+          SELECT s.owner_id,
+             a.place,
+             ((s.micro_usd + set_aside.amount) > a.cap) AS is_full
+            FROM (UNNEST(set_aside.accounts, set_aside.caps) WITH ORDINALITY a(id, cap, place)
+              JOIN medbot.spending s ON (((s.day = set_aside.on_day) AND (s.owner_id = a.id))))
+         ), charged AS (
+          UPDATE medbot.spending s SET micro_usd = (s.micro_usd + set_aside.amount)
+            FROM kept kept_1
+           WHERE ((s.day = set_aside.on_day) AND (s.owner_id = kept_1.owner_id) AND (NOT (EXISTS ( SELECT
+                    FROM kept k
+                   WHERE k.is_full))))
+         )
+  SELECT (min(kept.place))::integer AS min
+    FROM kept
+   WHERE kept.is_full;
+END;
 
 --
 -- Name: set_aside(date, uuid, bigint, bigint, bigint); Type: FUNCTION; Schema: medbot; Owner: -
@@ -527,6 +575,16 @@ CREATE TABLE medbot.feed (
 CREATE TABLE medbot.feed_heads (
     owner_id uuid NOT NULL,
     seq bigint NOT NULL
+);
+
+--
+-- Name: guest_places; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.guest_places (
+    guest_id uuid NOT NULL,
+    place uuid NOT NULL,
+    made_at timestamp with time zone NOT NULL
 );
 
 --
@@ -734,10 +792,11 @@ CREATE TABLE medbot.sign_in_places (
 CREATE TABLE medbot.signing_keys (
     kid text NOT NULL,
     algorithm text NOT NULL,
-    private_pem text NOT NULL,
+    private_pem text,
     public_jwk jsonb NOT NULL,
     active boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    valid_until timestamp with time zone,
     CONSTRAINT signing_keys_algorithm_check CHECK ((algorithm = 'ES256'::text))
 );
 
@@ -891,7 +950,7 @@ CREATE TABLE public.messages (
     CONSTRAINT messages_check CHECK (((status = 'streaming'::text) = (lease_until IS NOT NULL))),
     CONSTRAINT messages_check1 CHECK (((status <> 'streaming'::text) OR (role = 'assistant'::text))),
     CONSTRAINT messages_content_check CHECK ((char_length(content) <= 200000)),
-    CONSTRAINT messages_limited_check CHECK ((limited = ANY (ARRAY['person'::text, 'installation'::text]))),
+    CONSTRAINT messages_limited_check CHECK ((limited = ANY (ARRAY['person'::text, 'address'::text, 'installation'::text]))),
     CONSTRAINT messages_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text]))),
     CONSTRAINT messages_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'streaming'::text, 'interrupted'::text, 'failed'::text])))
 );
@@ -991,6 +1050,7 @@ CREATE TABLE public.voice_sessions (
     started_at timestamp with time zone,
     ends_at timestamp with time zone,
     ended_at timestamp with time zone,
+    limited text,
     CONSTRAINT voice_sessions_alias_check CHECK ((char_length(alias) <= 100)),
     CONSTRAINT voice_sessions_channel_check CHECK ((channel = ANY (ARRAY['voice'::text, 'websocket'::text, 'phone'::text]))),
     CONSTRAINT voice_sessions_check CHECK (((user_id IS NULL) OR (user_id = owner_id))),
@@ -998,6 +1058,7 @@ CREATE TABLE public.voice_sessions (
     CONSTRAINT voice_sessions_check2 CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
     CONSTRAINT voice_sessions_end_reason_check CHECK ((end_reason = ANY (ARRAY['asked'::text, 'caller_left'::text, 'silence'::text, 'too_long'::text, 'drained'::text, 'failed'::text, 'conversation_deleted'::text]))),
     CONSTRAINT voice_sessions_instructions_check CHECK ((char_length(instructions) <= 20000)),
+    CONSTRAINT voice_sessions_limited_check CHECK ((limited = ANY (ARRAY['person'::text, 'address'::text, 'installation'::text]))),
     CONSTRAINT voice_sessions_pipeline_check CHECK ((pipeline = ANY (ARRAY['realtime'::text, 'cascade'::text, 'offline'::text]))),
     CONSTRAINT voice_sessions_room_name_check CHECK ((char_length(room_name) <= 200)),
     CONSTRAINT voice_sessions_status_check CHECK ((status = ANY (ARRAY['created'::text, 'connecting'::text, 'active'::text, 'ended'::text, 'failed'::text])))
@@ -1130,6 +1191,13 @@ ALTER TABLE ONLY medbot.feed
     ADD CONSTRAINT feed_pkey PRIMARY KEY (owner_id, seq);
 
 --
+-- Name: guest_places guest_places_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.guest_places
+    ADD CONSTRAINT guest_places_pkey PRIMARY KEY (guest_id);
+
+--
 -- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
 --
 
@@ -1163,6 +1231,13 @@ ALTER TABLE ONLY medbot.mailed_tokens
 
 ALTER TABLE ONLY medbot.mails
     ADD CONSTRAINT mails_pkey PRIMARY KEY (id);
+
+--
+-- Name: signing_keys only_the_active_key_signs; Type: CHECK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.signing_keys
+    ADD CONSTRAINT only_the_active_key_signs CHECK (((active = (private_pem IS NOT NULL)) AND (active = (valid_until IS NULL)))) NOT VALID;
 
 --
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
@@ -1420,6 +1495,12 @@ CREATE INDEX erasures_open ON medbot.erasures USING btree (told_at) WHERE (compl
 --
 
 CREATE INDEX feed_age ON medbot.feed USING btree (created_at);
+
+--
+-- Name: guest_places_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX guest_places_age ON medbot.guest_places USING btree (made_at);
 
 --
 -- Name: idempotency_keys_age; Type: INDEX; Schema: medbot; Owner: -
@@ -2161,6 +2242,12 @@ CREATE POLICY auth_reads ON medbot.audit_log FOR SELECT TO medbot_app USING (med
 CREATE POLICY auth_reads ON medbot.audit_people FOR SELECT TO medbot_app USING (medbot.is_service('auth'::text));
 
 --
+-- Name: guest_places auth_writes; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_writes ON medbot.guest_places TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
 -- Name: sessions auth_writes; Type: POLICY; Schema: medbot; Owner: -
 --
 
@@ -2219,6 +2306,12 @@ ALTER TABLE medbot.feed ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE medbot.feed_heads ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: guest_places; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.guest_places ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: idempotency_keys guests_join; Type: POLICY; Schema: medbot; Owner: -
@@ -2289,6 +2382,12 @@ CREATE POLICY own_head ON medbot.feed_heads TO medbot_app USING (((owner_id = ( 
 --
 
 CREATE POLICY own_keys ON medbot.idempotency_keys TO medbot_app USING (((owner_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service())) WITH CHECK ((owner_id = ( SELECT auth.uid() AS uid)));
+
+--
+-- Name: guest_places own_place; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY own_place ON medbot.guest_places FOR SELECT TO medbot_app USING (((guest_id = ( SELECT auth.uid() AS uid)) OR medbot.is_service()));
 
 --
 -- Name: sessions own_sessions; Type: POLICY; Schema: medbot; Owner: -
@@ -2698,6 +2797,13 @@ REVOKE ALL ON FUNCTION medbot.audit_trim(seq bigint, hash bytea, at timestamp wi
 GRANT ALL ON FUNCTION medbot.audit_trim(seq bigint, hash bytea, at timestamp with time zone, kid text, signature bytea) TO medbot_app;
 
 --
+-- Name: FUNCTION has_account(someone uuid); Type: ACL; Schema: medbot; Owner: -
+--
+
+REVOKE ALL ON FUNCTION medbot.has_account(someone uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION medbot.has_account(someone uuid) TO medbot_app;
+
+--
 -- Name: TABLE tombstones; Type: ACL; Schema: medbot; Owner: -
 --
 
@@ -2714,6 +2820,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.spending TO medbot_app;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.usage TO medbot_app;
+
+--
+-- Name: FUNCTION set_aside(on_day date, accounts uuid[], caps bigint[], amount bigint); Type: ACL; Schema: medbot; Owner: -
+--
+
+REVOKE ALL ON FUNCTION medbot.set_aside(on_day date, accounts uuid[], caps bigint[], amount bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION medbot.set_aside(on_day date, accounts uuid[], caps bigint[], amount bigint) TO medbot_app;
 
 --
 -- Name: FUNCTION set_aside(on_day date, owner uuid, amount bigint, person_cap bigint, day_cap bigint); Type: ACL; Schema: medbot; Owner: -
@@ -2787,6 +2900,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.feed TO medbot_app;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.feed_heads TO medbot_app;
+
+--
+-- Name: TABLE guest_places; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE medbot.guest_places TO medbot_app;
 
 --
 -- Name: TABLE idempotency_keys; Type: ACL; Schema: medbot; Owner: -
