@@ -15,11 +15,13 @@ PROOF_RENEWED = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """For people by their id, for anybody by address, for what passwords can be tried at."""
+    """For people by their id, for anybody by address, for what passwords can be tried at, and for
+    all that comes by a signed webhook together."""
 
     person: Policy
     address: Policy
     sign_in: Policy
+    webhook: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Admission:
             RateLimited
         """
         policies = self.policies
+        if route.webhook:
+            return await self._take(policies.webhook, route.path.encode())
         return await self._take(policies.sign_in if route.sign_in else policies.address, client)
 
     async def guarded(self, token: str, client: bytes) -> headers.Pairs:

@@ -31,14 +31,15 @@ class Cut(Exception):
 class Connection(asyncio.Protocol):
     """Carries one exchange at a time. `fail` ends the running one, whoever waits for it.
 
-    `watch` is called by the pool for an exchange that lasts longer than an instant.
+    `watch` is called by the pool for an exchange that lasts longer than an instant. `patient` and
+    `endless` tell the pool what to expect: a reply that is waited for, a stream without an end.
     """
 
     __slots__ = (
         "_bodiless", "_body_length_known", "_buffered", "_failure", "_header_bytes", "_loop",
         "_on_idle_lost", "_parser", "_parts", "_reading_paused", "_transport", "_waiter",
-        "_writable", "answered", "closed", "done", "fresh", "headers", "heard", "opened",
-        "parked", "reusable", "status", "streaming", "watch",
+        "_writable", "answered", "closed", "done", "endless", "fresh", "headers", "heard",
+        "opened", "parked", "patient", "reusable", "status", "streaming", "watch",
     )  # fmt: skip
 
     def __init__(self, on_lost: Callable[["Connection"], None]) -> None:
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = 0
         self.answered = self.done = self.reusable = self.streaming = False
+        self.patient = self.endless = False
         self.fresh = False
         self.opened = self.heard = 0.0
         self.watch = watch

@@ -47,6 +47,13 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
         first_byte=settings.first_byte_timeout,
         whole=settings.whole_timeout,
         idle=settings.idle_timeout,
+        reply=settings.reply_timeout,
+        requests=settings.upstream_requests,
+        streams=settings.upstream_streams,
+        sockets=settings.upstream_sockets,
+        wait=settings.upstream_wait,
+        failures=settings.breaker_failures,
+        pause=settings.breaker_pause,
     )
     async with (
         httpx.AsyncClient(timeout=settings.connect_timeout, trust_env=False) as http,
@@ -78,6 +85,7 @@ def _policies(settings: Settings) -> Policies:
         person=Policy("person", settings.rate_limit_person),
         address=Policy("address", settings.rate_limit_address),
         sign_in=Policy("sign-in", settings.rate_limit_sign_in),
+        webhook=Policy("webhook", settings.rate_limit_webhook),
     )
 
 

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from api_gateway import clients, cors, headers, refusals, relay, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
+from api_gateway.request import Request
 from kit import logs, problems, trace
 from kit.app import readiness
 from kit.errors import DomainError, InvalidToken
@@ -173,18 +174,22 @@ async def _pass_on(
     if pool is None:
         raise refusals.Unavailable
     request = _request(context, scope, fields, pool, client)
+    request.endless = route.endless
+    request.stream = b"text/event-stream" in fields.get(b"accept", b"")
+    if not request.stream:
+        request.patient = routes.asks_for_reply(method, scope["path"])
     await relay.relay(request, pool, own, receive, send)
 
 
 def _request(
     context: Context, scope: Scope, fields: Mapping[bytes, bytes], pool: Pool, client: str
-) -> relay.Request:
+) -> Request:
     lines = headers.upstream(scope["headers"], fields.get(b"connection"))
     lines.append(b"host: %b\r\n" % pool.authority)
     lines.append(about_client(scope, fields, client))
     if pool.name == "auth":
         lines.append(context.proof.lines(client))
-    return relay.Request(
+    return Request(
         method=scope["method"],
         target=target(scope["raw_path"], scope["query_string"]),
         lines=lines,

@@ -1,4 +1,4 @@
-"""The connections to one service, and the clock that watches over their exchanges."""
+"""The connections to one service, how many there may be, and the clock over their exchanges."""
 
 import asyncio
 import ssl
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from api_gateway import refusals
-from api_gateway.connection import Connection
+from api_gateway.breaker import Breaker
+from api_gateway.connection import ClientLeft, Connection, Cut
+from api_gateway.room import Room
 from kit import background
 from kit.errors import Misconfigured
 
@@ -19,18 +21,30 @@ MAX_IDLE = 4.0
 """Seconds that an idle connection is kept: less than the 5 s after which uvicorn closes one, so
 that a request seldom meets a closing connection."""
 
-MAX_BUSY = 4096
-"""Exchanges at once with one service."""
+WAITING = 4
+"""So many times as many as are asked at once may wait for their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Time limits in seconds; `whole` is not for streams, `idle` is between two parts of one."""
+    """Time limits in seconds; `whole` is not for streams, `idle` is between two parts of one,
+    `reply` is for both the first byte and the whole of a reply that is waited for.
+
+    `requests` at once are asked, others wait for `wait` seconds; `streams` and `sockets` are
+    counted apart. After `failures` in a row a service is left alone for `pause` seconds.
+    """
 
     connect: float
     first_byte: float
     whole: float
     idle: float
+    reply: float
+    requests: int
+    streams: int
+    sockets: int
+    wait: float
+    failures: int
+    pause: float
 
 
 class Pool:
@@ -47,6 +61,12 @@ class Pool:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.limits = limits
+        self.breaker = Breaker(name, failures=limits.failures, pause=limits.pause)
+        self.requests = Room(limits.requests, waiting=WAITING * limits.requests, within=limits.wait)
+        self.streams = Room(limits.streams)
+        self.sockets = Room(limits.sockets)
+        self.leave_by: float | None = None
+        self._probe: asyncio.Task[None] | None = None
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
 
@@ -63,11 +83,9 @@ class Pool:
         """A new connection.
 
         Raises:
-            Unavailable: the service refuses, or has too many exchanges already.
+            Unavailable: the service refuses.
             TimedOut: it does not take up the connection in time.
         """
-        if len(self._busy) >= MAX_BUSY:
-            raise refusals.Unavailable
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.limits.connect):
@@ -92,7 +110,9 @@ class Pool:
             connection.abort()
 
     def tick(self, now: float) -> None:
-        """Keeps the time limits; `now` in seconds of any steady clock."""
+        """Keeps the time limits; `now` in seconds of the loop's clock."""
+        if self.breaker.begin_probe():
+            self._probe = asyncio.create_task(self._ask_health())
         for connection in tuple(self._busy):
             self._look_at(connection, now)
         for connection in tuple(self._idle):
@@ -102,8 +122,14 @@ class Pool:
                 self._idle.remove(connection)
                 connection.abort()
 
+    def leave(self, by: float) -> None:
+        """The gateway leaves: streams without an end are ended now, others at the time `by`."""
+        self.leave_by = by
+
     def close(self) -> None:
         """Cuts every connection."""
+        if self._probe is not None:
+            self._probe.cancel()
         for connection in (*self._idle, *self._busy):
             connection.abort()
         self._idle.clear()
@@ -120,12 +146,40 @@ class Pool:
             connection.watch()
         if self._overdue(connection, now):
             connection.fail(refusals.TimedOut())
+        elif self._to_be_left(connection, now):
+            connection.fail(refusals.Restarting())
+
+    def _to_be_left(self, connection: Connection, now: float) -> bool:
+        if self.leave_by is None or not connection.streaming:
+            return False
+        return connection.endless or now > self.leave_by
 
     def _overdue(self, connection: Connection, now: float) -> bool:
-        silent = now - connection.heard
-        if not connection.streaming and now - connection.opened > self.limits.whole:
+        silent, limits = now - connection.heard, self.limits
+        first, whole = limits.first_byte, limits.whole
+        if connection.patient:
+            first = whole = limits.reply
+        if not connection.streaming and now - connection.opened > whole:
             return True
-        return silent > (self.limits.idle if connection.answered else self.limits.first_byte)
+        return silent > (limits.idle if connection.answered else first)
+
+    async def _ask_health(self) -> None:
+        """The probe of an open circuit: a request of our own, so that nobody's is at stake."""
+        answered = False
+        try:
+            connection = await self.fresh()
+            connection.begin(bodiless=False)
+            try:
+                connection.write(b"GET /health HTTP/1.1\r\nhost: %b\r\n\r\n" % self.authority)
+                async with asyncio.timeout(self.limits.connect):
+                    await connection.head()
+                answered = connection.status < 500
+            finally:
+                self.release(connection, reusable=False)
+        except (refusals.Refusal, ClientLeft, Cut, TimeoutError):
+            answered = False
+        finally:
+            self.breaker.probed(answered=answered)
 
     def _lost(self, connection: Connection) -> None:
         if connection in self._idle:

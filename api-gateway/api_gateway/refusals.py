@@ -2,6 +2,7 @@
 
 Refusal
 ├── Unavailable, TimedOut, BadAnswer      a service is away, slow or broken
+├── CircuitOpen, Overloaded, Restarting   nobody is asked: it is away, full, or the gateway leaves
 ├── BodyTooLarge, BodyTooSlow, HeadersTooLarge, TargetTooLong
 ├── MalformedPath, RepeatedHeader
 ├── UnknownPath, MethodNotAllowed
@@ -39,6 +40,28 @@ class BadAnswer(Unavailable):
     """The service behind this path broke off before it answered."""
 
     status = 502
+
+
+class CircuitOpen(Unavailable):
+    """The service behind this path does not answer; it is asked again soon."""
+
+    code = "gateway.circuit_open"
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.headers = ((b"retry-after", b"%d" % wait),)
+
+
+class Overloaded(Unavailable):
+    """The service behind this path has all the work that it can take."""
+
+    code = "gateway.overloaded"
+
+
+class Restarting(Unavailable):
+    """The gateway restarts; what was being read can be resumed."""
+
+    code = "gateway.restarting"
 
 
 class TimedOut(Refusal):

@@ -1,7 +1,7 @@
 """Carries one HTTP request to a service and its answer back, both as they come."""
 
 import asyncio
-from dataclasses import dataclass
+import json
 from functools import partial
 
 from starlette.types import Receive, Send
@@ -9,91 +9,17 @@ from starlette.types import Receive, Send
 from api_gateway import headers, refusals
 from api_gateway.connection import ClientLeft, Connection, Cut
 from api_gateway.pool import Pool
+from api_gateway.request import Body, Request, head_of
+from api_gateway.room import Place
 from kit import logs
 
 _log = logs.get(__name__)
 
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+_IDEMPOTENT = _REPEATABLE | {"PUT", "DELETE"}
 
-
-@dataclass(slots=True)
-class Request:
-    """What goes to a service: `lines` are whole header lines but for those of the framing.
-
-    `length` is the stated size of the body in bytes, None when it comes in chunks.
-    """
-
-    method: str
-    target: bytes
-    lines: list[bytes]
-    length: int | None
-    max_body: int
-
-    @property
-    def has_body(self) -> bool:
-        return self.length != 0
-
-
-class _Body:
-    """The client's body on its way up, and the ear for the client's leaving."""
-
-    def __init__(self, request: Request, receive: Receive, within: float) -> None:
-        self._receive = receive
-        self._limit = request.max_body
-        self._within = within
-        self._received = 0
-        self.more = request.has_body
-        self.chunked = False
-        self._task: asyncio.Task[None] | None = None
-
-    async def next(self) -> bytes:
-        """The next part; clears `more` at the end.
-
-        Raises:
-            ClientLeft, BodyTooLarge, BodyTooSlow
-        """
-        try:
-            async with asyncio.timeout(self._within if self.more else None):
-                message = await self._receive()
-        except TimeoutError:
-            raise refusals.BodyTooSlow from None
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        part: bytes = message.get("body", b"")
-        self._received += len(part)
-        self.more = self.more and message.get("more_body", False)
-        if self._received > self._limit:
-            raise refusals.BodyTooLarge
-        return part
-
-    def pump_into(self, connection: Connection) -> None:
-        """From now on sends what comes, then fails the exchange when the client leaves."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._pump(connection))
-
-    async def _pump(self, connection: Connection) -> None:
-        try:
-            while self.more:
-                part = await self.next()
-                connection.fresh = True
-                connection.write(self.framed(part))
-                await connection.drained()
-            while True:
-                await self.next()
-        except Exception as ended:  # whoever waits for the answer learns of it
-            connection.fail(ended)
-
-    def framed(self, part: bytes) -> bytes:
-        """A part as it goes on the wire."""
-        if not self.chunked:
-            return part
-        chunk = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
-        return chunk if self.more else chunk + b"0\r\n\r\n"
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+AGAIN_AFTER = 0.1
+"""Seconds until a service that refused a connection is tried once more."""
 
 
 async def relay(
@@ -106,79 +32,152 @@ async def relay(
     Raises:
         Refusal: nothing has been sent yet.
     """
-    body = _Body(request, receive, pool.limits.idle)
+    body = Body(request, receive, pool.limits)
     connection: Connection | None = None
-    started = False
+    place: Place | None = None
     try:
-        first = await body.next() if request.has_body else b""
+        first = await body.begun()
+        place = await _place(request, pool)
         connection = await _ask(request, body, first, pool)
-        started = True
-        await _answer(connection, own, send)
-    except (ClientLeft, Cut, refusals.Refusal) as ended:
-        if not started and isinstance(ended, refusals.Refusal):
-            raise
-        if not isinstance(ended, ClientLeft):
-            _log.warning("answer.cut", service=pool.name, reason=type(ended).__name__)
-    except Exception as bug:
-        if not started:
-            raise
-        _log.error("answer.failed", service=pool.name, **logs.failure(bug))
+        pairs, connection.streaming = headers.downstream(connection.headers, connection.status)
+        if connection.streaming:
+            place.move(pool.streams)
+        await _pass_down(connection, pairs + own, send, pool.name)
+    except ClientLeft:
+        return
     finally:
         body.stop()
         if connection is not None:
             pool.release(connection, reusable=not body.more)
+        if place is not None:
+            place.leave()
 
 
-async def _ask(request: Request, body: _Body, first: bytes, pool: Pool) -> Connection:
+async def _pass_down(connection: Connection, pairs: headers.Pairs, send: Send, name: str) -> None:
+    """Answers; from now on whatever breaks can only cut the answer."""
+    try:
+        await _answer(connection, pairs, send)
+    except ClientLeft:
+        return
+    except (Cut, refusals.Refusal) as ended:
+        _log.warning("answer.cut", service=name, reason=type(ended).__name__)
+    except Exception as bug:
+        _log.error("answer.failed", service=name, **logs.failure(bug))
+
+
+async def _place(request: Request, pool: Pool) -> Place:
+    """A place at the service, among those of its kind.
+
+    Raises:
+        CircuitOpen, Overloaded
+    """
+    pool.breaker.admit()
+    if request.patient:
+        pool.streams.enter_now()
+        return Place(pool.streams)
+    await pool.requests.enter()
+    place = Place(pool.requests)
+    try:
+        pool.breaker.admit()  # it may have opened meanwhile
+        if request.stream and pool.streams.full:
+            raise pool.streams.refusal()
+    except refusals.Refusal:
+        place.leave()
+        raise
+    return place
+
+
+async def _ask(request: Request, body: Body, first: bytes, pool: Pool) -> Connection:
     """Sends the request, waits for the head of the answer. The caller releases the connection."""
-    head = _head(request, body, first)
+    head = head_of(request, body, first)
+    opening = head + body.framed(first) if request.has_body else head
+    again = False
     while True:
-        connection = pool.waiting()
+        connection = None if again else pool.waiting()
         kept = connection is not None
         if connection is None:
-            connection = await pool.fresh()
+            connection = await _connect(request, pool)
         try:
-            watch = partial(body.pump_into, connection)
-            connection.begin(bodiless=request.method == "HEAD", watch=watch)
-            connection.write(head + body.framed(first) if request.has_body else head)
-            if body.more:
-                body.pump_into(connection)
-            await connection.head()
-        except refusals.BadAnswer:
+            await _exchange(request, body, opening, connection)
+        except (refusals.BadAnswer, refusals.TimedOut) as failed:
             pool.release(connection, reusable=False)
-            # It may have closed just as we wrote; what changes nothing is asked once more.
-            if not (kept and not body.more and request.method in _REPEATABLE):
+            # A kept one may have closed just as we wrote; what changes nothing is asked once more.
+            again = kept and not body.more and request.method in _REPEATABLE
+            if not again or isinstance(failed, refusals.TimedOut):
+                pool.breaker.failed()
                 raise
             body.stop()
         except BaseException:
             pool.release(connection, reusable=False)
             raise
         else:
+            _judge(connection, pool)
             return connection
 
 
-def _head(request: Request, body: _Body, first: bytes) -> bytes:
-    """The request line and every header line."""
-    lines = [b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.target), *request.lines]
-    if request.length is None and body.more:
-        body.chunked = True
-        lines.append(b"transfer-encoding: chunked\r\n")
-    elif request.has_body or request.method in ("POST", "PUT", "PATCH"):
-        length = request.length if request.length is not None else len(first)
-        lines.append(b"content-length: %d\r\n" % length)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+async def _exchange(request: Request, body: Body, opening: bytes, connection: Connection) -> None:
+    connection.begin(bodiless=request.method == "HEAD", watch=partial(body.pump_into, connection))
+    connection.patient, connection.endless = request.patient, request.endless
+    connection.write(opening)
+    if body.more:
+        body.pump_into(connection)
+    await connection.head()
 
 
-async def _answer(connection: Connection, own: headers.Pairs, send: Send) -> None:
-    pairs, connection.streaming = headers.downstream(connection.headers, connection.status)
-    pairs += own
+async def _connect(request: Request, pool: Pool) -> Connection:
+    """A new connection; one that was refused has reached nobody, so it is tried once more."""
+    try:
+        return await pool.fresh()
+    except refusals.TimedOut:
+        pool.breaker.failed()
+        raise
+    except refusals.Unavailable:
+        pool.breaker.failed()
+        if request.method not in _IDEMPOTENT:
+            raise
+    await asyncio.sleep(AGAIN_AFTER)
+    pool.breaker.admit()
+    try:
+        return await pool.fresh()
+    except (refusals.TimedOut, refusals.Unavailable):
+        pool.breaker.failed()
+        raise
+
+
+def _judge(connection: Connection, pool: Pool) -> None:
+    """Tells the breaker: no service says 502 or 504 itself, so these come from on the way."""
+    if connection.status in (502, 504):
+        pool.breaker.failed()
+    else:
+        pool.breaker.succeeded()
+
+
+async def _answer(connection: Connection, pairs: headers.Pairs, send: Send) -> None:
     await send({"type": "http.response.start", "status": connection.status, "headers": pairs})
     if connection.done:  # whole already: the common case, in one message
         await send({"type": "http.response.body", "body": connection.taken()})
         return
-    more = True
+    more, tail = True, b"\n\n"
     while more:
-        part = await connection.chunk()
+        try:
+            part = await connection.chunk()
+        except refusals.Restarting as leaving:
+            if not tail.endswith(b"\n\n") or not _tells_events(pairs):
+                raise
+            last = b"" if connection.endless else _as_event(leaving)
+            await send({"type": "http.response.body", "body": last})
+            return
+        tail = tail[-1:] + part[-2:]
         more = not connection.done
         await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+def _tells_events(pairs: headers.Pairs) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream") for name, value in pairs
+    )
+
+
+def _as_event(refused: refusals.Refusal) -> bytes:
+    """The last event of a stream that the gateway itself ends."""
+    return b"event: error\ndata: %b\n\n" % json.dumps(refused.problem()).encode()

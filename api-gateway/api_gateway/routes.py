@@ -21,6 +21,8 @@ class Route:
     `methods` are those that the route has; None leaves that to the service. `unguarded` are those
     that go on whatever their token is, since the service has a judgement of its own. At `sign_in`
     routes passwords and mailed links can be tried, or mails be caused, so the limit is stricter.
+    What comes by a `webhook` is signed and comes from one address, so it has a limit of its own.
+    Streams of an `endless` route end with the gateway, and their readers come again.
     """
 
     path: str
@@ -30,6 +32,8 @@ class Route:
     sockets: bool = False
     unguarded: frozenset[str] = frozenset()
     sign_in: bool = False
+    webhook: bool = False
+    endless: bool = False
 
 
 _GET = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,9 +54,9 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v1/admin/usage", "conversation"),
     Route("/api/v1/admin/*", "auth"),
     Route("/api/v1/conversations/*", "conversation"),
-    Route("/api/v1/events", "conversation"),
+    Route("/api/v1/events", "conversation", endless=True),
     Route("/api/v1/library/*", "conversation"),
-    Route("/api/v1/voice/livekit", "voice", Access.PUBLIC, _POST),
+    Route("/api/v1/voice/livekit", "voice", Access.PUBLIC, _POST, webhook=True),
     Route("/api/v1/voice/*", "voice", sockets=True),
     Route("/ws/voice", "voice", Access.GUESTS, sockets=True),
     Route("/ws/transcript/*", "voice", sockets=True),
@@ -76,6 +80,7 @@ _CANONICAL = re.compile(
     rb"|5[0-9AaCcFf]|6[^0]|7[0-9AaEeFf]|[01])[0-9A-Fa-f]{2})+)+/?"
 )
 
+_REPLIES = re.compile(r"/api/v1/conversations/[^/]+/messages(?:/[^/]+/regenerate)?")
 
 _PLAIN = re.compile(rb"[A-Za-z0-9_/-]+")
 
@@ -107,3 +112,8 @@ class Table:
 
 
 TABLE = Table(ROUTES)
+
+
+def asks_for_reply(method: str, path: str) -> bool:
+    """Whether the answer is a reply, which may take as long as the longest one."""
+    return method == "POST" and _REPLIES.fullmatch(path) is not None

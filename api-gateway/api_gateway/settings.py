@@ -6,7 +6,11 @@ from pydantic import Field, SecretStr, field_validator
 
 from kit import settings
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+REPLY_MARGIN = 60.0
+"""Seconds beyond the longest reply in which its message is stored, also while the database is away
+for a while."""
 
 
 class Settings(settings.Settings):
@@ -15,6 +19,10 @@ class Settings(settings.Settings):
     A service without an address is not configured: its routes answer 503. Times are in seconds,
     sizes in bytes, rates in requests a minute (0 is any number). `trusted_proxies` is how many
     proxies of one's own stand in front; only they are believed where a request comes from.
+
+    Of each service at most `upstream_requests` are asked at once; who finds them all under way
+    waits for `upstream_wait`. What lasts by its nature is counted apart, as `upstream_streams`
+    (streams, files, replies that are waited for) and `upstream_sockets`.
     """
 
     voice_service_url: settings.ServiceUrl | None = None
@@ -27,6 +35,14 @@ class Settings(settings.Settings):
     rate_limit_person: int = Field(default=1200, ge=0)
     rate_limit_address: int = Field(default=600, ge=0)
     rate_limit_sign_in: int = Field(default=30, ge=0)
+    rate_limit_webhook: int = Field(default=6000, ge=0)
+
+    upstream_requests: int = Field(default=128, ge=1, le=100_000)
+    upstream_streams: int = Field(default=2000, ge=1, le=100_000)
+    upstream_sockets: int = Field(default=1000, ge=1, le=100_000)
+    upstream_wait: float = Field(default=0.5, ge=0, le=30, allow_inf_nan=False)
+    breaker_failures: int = Field(default=5, ge=1, le=1000)
+    breaker_pause: float = Field(default=1.0, gt=0, le=60, allow_inf_nan=False)
 
     connect_timeout: Seconds = 2.0
     first_byte_timeout: Seconds = 60.0
@@ -44,6 +60,11 @@ class Settings(settings.Settings):
         if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
+
+    @property
+    def reply_timeout(self) -> float:
+        """Seconds for a reply that is waited for until it is whole."""
+        return max(self.reply_seconds + REPLY_MARGIN, self.whole_timeout)
 
     @property
     def services(self) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from websockets.typing import Subprotocol
 from api_gateway import clients, door, headers, refusals, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
+from api_gateway.room import Place
 from kit import logs, problems
 from kit.errors import DomainError, InvalidToken
 
@@ -50,14 +51,22 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
         await _deny(scope, send, refused, named)
         return
     chosen = BEARER if BEARER in offered else None
+    place: Place | None = None
     try:
         client = clients.address(scope, trusted_proxies=context.settings.trusted_proxies)
         token = await _let_in(context, route, scope, fields, clients.counted(client))
-        service = await _open(context, route, scope, fields, token, client)
+        pool, place = _place(context, route)
+        service = await _open(context, pool, scope, fields, token, client)
     except Closed as closed:
+        if place is not None:
+            place.leave()
         await send({"type": "websocket.accept", "subprotocol": chosen, "headers": named})
         await send({"type": "websocket.close", "code": closed.code})
         return
+    except BaseException:
+        if place is not None:
+            place.leave()
+        raise
     try:
         spoken = service.subprotocol or chosen
         await send({"type": "websocket.accept", "subprotocol": spoken, "headers": named})
@@ -66,6 +75,23 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
             await send({"type": "websocket.close", "code": code})
     finally:
         service.transport.abort()
+        place.leave()
+
+
+def _place(context: Context, route: routes.Route) -> tuple[Pool, Place]:
+    """The service of a route, and a place among its sockets.
+
+    Raises:
+        Closed: it is not configured, does not answer or has as many as it may.
+    """
+    pool = context.pools.get(route.service)
+    if pool is None:
+        raise Closed(TRY_LATER)
+    try:
+        pool.sockets.enter_now()
+    except refusals.Overloaded:
+        raise Closed(TRY_LATER) from None
+    return pool, Place(pool.sockets)
 
 
 async def _deny(scope: Scope, send: Send, refused: refusals.Refusal, named: headers.Pairs) -> None:
@@ -134,7 +160,7 @@ async def _let_in(
 
 async def _open(
     context: Context,
-    route: routes.Route,
+    pool: Pool,
     scope: Scope,
     fields: Mapping[bytes, bytes],
     token: str | None,
@@ -145,11 +171,9 @@ async def _open(
     Raises:
         Closed: the service refuses or cannot be reached.
     """
-    pool = context.pools.get(route.service)
-    if pool is None:
-        raise Closed(TRY_LATER)
     others = [name for name in scope.get("subprotocols", []) if name not in (BEARER, token)]
     try:
+        pool.breaker.admit()
         return await connect(
             _address(pool, scope),
             additional_headers=_headers(scope, fields, token, client),
@@ -163,7 +187,10 @@ async def _open(
         )
     except InvalidStatus as refused:
         raise Closed(_REFUSED.get(refused.response.status_code, FAILED)) from None
+    except refusals.CircuitOpen:
+        raise Closed(TRY_LATER) from None
     except (OSError, WebSocketException, TimeoutError):
+        pool.breaker.failed()
         raise Closed(TRY_LATER) from None
 
 

@@ -22,11 +22,12 @@ class Settings(settings.Settings):
     llm_provider: providers.ProviderName | None = None
     llm_model: str | None = Field(default=None, max_length=200)
     llm_first_token_seconds: float = Field(default=4.0, gt=0, le=60)
-    drain_seconds: float = Field(default=10.0, ge=0, le=600)
     system_prompt: str | None = Field(default=None, max_length=20_000)
     reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
     guest_conversations_days: float = Field(default=7.0, gt=0, le=3650)
     cost_cap_person_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
+    cost_cap_guest_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
+    cost_cap_address_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
     cost_cap_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
     cost_prompt_usd: float = Field(default=2.5, ge=0, le=10_000)
     cost_completion_usd: float = Field(default=10.0, ge=0, le=10_000)
@@ -67,6 +68,8 @@ class Settings(settings.Settings):
             clock,
             person_cap=_micro(self.cost_cap_person_day_usd),
             day_cap=_micro(self.cost_cap_day_usd),
+            guest_cap=_micro(self.cost_cap_guest_day_usd),
+            address_cap=_micro(self.cost_cap_address_day_usd),
         )
 
 

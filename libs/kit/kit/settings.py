@@ -54,7 +54,10 @@ ServiceUrl = Annotated[str, AfterValidator(_http_address)]
 
 
 class Settings(BaseSettings):
-    """What every service reads. Field names in lower case are the environment's names."""
+    """What every service reads. Field names in lower case are the environment's names.
+
+    `reply_seconds` is the longest reply: who writes it and who waits for it must agree.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
@@ -77,6 +80,12 @@ class Settings(BaseSettings):
     supabase_jwt_secret: SecretStr | None = Field(default=None, min_length=32)
     auth_service_url: ServiceUrl = "http://127.0.0.1:8001"
     conversation_service_url: ServiceUrl = "http://127.0.0.1:8002"
+    reply_seconds: float = Field(default=180.0, ge=1, le=3000)
+    drain_seconds: float = Field(default=10.0, ge=0, le=600)
+    drain_grace_seconds: float = Field(default=0.0, ge=0, le=120)
+    request_head_timeout: float = Field(default=10.0, gt=0, le=600)
+    service_requests: int = Field(default=256, ge=1, le=100_000)
+    service_streams: int = Field(default=4000, ge=1, le=100_000)
     debug: bool = False
     log_format: Literal["json", "console"] = "json"
     log_file: RootedPath | None = None

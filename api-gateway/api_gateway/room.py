@@ -1,0 +1,90 @@
+"""How much a service is asked at once: beyond that one waits a moment, then is refused."""
+
+import asyncio
+
+from api_gateway import refusals
+
+
+class Room:
+    """At most `most` places; at most `waiting` wait for one, each at most `within` seconds.
+
+    Whoever came last gets the next place: under a flood the served have waited least, and those
+    who would be late in any case are the ones to be refused.
+    """
+
+    def __init__(self, most: int, *, waiting: int = 0, within: float = 0.0) -> None:
+        self.taken = 0
+        self.refused = 0
+        self._most = most
+        self._longest = waiting
+        self._within = within
+        self._waiting: dict[asyncio.Future[None], None] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def enter_now(self) -> None:
+        """Takes a place; raises Overloaded when there is none."""
+        if self.full:
+            raise self.refusal()
+        self.taken += 1
+
+    async def enter(self) -> None:
+        """Takes a place; raises Overloaded when none becomes free in time."""
+        if self.taken < self._most:
+            self.taken += 1
+            return
+        if len(self._waiting) >= self._longest or not self._within:
+            raise self.refusal()
+        given = asyncio.get_running_loop().create_future()
+        self._waiting[given] = None
+        try:
+            async with asyncio.timeout(self._within):
+                await given
+        except BaseException as ended:
+            self._waiting.pop(given, None)
+            if given.done() and not given.cancelled():
+                self.leave()  # the place came just as its taker gave up
+            if isinstance(ended, TimeoutError):
+                raise self.refusal() from None
+            raise
+
+    def leave(self) -> None:
+        """Gives a place back."""
+        while self._waiting:
+            given, _ = self._waiting.popitem()
+            if not given.done():
+                given.set_result(None)
+                return
+        self.taken -= 1
+
+    @property
+    def full(self) -> bool:
+        """Whether every place is taken."""
+        return self.taken >= self._most
+
+    def refusal(self) -> refusals.Overloaded:
+        """What one is told who finds no place; counts it."""
+        self.refused += 1
+        return refusals.Overloaded()
+
+
+class Place:
+    """One place of one exchange, which may move to another room and is left once."""
+
+    def __init__(self, room: Room) -> None:
+        self._room: Room | None = room
+
+    def move(self, room: Room) -> None:
+        """Raises Overloaded when `room` has no place."""
+        if room is not self._room:
+            room.enter_now()
+            self.leave()
+            self._room = room
+
+    def leave(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.leave()
