@@ -9,307 +9,22 @@ written in bench/README.md.
 
 import argparse
 import asyncio
-import base64
-import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from contextlib import ExitStack
 
-import httpx
 import numpy as np
 import uvloop
-from livekit import rtc
-from livekit.agents import Agent, AgentSession, inference, utils
-from livekit.agents.voice import io
-from livekit.plugins import openai
-from websockets.asyncio.client import ClientConnection, connect
+import voice_stage
+from voice_bare import ENDPOINTING, SILENCE_DURATION, bare_turns, question
+from voice_calls import PERIOD, Reply, call, many
 
-from medbot import conformance, testing
+from medbot import testing
 from medbot.calling import decoded
 
-ROOT = Path(__file__).resolve().parent.parent
-RATE, STEP = 16_000, 0.06
-SILENCE_DURATION, ENDPOINTING = 0.3, 0.4
 BURST = 5
 """Chunks with which a reply begins at once."""
-QUIET = bytes(round(RATE * STEP) * 2)
-PASSWORD = "correct horse battery"
-LIMITS = {f"RATE_LIMIT_{name}": "1000000000" for name in ("PERSON", "ADDRESS", "SIGN_IN")}
-
-
-def question() -> bytes:
-    """A spoken question that ends with its last sound, in whole steps from its start."""
-    samples = np.frombuffer(conformance.question(None), dtype=np.int16)
-    loud = np.flatnonzero(np.abs(samples) > 500)
-    spoken = samples[: loud[-1]].tobytes()
-    return bytes(-len(spoken) % len(QUIET)) + spoken
-
-
-# A bare session
-
-
-class _In(io.AudioInput):
-    def __init__(self) -> None:
-        super().__init__(label="bench")
-        self.queue = utils.aio.Chan[rtc.AudioFrame]()
-
-    async def __anext__(self) -> rtc.AudioFrame:
-        return await self.queue.__anext__()
-
-
-class _Out(io.AudioOutput):
-    """Plays nothing: a reply is over when it was given whole."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            label="bench", sample_rate=24_000, capabilities=io.AudioOutputCapabilities(pause=False)
-        )
-        self.first, self.given = asyncio.Event(), 0.0
-
-    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
-        await super().capture_frame(frame)
-        if self.given == 0.0:
-            self.on_playback_started(created_at=time.time())
-        self.given += frame.duration
-        self.first.set()
-
-    def flush(self) -> None:
-        super().flush()
-        if self.given:
-            done, self.given = self.given, 0.0
-            self.on_playback_finished(playback_position=done, interrupted=False)
-
-    def clear_buffer(self) -> None:
-        self.flush()
-
-
-async def bare_turns(providers: str, spoken: bytes, turns: int) -> list[float]:
-    """Seconds from the end of speech to the first frame, of each turn."""
-    taken: list[float] = []
-    asked: dict[str, Any] = {"base_url": providers, "api_key": "sk-test"}
-    async with utils.http_context.open():
-        session: AgentSession[None] = AgentSession(
-            stt=openai.STT(**asked, model="gpt-4o-mini-transcribe"),
-            llm=openai.LLM(**asked, model="gpt-4.1-mini"),
-            tts=openai.TTS(**asked, model="gpt-4o-mini-tts", response_format="pcm"),
-            vad=inference.VAD(min_silence_duration=SILENCE_DURATION),
-            turn_handling={
-                "turn_detection": "vad",
-                "endpointing": {"min_delay": ENDPOINTING, "max_delay": 2.5},
-                "interruption": {"mode": "vad"},
-                "preemptive_generation": {"enabled": False},
-            },
-            aec_warmup_duration=None,
-        )
-        ears, mouth = _In(), _Out()
-        session.input.audio, session.output.audio = ears, mouth
-        await session.start(Agent(instructions="Answer."), record=False)
-        microphone = asyncio.create_task(_speak(ears, spoken, turns, mouth, taken))
-        await microphone
-        ears.queue.close()
-        await session.aclose()
-    return taken
-
-
-async def _speak(ears: _In, spoken: bytes, turns: int, mouth: _Out, taken: list[float]) -> None:
-    due = time.perf_counter()
-    for _ in range(turns):
-        for piece in [QUIET] * 25 + [
-            spoken[at : at + len(QUIET)] for at in range(0, len(spoken), len(QUIET))
-        ]:
-            ears.queue.send_nowait(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
-            due += STEP
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        mouth.first.clear()
-        ended = time.perf_counter()
-        while not mouth.first.is_set():
-            ears.queue.send_nowait(rtc.AudioFrame(QUIET, RATE, 1, len(QUIET) // 2))
-            due += STEP
-            waiting = max(0.0, due - time.perf_counter())
-            try:
-                await asyncio.wait_for(mouth.first.wait(), waiting)
-            except TimeoutError:
-                continue
-        taken.append(time.perf_counter() - ended)
-
-
-# A caller of /ws/voice
-
-
-@dataclass
-class Reply:
-    """What one reply looked like from outside; seconds from the end of speech."""
-
-    text: float | None = None
-    sound: float | None = None
-    chunks: list[tuple[float, bytes]] = field(default_factory=list)
-
-
-@dataclass
-class Line:
-    """One call: speaks every `every` seconds, listens all the time."""
-
-    socket: ClientConnection
-    spoken: Sequence[str]
-    replies: list[Reply] = field(default_factory=list)
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: float = 0.0
-    asking: bool = False
-
-    async def read(self) -> None:
-        """Notes when each reply's words and sound come."""
-        async for data in self.socket:
-            now = time.perf_counter()
-            message = json.loads(data)
-            kind = message["event"]
-            if kind == "audio_complete":
-                self.done.set()
-                self.asking = False
-            elif kind in ("assistant_transcript", "audio") and self.asking:
-                reply = self.replies[-1]
-                if kind == "audio":
-                    reply.sound = reply.sound or now - self.ended
-                    reply.chunks.append((now, base64.b64decode(message["audio"])))
-                else:
-                    reply.text = reply.text or now - self.ended
-
-    async def turn(self, quiet: float) -> None:
-        """Silence for `quiet` seconds, the question, silence until it was answered."""
-        due = time.perf_counter()
-        for place in range(round(quiet / STEP) + len(self.spoken)):
-            at = place - round(quiet / STEP)
-            await self.socket.send(self.spoken[at] if at >= 0 else _SILENT)
-            due += STEP
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        self.ended = time.perf_counter()
-        self.replies.append(Reply())
-        self.asking = True
-        self.done.clear()
-        async with asyncio.timeout(20):
-            while not self.done.is_set():
-                await self.socket.send(_SILENT)
-                due += STEP
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-
-
-def _message(pcm: bytes) -> str:
-    return json.dumps({"event": "audio", "audio": base64.b64encode(pcm).decode("ascii")})
-
-
-_SILENT = _message(QUIET)
-
-
-@asynccontextmanager
-async def call(url: str, token: str, spoken: bytes) -> AsyncIterator[Line]:
-    """A call that was greeted."""
-    pieces = [_message(spoken[at : at + len(QUIET)]) for at in range(0, len(spoken), len(QUIET))]
-    address = f"ws{url.removeprefix('http')}/ws/voice"
-    headers = {"authorization": f"Bearer {token}"}
-    async with connect(
-        address, additional_headers=headers, proxy=None, compression=None, open_timeout=30
-    ) as socket:
-        line = Line(socket, pieces)
-        reading = asyncio.create_task(line.read())
-        async with asyncio.timeout(60):
-            await line.done.wait()
-        yield line
-        await socket.close()
-        await asyncio.gather(reading, return_exceptions=True)
-
-
-async def many(url: str, token: str, spoken: bytes, count: int, seconds: float) -> list[Reply]:
-    """The replies of `count` calls at once, whose ends of turn are spread over the time."""
-    replies: list[Reply] = []
-
-    async def one(place: int) -> None:
-        await asyncio.sleep(place * min(0.1, 10 / count))
-        async with call(url, token, spoken) as line:
-            await line.turn(place * 8 / count)
-            line.replies.clear()
-            until = time.perf_counter() + seconds
-            while time.perf_counter() < until:
-                await line.turn(6)
-            replies.extend(line.replies)
-
-    await asyncio.gather(*(one(place) for place in range(count)))
-    return replies
-
-
-# Medbot and its providers
-
-
-@contextmanager
-def providers() -> Iterator[str]:
-    """Their address."""
-    port = testing.free_ports()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "bench" / "voice_providers.py"), str(port)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
-    )
-    try:
-        _wait(f"http://127.0.0.1:{port}/")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait(url: str) -> None:
-    for _ in range(200):
-        try:
-            httpx.get(url)
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit(f"nothing answers at {url}")
-
-
-@contextmanager
-def medbot(cores: int, env: dict[str, str]) -> Iterator[testing.Up]:
-    """`medbot up` on so many cores."""
-    with tempfile.TemporaryDirectory(prefix="medbot-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        for needed in ("database", "library"):
-            (folder / needed).symlink_to(ROOT / needed)
-        before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, sorted(before)[:cores])
-        try:
-            up = testing.start(folder, testing.free_ports(), {**LIMITS, **env})
-        finally:
-            os.sched_setaffinity(0, before)
-        try:
-            up.wait_for("is ready after")
-            yield up
-        finally:
-            up.stop()
-
-
-def token_of(url: str) -> str:
-    """Somebody new."""
-    sent = {"email": f"{os.urandom(6).hex()}@example.org", "password": PASSWORD}
-    answer = httpx.post(f"{url}/api/v1/auth/register", json=sent)
-    return str(answer.json()["session"]["access_token"])
-
-
-def memory(pid: int) -> tuple[float, float]:
-    """PSS and USS of a process, in MB."""
-    found: dict[str, int] = {}
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, _, rest = line.partition(":")
-        found[name] = int(rest.split()[0])
-    return found["Pss"] / 1024, (found["Private_Clean"] + found["Private_Dirty"]) / 1024
-
-
-# What is printed
 
 
 def ms(seconds: Sequence[float | None]) -> str:
@@ -375,26 +90,33 @@ async def density(
     base = (0.0, 0.0)
     for count in counts:
         running = asyncio.create_task(many(up.url, token, spoken, count, seconds))
-        await asyncio.sleep(min(10.0, count * 0.1) + 12)
-        pss, uss = memory(up.process.pid)
+        await asyncio.sleep(min(10.0, count * 0.1) + PERIOD + seconds / 4)
+        before, since = voice_stage.worked(up.process.pid), time.perf_counter()
+        await asyncio.sleep(seconds / 2)
+        busy = (voice_stage.worked(up.process.pid) - before) / (time.perf_counter() - since)
+        pss, uss = voice_stage.memory(up.process.pid)
         if count == counts[0]:
             base = (pss, uss)
-        replies = await running
-        sound = [one.sound for one in replies if one.sound is not None]
+        calls = await running
+        sound = [one.sound for one in calls.replies if one.sound is not None]
+        if not sound:
+            print(f"{count:4d} at once: no answers, {calls.broken} calls broke")
+            return
         p95 = float(np.percentile(sound, 95))
         floor = floor or p95
         each = max(count - counts[0], 1)
         print(
-            f"{count:4d} at once: {ms(sound)}  x{p95 / floor:.2f}; PSS {pss:.0f} MB, each more "
+            f"{count:4d} at once: {ms(sound)}  x{p95 / floor:.2f}; {calls.broken} broke; "
+            f"{100 * busy:.0f} % of a core; PSS {pss:.0f} MB, each more "
             f"{(pss - base[0]) / each:.1f}; USS {(uss - base[1]) / each:.1f} MB"
         )
-        print(f"     {evenness(replies)}")
+        print(f"     {evenness(calls.replies)}", flush=True)
 
 
 async def main(asked: argparse.Namespace) -> None:
     spoken = question()
     with ExitStack() as stack:
-        model = stack.enter_context(providers())
+        model = stack.enter_context(voice_stage.providers())
         env = {
             "OPENAI_BASE_URL": model,
             "OPENAI_API_KEY": "sk-test",
@@ -405,8 +127,8 @@ async def main(asked: argparse.Namespace) -> None:
             "VOICE_SESSIONS_PER_PERSON": "1000",
             "VOICE_PREWARM": "true",
         }
-        up = stack.enter_context(medbot(asked.cores, env))
-        token = token_of(up.url)
+        up = stack.enter_context(voice_stage.medbot(asked.cores, env))
+        token = voice_stage.token_of(up.url)
         print(f"load {os.getloadavg()[0]:.1f}; {asked.cores} cores for Medbot")
         if asked.turns and not asked.offline:
             await overhead(up.url, token, model, spoken, asked.turns)

@@ -16,4 +16,4 @@ REPLY = "Rest and drink plenty of water."
 if __name__ == "__main__":
     speech = SpeechServer(hears=[HEARD] * 100_000)
     app = Starlette(routes=[*speech.routes(), *ModelServer([[Say(REPLY)]]).app().routes])
-    uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False)
+    uvicorn.run(app, port=int(sys.argv[1]), log_level="critical", access_log=False)

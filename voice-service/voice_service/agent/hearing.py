@@ -6,7 +6,7 @@ deadline, is passed over for a while, and the same sound goes to the next one: n
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,8 +14,9 @@ import structlog
 from livekit import rtc
 from livekit.agents import APIConnectOptions, LanguageCode, stt, vad
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
-from livekit.agents.utils import AudioBuffer
+from livekit.agents.utils import AudioBuffer, aio
 
+from voice_service.agent.detecting import Detector
 from voice_service.agent.parts import Ear, Heard, PartFailed
 
 RESTS = 15.0
@@ -88,7 +89,7 @@ class Chain:
 class Hearing(stt.STT[Any]):
     """The ears as the session's speech-to-text."""
 
-    def __init__(self, chain: Chain, detector: vad.VAD, listener: Listener, language: str) -> None:
+    def __init__(self, chain: Chain, detector: Detector, listener: Listener, language: str) -> None:
         super().__init__(
             capabilities=stt.STTCapabilities(
                 streaming=True, interim_results=True, offline_recognize=False
@@ -131,33 +132,38 @@ class HearingStream(stt.RecognizeStream):
         self._looked = 0.0
 
     async def _run(self) -> None:
-        detecting = self._hearing.detector.stream()
+        found = aio.Chan[vad.VADEvent]()
         whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None] = asyncio.Queue()
         tasks = [
-            asyncio.create_task(self._feed(detecting)),
-            asyncio.create_task(self._detect(detecting, whole)),
+            asyncio.create_task(self._until_the_end(found)),
+            asyncio.create_task(self._detect(found, whole)),
             asyncio.create_task(self._find_words(whole)),
         ]
+
+        def follow(event: vad.VADEvent) -> None:
+            if event.frames and not found.closed:  # the looks at silence have none
+                found.send_nowait(event)
+
         try:
-            await asyncio.gather(*tasks)
+            with self._hearing.detector.followed(follow):
+                await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await detecting.aclose()
 
-    async def _feed(self, detecting: vad.VADStream) -> None:
-        async for frame in self._input_ch:
-            if isinstance(frame, rtc.AudioFrame):
-                detecting.push_frame(frame)
-        detecting.end_input()
+    async def _until_the_end(self, found: aio.Chan[vad.VADEvent]) -> None:
+        """Lets the frames go: the session has given the same ones to the detector."""
+        async for _ in self._input_ch:
+            pass
+        found.close()
 
     async def _detect(
         self,
-        detecting: vad.VADStream,
+        found: AsyncIterable[vad.VADEvent],
         whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None],
     ) -> None:
-        async for event in detecting:
+        async for event in found:
             if event.type == vad.VADEventType.START_OF_SPEECH:
                 self._begin(event)
             elif event.type == vad.VADEventType.END_OF_SPEECH:

@@ -15,6 +15,7 @@ from assistant.knowledge import index
 from assistant.knowledge.search import Library
 from assistant.reply import Assistant, Composer
 from voice_service.agent import quiet
+from voice_service.agent.detecting import Thresholds, Windows
 from voice_service.agent.settings import Speaking
 
 
@@ -36,7 +37,7 @@ class Resources:
 
     settings: Speaking
     assistant: Assistant
-    detector: inference.VAD
+    thresholds: Thresholds
     http: openai.DefaultAsyncHttpxClient
     sockets: aiohttp.ClientSession
     local: LocalVoice | None
@@ -44,7 +45,7 @@ class Resources:
 
 def prewarm() -> None:
     """Loads what takes long, so that a process is warm before its first session."""
-    inference.VAD()
+    Windows(Thresholds(0, 0, 0))
     inference.TurnDetector(version="v1-mini")
     safety.open_gate()
 
@@ -85,10 +86,10 @@ async def open_resources(
             assistant=Assistant(
                 loaded.library, loaded.composer, models, settings.system_prompt, spoken=True
             ),
-            detector=inference.VAD(
-                min_speech_duration=settings.vad_min_speech_duration,
-                min_silence_duration=settings.vad_min_silence_duration,
-                prefix_padding_duration=settings.vad_padding_duration,
+            thresholds=Thresholds(
+                min_speech=settings.vad_min_speech_duration,
+                min_silence=settings.vad_min_silence_duration,
+                padding=settings.vad_padding_duration,
             ),
             http=http,
             sockets=sockets,

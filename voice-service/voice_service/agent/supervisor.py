@@ -16,6 +16,7 @@ from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan, Spo
 from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
 from voice_service.agent.conversation import Conversation
+from voice_service.agent.detecting import Detector
 from voice_service.agent.gate import Gate
 from voice_service.agent.hearing import Hearing
 from voice_service.agent.ledger import Ledger
@@ -90,9 +91,10 @@ class Supervisor:
 
     async def start(self) -> None:
         """Greets where the conversation was not greeted, and listens."""
+        detector = Detector(self._resources.thresholds)
         hearing = Hearing(
             self._pipes.chain,
-            self._resources.detector,
+            detector,
             self._conversation,
             pipelines.language(self._plan.locale),
         )
@@ -100,7 +102,7 @@ class Supervisor:
             self._resources.settings,
             self._transport,
             hearing=hearing,
-            detector=self._resources.detector,
+            detector=detector,
             on_typed=self._typed,
         )
         session = self._session = built.session
