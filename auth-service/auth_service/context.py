@@ -81,12 +81,15 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             background.running(
                 ended_sessions=lambda: verifier.follow_ended(ended),
                 **({"mails": mails} if identity.mails else {}),
+                **identity.tasks,
                 forget=lambda: forgetting.run(db, clock, gate, sender),
                 retention=lambda: daily(db, local.ACTOR, settings.retained(clock), clock),
                 **worker.tasks(backbone, identity.directory, signer, clock),
             )
         )
-        ground = Ground(verifier, settings.service_secret(), clock, {"database": db.ping})
+        ground = Ground(
+            verifier, settings.service_secret(), clock, backbone.checks(), backbone.spare()
+        )
         time_zones = frozenset(await asyncio.to_thread(zoneinfo.available_timezones))
         yield Context(
             db,

@@ -73,7 +73,12 @@ class Auth:
 
     async def admin(self) -> "Member":
         member = await self.register()
-        await self.context.provider.set_roles(member.id, frozenset({Role.PATIENT, Role.ADMIN}))
+        directory, now = self.context.directory, self.context.clock()
+        roles = frozenset({Role.PATIENT, Role.ADMIN})
+        async with self.context.db.transaction(self.context.actor) as tx:
+            await directory.held(tx, member.id)
+            await directory.replace_roles(tx, member.id, roles, now=now)
+        await directory.tell(member.id)
         return Member.of((await self.login(member.email)).json())
 
 

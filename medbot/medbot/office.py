@@ -33,7 +33,7 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
     """Opens the database that the services use, or starts the embedded one."""
     async with (
         open_backbone(settings, service=local.SERVICE) as backbone,
-        choosing.open_directory(settings, utc_now) as directory,
+        choosing.open_directory(settings, backbone.db, utc_now) as directory,
     ):
         seal = audit.seal_of(settings.service_secret())
         yield Office(Desk(backbone.db, local.ACTOR, None, seal, utc_now), backbone.bus, directory)

@@ -80,9 +80,9 @@ async def lock(settings: Settings, who: str, *, locked: bool) -> Person:
     """
     async with office.open_office(settings) as open_:
         found = await office.find(open_.desk, who)
-        if not locked:
-            return await administration.unlock(open_.desk, open_.directory, found)
         now = open_.desk.clock()
+        if not locked:
+            return await administration.unlock(open_.desk, open_.directory, found, now=now)
         return (await administration.lock(open_.desk, open_.directory, found, now=now))[0]
 
 

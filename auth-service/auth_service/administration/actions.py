@@ -1,6 +1,7 @@
 """What an administrator does to an account; each is one transaction with its row in the log.
 
-Each locks the account first, then the list of ended sessions, and last the audit log.
+Each locks the account first, then the list of ended sessions, and last the audit log. Whoever
+keeps the account elsewhere is told when that has committed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,15 +11,12 @@ from uuid import UUID
 from auth_service.administration import letters, store
 from auth_service.administration.models import NotAnEvent, OwnAccount, Person
 from auth_service.providers import store as accounts
-from auth_service.providers.directory import Directory
+from auth_service.providers.directory import POWERS, Directory
 from auth_service.sessions import store as sessions
 from kit.bus import Bus
 from kit.errors import NotFound
 from kit.identity import Role
 from privacy.audit import Desk, Record
-
-POWERS = frozenset({Role.STAFF, Role.ADMIN})
-"""Who loses one of these is signed out, so that no token carries it on."""
 
 
 async def get(record: Record, person_id: UUID) -> Person:
@@ -35,9 +33,10 @@ async def set_roles(
     """Gives somebody exactly these roles; who loses a power is signed out.
 
     Raises:
-        NotFound
+        NotFound, NoServiceKey
     """
     wanted = frozenset(roles)
+    directory.check()
     async with desk.transaction("people.roles") as record:
         record.about(person_id)
         for role in sorted(wanted):
@@ -45,7 +44,9 @@ async def set_roles(
         await _held(record, directory, person_id)
         lost = await directory.replace_roles(record.tx, person_id, wanted, now=now) - wanted
         ended = await end(record, person_id, None, now=now) if lost & POWERS else []
-        return await get(record, person_id), ended
+        person = await get(record, person_id)
+    await directory.tell(person_id)
+    return person, ended
 
 
 async def lock(
@@ -54,27 +55,33 @@ async def lock(
     """Locks an account and ends its sessions.
 
     Raises:
-        NotFound, OwnAccount
+        NotFound, OwnAccount, NoServiceKey
     """
+    directory.check()
     async with desk.transaction("people.lock") as record:
         record.about(person_id)
         if desk.actor is not None and desk.actor.id == person_id:
             raise OwnAccount
         await _held(record, directory, person_id)
         await store.lock(record, person_id, now=now)
-        await directory.set_locked(person_id, locked=True)
+        await directory.set_locked(record.tx, person_id, locked=True, now=now)
         ended = await end(record, person_id, None, now=now)
-        return await get(record, person_id), ended
+        person = await get(record, person_id)
+    await directory.tell(person_id)
+    return person, ended
 
 
-async def unlock(desk: Desk, directory: Directory, person_id: UUID) -> Person:
-    """Raises NotFound."""
+async def unlock(desk: Desk, directory: Directory, person_id: UUID, *, now: datetime) -> Person:
+    """Raises NotFound, NoServiceKey."""
+    directory.check()
     async with desk.transaction("people.unlock") as record:
         record.about(person_id)
         await _held(record, directory, person_id)
         await store.unlock(record, person_id)
-        await directory.set_locked(person_id, locked=False)
-        return await get(record, person_id)
+        await directory.set_locked(record.tx, person_id, locked=False, now=now)
+        person = await get(record, person_id)
+    await directory.tell(person_id)
+    return person
 
 
 async def end_sessions(

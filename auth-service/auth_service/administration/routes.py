@@ -58,7 +58,7 @@ async def lock(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> Person:
 @router.delete("/people/{person_id}/lock", status_code=204, response_class=Response)
 async def unlock(person_id: UUID, desk: audit.AdminDesk, ctx: Ctx) -> None:
     """Lets an account sign in again."""
-    await actions.unlock(desk, ctx.directory, person_id)
+    await actions.unlock(desk, ctx.directory, person_id, now=ctx.clock())
 
 
 @router.get("/people/{person_id}/sessions")

@@ -12,7 +12,7 @@ from auth_service.providers.signing import Signer
 from auth_service.sessions import store as sessions
 from contracts.events import HOLDERS, UserErased
 from kit import outbox
-from kit.database import Tx
+from kit.database import Database, Tx
 from kit.errors import InvalidToken
 from kit.identity import Actor
 
@@ -54,13 +54,35 @@ async def request(
 
 
 async def finish(
-    tx: Tx, directory: Directory, erasure_id: UUID, signer: Signer, *, now: datetime
+    db: Database, directory: Directory, erasure_id: UUID, signer: Signer, *, now: datetime
 ) -> bool:
-    """Writes the receipt, once every service has reported and no guest of theirs is about."""
-    person = await store.lock_ready(tx, erasure_id)
+    """Writes the receipt, once every service has reported and no guest of theirs is about.
+
+    Whoever keeps the account elsewhere deletes it before: a receipt says only what is so. Where
+    this is cut short in between, the next look does it all again.
+    """
+    async with db.transaction(local.ACTOR) as tx:
+        person = await _ready(tx, erasure_id)
     if person is None:
         return False
-    if await store.awaits_guest(tx, person):
+    await directory.forget(person)
+    async with db.transaction(local.ACTOR) as tx:
+        return await _complete(tx, directory, erasure_id, signer, now=now)
+
+
+async def _ready(tx: Tx, erasure_id: UUID) -> UUID | None:
+    """Whose erasure this is, when nothing is missing but the receipt; nobody else ends it now."""
+    person = await store.lock_ready(tx, erasure_id)
+    if person is None or await store.awaits_guest(tx, person):
+        return None
+    return person
+
+
+async def _complete(
+    tx: Tx, directory: Directory, erasure_id: UUID, signer: Signer, *, now: datetime
+) -> bool:
+    person = await _ready(tx, erasure_id)
+    if person is None:
         return False
     await store.forget_events(tx, [str(person)])
     await directory.delete(tx, person)

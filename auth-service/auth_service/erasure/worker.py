@@ -1,13 +1,16 @@
 """What goes on after somebody was erased here: the other services' words, and reminders."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from uuid import UUID
 
 from auth_service.erasure import actions, store
 from auth_service.providers import local
 from auth_service.providers.directory import Directory
 from auth_service.providers.signing import Signer
 from contracts.events import HOLDERS, Envelope
-from kit import background, logs
+from kit import logs
 from kit.backbone import Backbone
 from kit.bus import first_time
 from kit.database import CONNECTION_ERRORS, Clock, Database
@@ -24,37 +27,38 @@ def tasks(
     backbone: Backbone, directory: Directory, signer: Signer, clock: Clock
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Background tasks by name."""
+    reported = asyncio.Event()
 
     async def consume() -> None:
         async def take(envelope: Envelope) -> None:
-            await handle(backbone.db, directory, envelope, signer, clock)
+            if await handle(backbone.db, envelope, clock):
+                reported.set()
 
         await backbone.bus.consume(QUEUE, take)
 
     async def remind() -> None:
-        await background.every(LOOK_EVERY, lambda: look(backbone.db, directory, signer, clock))
+        while True:
+            reported.clear()
+            await look(backbone.db, directory, signer, clock)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reported.wait(), LOOK_EVERY)
 
     return {"erasures": consume, "overdue_erasures": remind}
 
 
-async def handle(
-    db: Database, directory: Directory, envelope: Envelope, signer: Signer, clock: Clock
-) -> None:
-    """The effect of an event, once."""
+async def handle(db: Database, envelope: Envelope, clock: Clock) -> bool:
+    """The effect of an event, once; whether an erasure may be complete by it.
+
+    A bus may hold a transaction meanwhile, so what goes out to another system is for `look`.
+    """
     service = _SERVICES.get(envelope.type)
     if service is None:
-        return
+        return False
     done = HOLDERS[service].model_validate(envelope.data)
     async with db.transaction(local.ACTOR) as tx:
-        if not await first_time(tx, QUEUE, envelope):
-            return
-        erasure_id = done.model_dump()["erasure_id"]
-        await store.mark(tx, erasure_id, service, now=clock())
-    try:
-        async with db.transaction(local.ACTOR) as tx:
-            await actions.finish(tx, directory, erasure_id, signer, now=clock())
-    except DomainError as failed:  # whoever looks next finds it ready still
-        _log.warning("erasures.finish_waiting", code=failed.code)
+        if await first_time(tx, QUEUE, envelope):
+            await store.mark(tx, done.model_dump()["erasure_id"], service, now=clock())
+    return True
 
 
 async def look(db: Database, directory: Directory, signer: Signer, clock: Clock) -> int:
@@ -64,8 +68,7 @@ async def look(db: Database, directory: Directory, signer: Signer, clock: Clock)
         async with db.transaction(local.ACTOR) as tx:
             waiting = await store.ready(tx, limit=actions.AT_ONCE)
         for erasure_id in waiting:
-            async with db.transaction(local.ACTOR) as tx:
-                await actions.finish(tx, directory, erasure_id, signer, now=clock())
+            await _finish(db, directory, erasure_id, signer, clock)
         async with db.transaction(local.ACTOR) as tx:
             count = await actions.tell_again(tx, now=clock())
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
@@ -74,3 +77,13 @@ async def look(db: Database, directory: Directory, signer: Signer, clock: Clock)
     if count:
         _log.warning("erasures.overdue", count=count)
     return count
+
+
+async def _finish(
+    db: Database, directory: Directory, erasure_id: UUID, signer: Signer, clock: Clock
+) -> None:
+    """One that cannot be ended now holds up no other."""
+    try:
+        await actions.finish(db, directory, erasure_id, signer, now=clock())
+    except DomainError as failed:
+        _log.warning("erasures.finish_waiting", code=failed.code)

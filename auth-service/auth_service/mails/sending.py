@@ -17,7 +17,7 @@ from email.message import EmailMessage
 from uuid import uuid4
 
 from auth_service.mails import smtp, store, texts
-from auth_service.providers import waiting
+from auth_service.providers import claims, waiting
 from kit import logs
 from kit.database import CONNECTION_ERRORS, Clock, Database, Tx
 from kit.errors import ServiceUnavailable
@@ -148,7 +148,7 @@ class Sender:
         whom = mail.pending_id if mail.kind == "verify" else mail.user_id
         assert whom is not None, "a mail with an address is to somebody"
         await waiting.insert_token(
-            tx, digest_of(token), mail.kind, whom, expires_at=now + waiting.LINK_LIFE
+            tx, claims.digest_of(token), mail.kind, whom, expires_at=now + waiting.LINK_LIFE
         )
         return self._post.link(mail.kind, token)
 
@@ -193,8 +193,3 @@ def wait_after(attempts: int) -> timedelta:
     """How long a mail waits that failed so many times."""
     doubled: int = 2 ** min(attempts - 1, 12)
     return min(LONGEST_WAIT, FIRST_WAIT * doubled)
-
-
-def digest_of(token: str) -> bytes:
-    """What is kept of a token: it has 256 random bits, so no salt is needed."""
-    return hashlib.sha256(token.encode()).digest()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from auth_service.accounts.models import GuestSession, Scope, SignedIn, User
 from auth_service.sessions.models import OpenSession
-from kit.identity import Actor, Role
+from kit.identity import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,6 @@ class Provider(Protocol):
 
     async def user(self, actor: Actor) -> User:
         """The account of a verified caller. Raises InvalidToken when it or the session is gone."""
-        ...
-
-    async def set_roles(self, user_id: UUID, roles: frozenset[Role]) -> tuple[User, Sequence[UUID]]:
-        """Replaces roles; also answers the sessions that this ended. Raises NotFound."""
         ...
 
     async def find(self, email: str) -> User | None:

@@ -1,8 +1,8 @@
 """Who keeps the accounts: this installation or, by its settings, a Supabase project."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -33,6 +33,8 @@ class Identity:
     verifier: tokens.Verifier
     unended: tokens.Verifier
     mails: bool
+    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """What the accounts need done in the background, by name."""
 
 
 def open_identity(
@@ -50,14 +52,16 @@ def open_identity(
 
 
 @asynccontextmanager
-async def open_directory(settings: Settings, clock: Clock) -> AsyncIterator[Directory]:
+async def open_directory(
+    settings: Settings, db: Database, clock: Clock
+) -> AsyncIterator[Directory]:
     """The directory alone, for whoever administers from elsewhere."""
     chosen = project(settings)
     if chosen is None:
         yield LocalDirectory()
         return
     async with _calling() as http:
-        yield SupabaseDirectory(Cloud(chosen, http, _service_key(settings)), clock)
+        yield SupabaseDirectory(db, Cloud(chosen, http, _service_key(settings)), clock)
 
 
 @asynccontextmanager
@@ -85,10 +89,11 @@ async def _supabase(
     async with _calling() as http, open_waiting() as waiting:
         cloud = Cloud(chosen, http, _service_key(settings))
         verifiers = chosen.verifiers(http, clock)
-        unended, directory = verifiers(), SupabaseDirectory(cloud, clock)
-        provider = SupabaseProvider(db, cloud, directory, unended, waiting, clock, signer.jwks)
+        unended, directory = verifiers(), SupabaseDirectory(db, cloud, clock)
+        provider = SupabaseProvider(db, cloud, unended, waiting, clock, signer.jwks)
         verifier = verifiers(sight=provider.sight)
-        yield Identity(provider, directory, verifier, unended, mails=False)
+        tasks = {"account_changes": directory.tell_for_ever}
+        yield Identity(provider, directory, verifier, unended, mails=False, tasks=tasks)
 
 
 def _calling() -> httpx.AsyncClient:

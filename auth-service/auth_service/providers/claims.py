@@ -11,9 +11,9 @@ ISSUER = "medbot"
 ACCESS_LIFE = timedelta(hours=1)
 
 
-def digest_of(refresh_token: str) -> bytes:
-    """What is kept of a refresh token: it has 256 random bits, so no salt is needed."""
-    return hashlib.sha256(refresh_token.encode()).digest()
+def digest_of(token: str) -> bytes:
+    """What is kept of a refresh token or a link's: it has 256 random bits, so it needs no salt."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def access_claims(

@@ -44,9 +44,6 @@ REFRESH_LIFE = timedelta(days=30)
 REUSE_WITHIN = timedelta(seconds=10)
 """Two tabs may exchange one refresh token, a thief who comes later may not."""
 
-POWERS = frozenset({Role.STAFF, Role.ADMIN})
-"""Who loses one of these is signed out, so that no token carries it on."""
-
 
 class Verdict(Enum):
     """What a refresh token is worth."""
@@ -223,15 +220,6 @@ class LocalProvider:
             if user is None or not await store.session_lives(tx, actor.session_id):
                 raise InvalidToken
         return user
-
-    async def set_roles(self, user_id: UUID, roles: frozenset[Role]) -> tuple[User, Sequence[UUID]]:
-        now = self.clock()
-        async with self.db.transaction(ACTOR) as tx:
-            if not await store.lock_account(tx, user_id):
-                raise NotFound
-            lost = await store.replace_roles(tx, user_id, roles, now=now) - roles
-            ended = await self._end(tx, user_id, None, now) if lost & POWERS else []
-            return await _existing(tx, user_id), ended
 
     async def find(self, email: str) -> User | None:
         async with self.db.transaction(ACTOR) as tx:

@@ -7,6 +7,7 @@ while Supabase could not be told is told of, and refused, as soon as a token of 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -26,22 +27,41 @@ from auth_service.accounts.models import (
 )
 from auth_service.guests.models import NoGuests
 from auth_service.providers import Device, local, store
+from auth_service.providers import supabase_changes as changes
 from auth_service.providers import supabase_store as people
+from auth_service.providers.directory import POWERS
 from auth_service.providers.supabase_cloud import Cloud, Opened, SamePassword
-from auth_service.providers.supabase_directory import SupabaseDirectory, roles_in, settled
+from auth_service.providers.supabase_directory import ACTOR, roles_in, settled, user_of
 from auth_service.providers.supabase_errors import IdentityUnavailable
 from auth_service.providers.supabase_waiting import Waiting
 from auth_service.sessions import store as sessions
 from auth_service.sessions.models import OpenSession
 from kit import logs
 from kit.database import Clock, Database
-from kit.errors import InvalidToken, NotFound
+from kit.errors import DomainError, InvalidToken, NotFound
 from kit.identity import Actor, Role
 
-ACTOR = local.ACTOR
 NOWHERE = Device()
 
 _log = logs.get(__name__)
+
+
+class Seen(Enum):
+    """What is thought of a token that is new here."""
+
+    WELCOME = auto()
+    GONE = auto()
+    """The person was erased, or the session was ended."""
+    LOCKED = auto()
+    TOO_MIGHTY = auto()
+    """It carries a power that was taken away, of which the project has not been told yet."""
+
+
+_REFUSED: Mapping[Seen, type[DomainError]] = {
+    Seen.GONE: InvalidToken,
+    Seen.LOCKED: AccountLocked,
+    Seen.TOO_MIGHTY: IdentityUnavailable,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +70,6 @@ class SupabaseProvider:
 
     db: Database
     cloud: Cloud
-    directory: SupabaseDirectory
     proof: tokens.Verifier
     waiting: Waiting
     clock: Clock
@@ -187,15 +206,6 @@ class SupabaseProvider:
                 raise InvalidToken
             return user_of(found, await people.full_name(tx, user_id))
 
-    async def set_roles(self, user_id: UUID, roles: frozenset[Role]) -> tuple[User, Sequence[UUID]]:
-        now = self.clock()
-        async with self.db.transaction(ACTOR) as tx:
-            if not await self.directory.held(tx, user_id):
-                raise NotFound
-            lost = await self.directory.replace_roles(tx, user_id, roles, now=now) - roles
-            found = user_of(await self.cloud.read(user_id), await people.full_name(tx, user_id))
-        return found, await self._end(user_id, None) if lost & local.POWERS else []
-
     async def find(self, email: str) -> User | None:
         async with self.db.transaction(ACTOR) as tx:
             user_id = await people.find(tx, emails.lenient(email))
@@ -214,7 +224,7 @@ class SupabaseProvider:
         if actor.kind == "guest":
             return
         user_id, session_id, token = _whole(actor)
-        if not await self._see(user_id, session_id, actor.roles, NOWHERE):
+        if await self._see(user_id, session_id, actor.roles, NOWHERE) is not Seen.WELCOME:
             await self._forget_there(token)
             raise InvalidToken
 
@@ -229,25 +239,28 @@ class SupabaseProvider:
             _log.error("supabase.token_not_verified")  # the keys or the clock are not the project's
             raise IdentityUnavailable from None
         user_id, session_id, _ = _whole(actor)
-        if not await self._see(user_id, session_id, frozenset(roles_in(opened.user)), device):
+        seen = await self._see(user_id, session_id, frozenset(roles_in(opened.user)), device)
+        if seen is not Seen.WELCOME:
             await self._forget_there(token)
-            raise InvalidToken
+            raise _REFUSED[seen]
         async with self.db.transaction(ACTOR) as tx:
-            locked = await store.is_locked(tx, user_id)
             name = await people.full_name(tx, user_id)
-        if locked:
-            await self._forget_there(token)
-            raise AccountLocked
         return SignedIn(user=user_of(opened.user, name), session=self._session(opened.session))
 
     async def _see(
         self, user_id: UUID, session_id: UUID, roles: frozenset[Role], device: Device
-    ) -> bool:
+    ) -> "Seen":
         now = self.clock()
         async with self.db.transaction(ACTOR) as tx:
             if not await settled(tx, user_id, roles, now=now):
-                return False
-            return await people.see_session(tx, session_id, user_id, device, now=now)
+                return Seen.GONE
+            if await store.is_locked(tx, user_id):
+                return Seen.LOCKED
+            wanted = await changes.wanted_roles(tx, user_id)
+            if wanted is not None and (roles & POWERS) - wanted:
+                return Seen.TOO_MIGHTY
+            lives = await people.see_session(tx, session_id, user_id, device, now=now)
+            return Seen.WELCOME if lives else Seen.GONE
 
     async def _forget_there(self, access_token: str) -> None:
         """Ends a session in Supabase that has ended here; a later token tells again."""
@@ -273,18 +286,6 @@ class SupabaseProvider:
             expires_in=session.expires_in,
             expires_at=datetime.fromtimestamp(expires, UTC),
         )
-
-
-def user_of(found: types.User, full_name: str | None) -> User:
-    """An account as the API shows it; `full_name` is the profile's."""
-    said = found.user_metadata.get("full_name")
-    return User(
-        id=UUID(found.id),
-        email=found.email or "",
-        full_name=full_name or (said[:200] if isinstance(said, str) and said else None),
-        roles=roles_in(found),
-        created_at=found.created_at,
-    )
 
 
 def _whole(actor: Actor) -> tuple[UUID, UUID, str]:

@@ -64,6 +64,11 @@ async def exists(tx: Tx, user_id: UUID) -> bool:
     return found is not None
 
 
+async def told_roles(tx: Tx, user_id: UUID) -> object:
+    """What the project keeps as somebody's roles: a list, if it was ever told any."""
+    return await tx.fetchval("select told_roles from medbot.accounts where id = $1", user_id)
+
+
 async def find(tx: Tx, email: str) -> UUID | None:
     """Whose normalised e-mail address this is."""
     found: UUID | None = await tx.fetchval(
