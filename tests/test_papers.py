@@ -149,6 +149,7 @@ def codes() -> set[str]:
         "voice-service",
         "libs/kit",
         "libs/privacy",
+        "libs/telemetry",
         "libs/tokens",
         "libs/assistant",
     ):

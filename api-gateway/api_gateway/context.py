@@ -13,12 +13,15 @@ from pydantic import SecretStr
 import tokens
 from api_gateway import pages, pool
 from api_gateway.admission import Admission, Policies, Proof
+from api_gateway.breaker import State
 from api_gateway.cors import Cors
 from api_gateway.limits import Policy
 from api_gateway.settings import Settings
 from api_gateway.shared_limits import open_limiter
+from kit import metrics
 from kit.app import Check
 from kit.database import Clock, utc_now
+from telemetry import Readers, Telemetry, catalogue
 from tokens.verification import open_verifier
 
 NAME = "gateway"
@@ -37,10 +40,14 @@ class Context:
     pages: Mapping[str, pages.Page]
     checks: Mapping[str, Check]
     health: bytes
+    telemetry: Telemetry
+    readers: Readers
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Context]:
+async def open_context(
+    settings: Settings, telemetry: Telemetry, *, clock: Clock = utc_now
+) -> AsyncIterator[Context]:
     """Opens the pools, the verifier with its watch for ended sessions, and the documents."""
     limits = pool.Limits(
         connect=settings.connect_timeout,
@@ -61,8 +68,12 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
         pool.open_pools(settings.services, limits) as pools,
         open_limiter(_plain(settings.redis_url)) as limiter,
     ):
+        telemetry.look("pools", partial(_look_at, pools))
+        checks = {name: partial(_ask_ready, http, pools[name].url) for name in pools}
         yield Context(
             settings=settings,
+            telemetry=telemetry,
+            readers=metrics.readers(settings, loopback=False),
             pools=pools,
             verifier=verifier,
             admission=Admission(verifier, limiter, _policies(settings)),
@@ -74,6 +85,19 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
             ).encode(),
             checks={name: partial(_ask_ready, http, pools[name].url) for name in pools},
         )
+
+
+async def _look_at(pools: Mapping[str, pool.Pool]) -> None:
+    """Shows how much each service is asked now, and whether it is asked at all."""
+    for name, one in pools.items():
+        catalogue.BREAKER_OPEN.set(_OPEN[one.breaker.state], name)
+        rooms = {"requests": one.requests, "streams": one.streams, "sockets": one.sockets}
+        for kind, room in rooms.items():
+            catalogue.UPSTREAM_BUSY.set(room.taken, name, kind)
+        catalogue.UPSTREAM_BUSY.set(one.requests.waiting, name, "waiting")
+
+
+_OPEN = {State.CLOSED: 0, State.HALF_OPEN: 0.5, State.OPEN: 1}
 
 
 def _plain(secret: SecretStr | None) -> str | None:

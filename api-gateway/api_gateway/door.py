@@ -1,7 +1,6 @@
 """The steps of every request: read, judge, route, let in, pass on."""
 
 import json
-import secrets
 from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
@@ -13,13 +12,16 @@ from api_gateway.request import Request
 from kit import logs, problems, trace
 from kit.app import readiness
 from kit.errors import DomainError, InvalidToken
+from telemetry import CONTENT_TYPE, Kind, Span, catalogue
 
 _log = logs.get(__name__)
 
 MAX_TARGET = 8 * 1024
 MAX_HEADER_COUNT = 100
 READ_ONLY = ("GET", "HEAD")
-PROBES = ("/health", "/ready")
+PROBES = ("/health", "/ready", "/metrics")
+ROUTE = "medbot.route"
+"""Where in its scope the template of a request's route stands, once it is known."""
 
 
 async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +68,7 @@ def find_route(scope: Scope) -> routes.Route:
     route = routes.TABLE.find(raw_path.decode("ascii"))
     if route is None:
         raise refusals.UnknownPath
+    scope[ROUTE] = route.path
     return route
 
 
@@ -103,15 +106,10 @@ def about_client(scope: Scope, fields: Mapping[bytes, bytes], client: str) -> by
 
 
 def identify(fields: Mapping[bytes, bytes]) -> bytes:
-    """Names the request and its trace, as the client does if that is sane; the name."""
-    made = secrets.token_hex(40)
-    request_id, traceparent = made[:32], f"00-{made[32:64]}-{made[64:]}-01"
-    if (offered := fields.get(b"x-request-id")) is not None:
-        request_id = trace.accept_request_id(offered.decode("latin-1"))
-    if (offered := fields.get(b"traceparent")) is not None:
-        traceparent = trace.accept_traceparent(offered.decode("latin-1"))
+    """Names the request, as the client does if that is sane; the name."""
+    offered = fields.get(b"x-request-id")
+    request_id = trace.accept_request_id(offered.decode("latin-1") if offered else None)
     trace.request_id.set(request_id)
-    trace.traceparent.set(traceparent)
     return request_id.encode()
 
 
@@ -173,12 +171,14 @@ async def _pass_on(
     pool = context.pools.get(route.service)
     if pool is None:
         raise refusals.Unavailable
-    request = _request(context, scope, fields, pool, client)
-    request.endless = route.endless
-    request.stream = b"text/event-stream" in fields.get(b"accept", b"")
-    if not request.stream:
-        request.patient = routes.asks_for_reply(method, scope["path"])
-    await relay.relay(request, pool, own, receive, send)
+    asked = {"http.request.method": method, "url.template": route.path, "peer.service": pool.name}
+    with Span(f"{method} {route.path}", Kind.CLIENT, asked):
+        request = _request(context, scope, fields, pool, client)
+        request.endless = route.endless
+        request.stream = b"text/event-stream" in fields.get(b"accept", b"")
+        if not request.stream:
+            request.patient = routes.asks_for_reply(method, scope["path"])
+        await relay.relay(request, pool, own, receive, send)
 
 
 def _request(
@@ -219,17 +219,32 @@ async def _own_page(context: Context, scope: Scope, send: Send, own: headers.Pai
     """Answers what the gateway serves itself."""
     if scope["method"] not in READ_ONLY:
         raise refusals.MethodNotAllowed(READ_ONLY)
+    scope[ROUTE] = scope["path"]
     if (page := context.pages.get(scope["path"])) is not None:
         named = {name for name, _ in page.headers}
         rest = [pair for pair in own if pair[0] not in named]
         await _send(send, page.status, page.headers + rest, page.body)
         return
-    status, body = 200, context.health
+    status, body, kind = 200, context.health, b"application/json"
     if scope["path"] == "/ready":
         ready = await readiness(context.checks)
         status, body = ready.status_code, bytes(ready.body)
-    pairs = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *own]
+    elif scope["path"] == "/metrics":
+        body, kind = await _metrics(context, scope), CONTENT_TYPE.encode()
+    pairs = [(b"content-type", kind), (b"cache-control", b"no-store"), *own]
     await _send(send, status, pairs, body)
+
+
+async def _metrics(context: Context, scope: Scope) -> bytes:
+    """What was counted, for those alone who look after the gateway.
+
+    Raises:
+        UnknownPath: to anybody else.
+    """
+    authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    if not context.readers.may(authorization, None):
+        raise refusals.UnknownPath
+    return await context.telemetry.page()
 
 
 async def _refuse(
@@ -239,6 +254,7 @@ async def _refuse(
     pairs = [kind, (b"cache-control", b"no-store"), *more, *own]
     status = problem["status"]
     assert isinstance(status, int)
+    catalogue.REFUSALS.add(str(problem["code"]))
     if status >= 500:
         _log.warning("request.refused", status=status, code=problem["code"])
     await _send(send, status, pairs, json.dumps(problem).encode())

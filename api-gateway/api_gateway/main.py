@@ -2,13 +2,14 @@
 
 from contextlib import AsyncExitStack
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api_gateway import door, sockets
-from api_gateway.context import Context, open_context
+from api_gateway.context import NAME, Context, open_context
 from api_gateway.settings import Settings
-from kit import logs, settings
+from kit import logs, metrics, settings
 from kit.errors import Misconfigured
+from telemetry import Exchange, Telemetry
 
 
 class Gateway:
@@ -20,6 +21,7 @@ class Gateway:
     def __init__(self, given: Settings | None = None) -> None:
         self._given = given
         self._context: Context | None = None
+        self.telemetry = Telemetry(NAME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -27,9 +29,28 @@ class Gateway:
             return
         assert self._context is not None, "the lifespan has not started"
         if scope["type"] == "http":
-            await door.handle(self._context, scope, receive, send)
-        else:
+            await self._answer(self._context, scope, receive, send)
+            return
+        exchange = Exchange(self.telemetry, "GET", scope["path"], _trace(scope), socket=True)
+        try:
             await sockets.handle(self._context, scope, receive, send)
+        finally:
+            exchange.end(scope.get(door.ROUTE), 0)
+
+    async def _answer(self, context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self.telemetry, scope["method"], scope["path"], _trace(scope))
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await door.handle(context, scope, receive, noting)
+        finally:
+            exchange.end(scope.get(door.ROUTE), status)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -41,7 +62,10 @@ class Gateway:
                     keep_pii=chosen.debug,
                     file=chosen.log_file,
                 )
-                self._context = await stack.enter_async_context(open_context(chosen))
+                await stack.enter_async_context(self.telemetry.exporting(metrics.collector(chosen)))
+                self._context = await stack.enter_async_context(
+                    open_context(chosen, self.telemetry)
+                )
             except Misconfigured as wrong:
                 failed = {"type": "lifespan.startup.failed", "message": f"cannot start: {wrong}"}
                 await send(failed)
@@ -50,6 +74,12 @@ class Gateway:
             await receive()
         self._context = None
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _trace(scope: Scope) -> str | None:
+    """The traceparent that a request came with."""
+    found = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+    return found.decode("latin-1") if found is not None else None
 
 
 app = Gateway()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from functools import partial
 
 from starlette.types import Receive, Send
@@ -12,6 +13,7 @@ from api_gateway.pool import Pool
 from api_gateway.request import Body, Request, head_of
 from api_gateway.room import Place
 from kit import logs
+from telemetry import catalogue
 
 _log = logs.get(__name__)
 
@@ -38,7 +40,9 @@ async def relay(
     try:
         first = await body.begun()
         place = await _place(request, pool)
+        started = time.perf_counter()
         connection = await _ask(request, body, first, pool)
+        catalogue.UPSTREAM_SECONDS.observe(time.perf_counter() - started, pool.name)
         pairs, connection.streaming = headers.downstream(connection.headers, connection.status)
         if connection.streaming:
             place.move(pool.streams)

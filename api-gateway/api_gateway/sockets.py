@@ -16,6 +16,7 @@ from api_gateway.pool import Pool
 from api_gateway.room import Place
 from kit import logs, problems
 from kit.errors import DomainError, InvalidToken
+from telemetry import catalogue
 
 BEARER = "bearer"
 TOKEN, TOO_MANY = 4401, 4429
@@ -48,6 +49,7 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
         if not route.sockets:
             raise refusals.UnknownPath
     except refusals.Refusal as refused:
+        catalogue.REFUSALS.add(refused.code)
         await _deny(scope, send, refused, named)
         return
     chosen = BEARER if BEARER in offered else None

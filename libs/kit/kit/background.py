@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from kit import logs
+from telemetry import catalogue
 
 RESTART_AFTER = 1.0
 
@@ -28,6 +29,7 @@ async def _for_ever(name: str, task: Callable[[], Awaitable[None]]) -> None:
         try:
             await task()
         except Exception as error:  # whatever ended it, the next round starts afresh
+            catalogue.BACKGROUND_RESTARTS.add(name)
             _log.error("background.failed", task=name, **logs.failure(error))
         await asyncio.sleep(RESTART_AFTER)
 

@@ -14,10 +14,14 @@ from kit.database import CONNECTION_ERRORS, Database, Tx, utc_now
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.signals import CHANNEL, Signals
+from telemetry import Kind, Span
 
 LOCK = 7_305_110_443
 BATCH = 500
 TOPIC = "outbox"
+
+MESSAGING = {"messaging.system": "medbot", "messaging.operation.type": "send"}
+DESTINATION = "messaging.destination.name"
 
 GATHER = 0.05
 """Seconds that events may gather before they are relayed: a burst costs one transaction."""
@@ -38,24 +42,25 @@ class Publisher(Protocol):
 
 async def emit(tx: Tx, event: Event, *, source: str, event_id: uuid.UUID | None = None) -> None:
     """Records `event` in the caller's transaction; lock the row of its key before."""
-    envelope = Envelope(
-        id=event_id or uuid.uuid4(),
-        type=event.topic,
-        source=source,
-        subject=event.key,
-        time=utc_now(),
-        traceparent=trace.traceparent.get() or None,
-        data=event.model_dump(mode="json"),
-    )
-    await tx.execute(
-        "with o as (insert into medbot.outbox (topic, key, envelope) values ($1, $2, $3))"
-        " select pg_notify($4, $5)",
-        event.topic,
-        event.key,
-        envelope.model_dump(mode="json"),
-        CHANNEL,
-        TOPIC,
-    )
+    with Span(f"send {event.topic}", Kind.PRODUCER, {**MESSAGING, DESTINATION: event.topic}):
+        envelope = Envelope(
+            id=event_id or uuid.uuid4(),
+            type=event.topic,
+            source=source,
+            subject=event.key,
+            time=utc_now(),
+            traceparent=trace.traceparent.get() or None,
+            data=event.model_dump(mode="json"),
+        )
+        await tx.execute(
+            "with o as (insert into medbot.outbox (topic, key, envelope) values ($1, $2, $3))"
+            " select pg_notify($4, $5)",
+            event.topic,
+            event.key,
+            envelope.model_dump(mode="json"),
+            CHANNEL,
+            TOPIC,
+        )
 
 
 async def relay_once(db: Database, publisher: Publisher, *, service: str) -> int:

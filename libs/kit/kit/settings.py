@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     request_head_timeout: float = Field(default=10.0, gt=0, le=600)
     service_requests: int = Field(default=256, ge=1, le=100_000)
     service_streams: int = Field(default=4000, ge=1, le=100_000)
+    otel_exporter_otlp_endpoint: ServiceUrl | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    metrics_public: bool = False
     debug: bool = False
     log_format: Literal["json", "console"] = "json"
     log_file: RootedPath | None = None

@@ -35,6 +35,10 @@ class Bus(Publisher, Protocol):
         """Hands the events of `queue` to `handler`, in order on first delivery, until cancelled."""
         ...
 
+    async def waiting(self) -> dict[str, int]:
+        """How many events wait in each queue, as far as that can be told now."""
+        ...
+
     async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
         """Hands an event to one queue again, with all its attempts, when `tx` has committed.
 

@@ -1,12 +1,12 @@
 """The bus over PostgreSQL: a table of waiting events, woken by NOTIFY."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from contracts.events import Envelope, Event
-from kit import logs, trace
+from kit import logs
 from kit.bus import Handler, Retries
+from kit.bus.handling import attempt
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
@@ -14,8 +14,6 @@ from kit.signals import CHANNEL, Signals
 
 BATCH = 10
 """Events of one turn; its lock and connection are held while they are handled."""
-HANDLE_WITHIN = 30.0
-"""Seconds after which a handler counts as failed."""
 
 _log = logs.get(__name__)
 
@@ -44,6 +42,13 @@ class PostgresBus:
     async def ping(self) -> None:
         """Raises while the database is away."""
         await self._db.ping()
+
+    async def waiting(self) -> dict[str, int]:
+        """How many events wait in each queue."""
+        async with self._db.transaction(self._actor) as tx:
+            rows = await tx.fetch("select queue, count(*) as n from medbot.queue group by queue")
+        wanted = {queue for queues in self._queues.values() for queue in queues}
+        return dict.fromkeys(sorted(wanted), 0) | {row["queue"]: row["n"] for row in rows}
 
     async def publish(self, tx: Tx, envelopes: list[Envelope]) -> None:
         """Moves events to their queues inside the relay's own transaction."""
@@ -111,19 +116,15 @@ class PostgresBus:
 
     async def _deliver(self, tx: Tx, queue: str, row: Any, handler: Handler) -> bool:
         """Whether the event is handled; if not, it waits for its next attempt or is laid aside."""
-        envelope = Envelope.model_validate(row["envelope"])
-        token = trace.traceparent.set(trace.accept_traceparent(envelope.traceparent))
-        try:
-            async with asyncio.timeout(HANDLE_WITHIN):
-                await handler(envelope)
-        except Exception as error:  # whatever it was, the event is tried again or laid aside
-            await self._postpone(tx, queue, row, error)
-            return False
-        finally:
-            trace.traceparent.reset(token)
-        return True
 
-    async def _postpone(self, tx: Tx, queue: str, row: Any, error: Exception) -> None:
+        async def postpone(error: Exception) -> bool:
+            return await self._postpone(tx, queue, row, error)
+
+        envelope = Envelope.model_validate(row["envelope"])
+        return await attempt(queue, envelope, handler, postpone)
+
+    async def _postpone(self, tx: Tx, queue: str, row: Any, error: Exception) -> bool:
+        """Whether that was the last attempt."""
         attempts = row["attempts"] + 1
         told = {"queue": queue, "event_id": str(row["event_id"]), "attempts": attempts}
         if attempts > len(self._retries.delays):
@@ -136,7 +137,7 @@ class PostgresBus:
                 attempts,
                 type(error).__qualname__,
             )
-            return
+            return True
         _log.warning("event.postponed", **told, **logs.failure(error))
         await tx.execute(
             "update medbot.queue set attempts = $2,"
@@ -145,3 +146,4 @@ class PostgresBus:
             attempts,
             self._retries.delays[attempts - 1],
         )
+        return False

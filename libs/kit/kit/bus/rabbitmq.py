@@ -24,9 +24,9 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
 from contracts.events import Envelope, Event
-from kit import logs, trace
+from kit import logs
 from kit.bus import Handler, Retries
-from kit.bus.postgres import HANDLE_WITHIN
+from kit.bus.handling import attempt
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
@@ -88,6 +88,23 @@ class RabbitBus:
         """Raises ServiceUnavailable while the broker is away."""
         if not self._connection.connected.is_set():
             raise ServiceUnavailable
+
+    async def waiting(self) -> dict[str, int]:
+        """How many events wait in each queue; those that wait for another attempt apart.
+
+        Raises:
+            ServiceUnavailable
+        """
+        await self.ping()
+        try:
+            async with asyncio.timeout(CONFIRM_WITHIN), await self._open_channel() as channel:
+                return {name: await self._depth(channel, name) for name in self._subscriptions}
+        except _LOST as error:
+            raise ServiceUnavailable from error
+
+    async def _depth(self, channel: AbstractRobustChannel, queue: str) -> int:
+        asked = await channel.declare_queue(_name(queue), passive=True)
+        return asked.declaration_result.message_count or 0
 
     async def publish(self, tx: Tx, envelopes: list[Envelope]) -> None:
         """Sends a batch and waits until the broker has confirmed every event of it.
@@ -168,14 +185,11 @@ class RabbitBus:
         if envelope is None:
             await message.reject(requeue=False)  # the broker moves it to the dead letters
             return
-        token = trace.traceparent.set(trace.accept_traceparent(envelope.traceparent))
-        try:
-            async with asyncio.timeout(HANDLE_WITHIN):
-                await handler(envelope)
-        except Exception as error:  # whatever it was, the event is tried again or laid aside
-            await self._postpone(queue, message, envelope, direct, error)
-        finally:
-            trace.traceparent.reset(token)
+
+        async def postpone(error: Exception) -> bool:
+            return await self._postpone(queue, message, envelope, direct, error)
+
+        await attempt(queue, envelope, handler, postpone)
         await message.ack()
 
     async def _postpone(
@@ -185,7 +199,8 @@ class RabbitBus:
         envelope: Envelope,
         direct: Any,
         error: Exception,
-    ) -> None:
+    ) -> bool:
+        """Whether that was the last attempt."""
         attempts = int(str(message.headers.get("attempts", 0))) + 1
         told = {"queue": queue, "event_id": str(envelope.id), "attempts": attempts}
         dead = attempts > len(self._retries.delays)
@@ -196,6 +211,7 @@ class RabbitBus:
         await direct.publish(
             _message(envelope, headers), f"{_name(queue)}.{to}", timeout=CONFIRM_WITHIN
         )
+        return dead
 
     async def _bury(self, queue: str, message: AbstractIncomingMessage, direct: Any) -> None:
         """Moves a dead letter into the table; while the database is away it stays in its queue."""
