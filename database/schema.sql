@@ -840,6 +840,7 @@ CREATE TABLE medbot.voice_turns (
     triage jsonb,
     usage jsonb NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    open boolean DEFAULT false NOT NULL,
     CONSTRAINT voice_turns_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text]))),
     CONSTRAINT voice_turns_seq_check CHECK ((seq >= 1)),
     CONSTRAINT voice_turns_text_check CHECK (((char_length(text) >= 1) AND (char_length(text) <= 8000)))
@@ -1657,6 +1658,12 @@ CREATE INDEX usage_of_user ON medbot.usage USING btree (user_id);
 --
 
 CREATE INDEX voice_links_of_conversation ON medbot.voice_links USING btree (conversation_id);
+
+--
+-- Name: voice_turns_open; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX voice_turns_open ON medbot.voice_turns USING btree (session_id) WHERE open;
 
 --
 -- Name: conversation_summaries_of_owner; Type: INDEX; Schema: public; Owner: -
@@ -3020,6 +3027,60 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.voice_links TO medbot_app;
 --
 
 GRANT SELECT,INSERT,DELETE ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.text; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(text) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.interrupted; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(interrupted) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.ended_at; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(ended_at) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.latency; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(latency) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.citations; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(citations) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.triage; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(triage) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.usage; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(usage) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.recorded_at; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(recorded_at) ON TABLE medbot.voice_turns TO medbot_app;
+
+--
+-- Name: COLUMN voice_turns.open; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT UPDATE(open) ON TABLE medbot.voice_turns TO medbot_app;
 
 --
 -- Name: TABLE _pogo_migration; Type: ACL; Schema: public; Owner: -
