@@ -16,6 +16,7 @@ from auth_service.settings import Settings
 from kit.app import build_app
 from kit.database import Clock
 from kit.identity import Role
+from privacy.audit import Desk, seal_of
 
 # Made up, and of no account outside a test's own database.
 SERVICE_SECRET = "the secret that signs service tokens in tests"  # noqa: S105
@@ -33,6 +34,11 @@ class Auth:
     def context(self) -> Context:
         context: Context = self.app.state.context
         return context
+
+    def desk(self) -> Desk:
+        """Where the operator works."""
+        ctx = self.context
+        return Desk(ctx.db, ctx.actor, None, seal_of(ctx.ground.service_secret), ctx.clock)
 
     async def post(
         self, path: str, access: str | None = None, /, *, address: str | None = None, **body: Any

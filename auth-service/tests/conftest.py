@@ -94,6 +94,7 @@ async def project(
         owner_url=supabase_database.login(postgres, supabase_database.OWNER, name),
         service_url=supabase_database.login(postgres, embedded.SERVICE_LOGIN, name),
         admin_url=supabase_database.login(postgres, supabase_database.ADMIN, name),
+        root_url=supabase_database.login(postgres, None, name),
         clock=clock,
     )
     async with supabase_server.running(made) as running:

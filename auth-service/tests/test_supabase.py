@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -10,14 +10,19 @@ import asyncpg
 import httpx
 import pytest
 import supabase_server
-from supabase_server import Account, Project
+from supabase_answers import Account
+from supabase_server import Project
 
+from auth_service.administration import actions
 from auth_service.erasure import worker
+from auth_service.providers.supabase_directory import SupabaseDirectory
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, make_app
-from kit.errors import InvalidToken, Misconfigured
+from contracts.events import HOLDERS
+from kit import outbox
+from kit.errors import InvalidToken
+from kit.identity import Actor, Role
 from kit.settings import Settings
-from kit.testing import Addresses, FixedClock, serve
-from tokens import supabase
+from kit.testing import FixedClock, serve
 from tokens.verification import open_verifier
 
 Open = Callable[..., Awaitable[Auth]]
@@ -164,6 +169,142 @@ async def test_an_erased_account_is_deleted_there(
     assert (state["status"], alice.id in project.accounts) == ("complete", False)
 
 
+async def open_for_long(project: Project) -> int:
+    """How many transactions of the services stay open while an answer is waited for."""
+    asked = (
+        "select array_agg(pid || '-' || xact_start) from pg_stat_activity"
+        " where datname = current_database() and usename = 'medbot_service'"
+        " and state like 'idle in transaction%'"
+    )
+    connection = await asyncpg.connect(project.root_url)
+    try:
+        before = set(await connection.fetchval(asked) or ())
+        await asyncio.sleep(0.3)
+        return len(before & set(await connection.fetchval(asked) or ()))
+    finally:
+        await connection.close()
+
+
+async def test_no_transaction_is_open_while_supabase_is_asked(
+    auth: Auth, project: Project, rows: Any
+) -> None:
+    held: list[int] = []
+
+    async def look() -> None:
+        held.append(await open_for_long(project))
+
+    project.asked = look
+    alice, admin = await auth.register("alice@example.org"), await auth.admin()
+    path = f"/api/v1/admin/people/{alice.id}/lock"
+    roles = f"/api/v1/auth/users/{alice.id}/roles"
+    assert (await auth.put(roles, admin.access, {"roles": ["staff"]})).status_code == 200
+    assert (await auth.put(path, admin.access, None)).status_code == 200
+    assert (await auth.delete(path, admin.access)).status_code == 204
+    alice = Member.of((await auth.login(alice.email)).json())
+    assert (await auth.post("/logout", alice.access)).status_code == 204
+    alice = Member.of((await auth.login(alice.email)).json())
+    erasure = (await auth.delete("/api/v1/auth/me", alice.access)).json()["erasure_id"]
+    for service in ("conversation", "voice"):
+        await report(auth, erasure, service)
+    async with asyncio.timeout(20):
+        while alice.id in project.accounts:
+            await asyncio.sleep(0.05)
+    assert len(held) >= 10
+    assert held == [0] * len(held)
+
+
+async def report(auth: Auth, erasure: str, service: str) -> None:
+    """A service says that it has erased."""
+    event = HOLDERS[service].model_validate({"erasure_id": erasure})
+    async with auth.context.db.transaction(Actor.of_service(service)) as tx:
+        await outbox.emit(tx, event, source=service)
+
+
+async def test_what_supabase_could_not_be_told_is_told_after_a_crash(
+    open_auth: Open, project: Project, clock: FixedClock
+) -> None:
+    first = await open_auth()
+    alice, admin = await first.register("alice@example.org"), await first.admin()
+    path = f"/api/v1/auth/users/{alice.id}/roles"
+    assert (await first.put(path, admin.access, {"roles": ["staff", "admin"]})).status_code == 200
+    arrived = asyncio.Event()
+
+    async def never() -> None:
+        arrived.set()
+        await asyncio.sleep(3600)
+
+    project.asked = never
+    taking = asyncio.create_task(
+        actions.set_roles(
+            first.desk(), first.context.directory, alice.id, [Role.PATIENT], now=clock()
+        )
+    )
+    await arrived.wait()
+    taking.cancel()  # as a process that is killed while it waits for the answer
+    with suppress(asyncio.CancelledError):
+        await taking
+    project.asked = None
+    assert project.accounts[alice.id].app["roles"] == ["admin", "staff"]
+    mighty = project.open(project.accounts[alice.id])["access_token"]
+    assert (await first.get("/api/v1/admin/people", mighty)).status_code == 401
+    assert code_of(await first.login(alice.email)) == (503, "service.unavailable")
+    second = await open_auth()
+    directory = second.context.directory
+    assert isinstance(directory, SupabaseDirectory)
+    await directory.look()  # who was telling it may be slow, and no more
+    assert project.accounts[alice.id].app["roles"] == ["admin", "staff"]
+    clock.advance(seconds=16)
+    await directory.look()
+    assert project.accounts[alice.id].app["roles"] == ["patient"]
+    assert (await second.login(alice.email)).json()["user"]["roles"] == ["patient"]
+
+
+async def test_a_change_holds_here_while_supabase_is_away(
+    auth: Auth, project: Project, rows: Any
+) -> None:
+    alice, admin = await auth.register("alice@example.org"), await auth.admin()
+    project.refuse = "39"
+    path = f"/api/v1/admin/people/{alice.id}/lock"
+    locked = await auth.put(path, admin.access, None)
+    assert locked.status_code == 200
+    assert locked.json()["locked_at"] is not None
+    project.refuse = None
+    assert not project.accounts[alice.id].banned
+    late = project.open(project.accounts[alice.id])["access_token"]
+    assert (await auth.get("/api/v1/profile", late)).status_code == 401
+    assert code_of(await auth.login(alice.email)) == (403, "auth.account_locked")
+    assert (await auth.delete(path, admin.access)).status_code == 204
+    assert (await auth.login(alice.email)).status_code == 200
+    assert await rows.fetchval("select count(*) from medbot.account_changes") == 0
+
+
+async def test_an_erasure_that_was_cut_short_is_done_again(
+    auth: Auth, project: Project, rows: Any, clock: FixedClock
+) -> None:
+    alice = await auth.register("alice@example.org")
+    erasure = (await auth.delete("/api/v1/auth/me", alice.access)).json()["erasure_id"]
+    await rows.execute("update medbot.erasure_parts set erased_at = now()")
+    deleted = asyncio.Event()
+    really = project.delete
+
+    async def delete(account: Account) -> None:
+        await really(account)
+        deleted.set()
+        await asyncio.sleep(3600)
+
+    project.delete = delete  # type: ignore[method-assign]
+    context = auth.context
+    ending = asyncio.create_task(worker.look(context.db, context.directory, context.signer, clock))
+    await deleted.wait()
+    ending.cancel()  # as a process that is killed between the deletion and the receipt
+    with suppress(asyncio.CancelledError):
+        await ending
+    assert (await auth.get(f"/api/v1/auth/erasures/{erasure}")).json()["status"] == "pending"
+    await worker.look(context.db, context.directory, context.signer, clock)
+    state = (await auth.get(f"/api/v1/auth/erasures/{erasure}")).json()
+    assert (state["status"], alice.id in project.accounts) == ("complete", False)
+
+
 REFUSED = [
     ("06", "/register", 403, "auth.registration_closed"),
     ("38", "/login", 429, "auth.busy"),
@@ -234,31 +375,6 @@ async def test_roles_that_somebody_wrote_themselves_count_for_nothing(
     assert me["roles"] == ["patient"]
     refused = await auth.get("/api/v1/admin/people", session["access_token"])
     assert refused.status_code == 403
-
-
-URL, KEY, DB = "http://127.0.0.1:9", "k", "postgresql://a@127.0.0.1/b"
-HALVES: list[tuple[dict[str, str], str]] = [
-    ({"supabase_url": URL, "supabase_key": KEY}, "DATABASE_URL"),
-    ({"supabase_url": URL, "database_url": DB}, "NEXT_PUBLIC_SUPABASE_ANON_KEY"),
-    ({"supabase_key": KEY, "database_url": DB}, "SUPABASE_KEY"),
-    ({"supabase_jwt_secret": "x" * 32}, "SUPABASE_JWT_SECRET"),
-    ({"supabase_url": URL, "next_public_supabase_url": f"{URL}9"}, "NEXT_PUBLIC_SUPABASE_URL"),
-]
-
-
-@pytest.mark.parametrize(("given", "named"), HALVES)
-def test_half_of_the_settings_stops_the_start(given: dict[str, str], named: str) -> None:
-    with pytest.raises(Misconfigured, match=f"^{named}: "):
-        supabase.project(Settings.model_validate(given))
-
-
-async def test_another_database_stops_the_start(
-    addresses: Addresses, project: Project, clock: FixedClock
-) -> None:
-    app = make_app(addresses.service, clock, **project.settings)
-    with pytest.raises(Misconfigured, match="DATABASE_URL"):
-        async with app.router.lifespan_context(app):
-            pass
 
 
 async def test_nothing_is_added_to_the_schema_of_supabase(project: Project, rows: Any) -> None:

@@ -6,60 +6,31 @@ It answers as `supabase_recordings/` says, and keeps its accounts in the project
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import jwt
+import supabase_answers as answers
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from supabase_admin import SERVICE, Office
+from supabase_answers import Account, Body, Refused
 
 from kit.testing import serve
 
-RECORDINGS = Path(__file__).parent / "supabase_recordings"
 ANON = "the-anon-key-of-a-project"
-SERVICE = "the-service-role-key-of-a-project"
 SECRET = "the jwt secret of a project of tests, long enough"
 KID = "key-of-the-project"
 LIFE = 3600
 Clock = Callable[[], datetime]
-Body = dict[str, Any]
-
-
-class Refused(Exception):
-    """An error as it was recorded."""
-
-    def __init__(self, recording: str) -> None:
-        self.said = recorded(recording)["response"]
-
-
-def recorded(name: str) -> Any:
-    """An exchange by the beginning of its file's name."""
-    (path,) = RECORDINGS.glob(f"{name}-*.json")
-    return json.loads(path.read_text())
-
-
-@dataclass
-class Account:
-    """A row of `auth.users`, with the password in the clear: nobody's."""
-
-    id: UUID
-    email: str
-    password: str
-    made_at: datetime
-    confirmed: bool = False
-    anonymous: bool = False
-    banned: bool = False
-    app: Body = field(default_factory=dict)
-    data: Body = field(default_factory=dict)
 
 
 @dataclass
@@ -78,6 +49,7 @@ class Project:
     owner_url: str
     service_url: str
     admin_url: str
+    root_url: str
     clock: Clock
     url: str = ""
     symmetric: bool = False
@@ -86,7 +58,15 @@ class Project:
     guests: bool = True
     refuse: str | None = None
     """A recording that every call is answered with."""
+    algorithm: int = 1
+    """That of refresh tokens."""
+    bucket: int | None = None
+    """How many sign-ins and refreshes are let through yet, where they are counted."""
+    trigger_fails: bool = False
+    """A trigger of somebody's on `auth.users` raises."""
     hang: float = 0.0
+    asked: Callable[[], Awaitable[None]] | None = None
+    """Runs while a call waits for its answer."""
     accounts: dict[UUID, Account] = field(default_factory=dict)
     families: dict[UUID, Family] = field(default_factory=dict)
     links: dict[str, tuple[str, UUID]] = field(default_factory=dict)
@@ -124,15 +104,19 @@ class Project:
             return jwt.encode(claims, SECRET, "HS256")
         return jwt.encode(claims, self.key, "ES256", headers={"kid": KID})
 
-    def open(self, account: Account) -> Body:
+    def open(self, account: Account, seen: str = "12") -> Body:
         """A new session of an account."""
+        said: Body = self._opened(account, seen)["body"]
+        return said
+
+    def _opened(self, account: Account, seen: str) -> Body:
         family = Family(uuid4(), account.id)
         self.families[family.id] = family
-        return self._grant(account, family, self._rotated(family))
+        return self._grant(seen, account, family, self._rotated(family))
 
     async def add(self, account: Account) -> None:
         """Makes an account."""
-        await self._sql(
+        await self.sql(
             "insert into auth.users (id, aud, role, email, raw_app_meta_data, raw_user_meta_data,"
             " created_at, updated_at, is_anonymous) values ($1, 'authenticated', 'authenticated',"
             " $2, $3, $4, $5, $5, $6)",
@@ -143,7 +127,7 @@ class Project:
 
     async def delete(self, account: Account) -> None:
         """Deletes an account and its sessions."""
-        await self._sql("delete from auth.users where id = $1", account.id)
+        await self.sql("delete from auth.users where id = $1", account.id)
         del self.accounts[account.id]
         self.end(account.id)
 
@@ -156,7 +140,7 @@ class Project:
     def of(self, email: str) -> Account | None:
         return next((a for a in self.accounts.values() if a.email == email.lower()), None)
 
-    async def _sql(self, statement: str, *given: Any) -> None:
+    async def sql(self, statement: str, *given: Any) -> None:
         connection = await asyncpg.connect(self.admin_url)
         try:
             await connection.execute(statement, *given)
@@ -167,42 +151,54 @@ class Project:
         email, data = str(body.get("email") or "").lower(), body.get("data") or {}
         if not self.sign_ups:
             raise Refused("06")
+        if self.trigger_fails:
+            raise Refused("10" if answers.VERSION in request.headers else "11")
         if not email:
-            if not self.guests:
-                return _plain(422, "anonymous_provider_disabled")
-            guest = Account(uuid4(), "", "", self.clock(), anonymous=True, data=data)
-            await self.add(guest)
-            return self.open(guest)
+            return await self._guest(data)
         _check(email, body["password"])
-        known = self.of(email)
-        if known is not None and self.autoconfirm:
-            raise Refused("02")
-        if known is not None and known.confirmed:
-            return {**recorded("08")["response"]["body"], **_times(self.clock()),
-                    "id": str(uuid4()), "email": email}  # fmt: skip
-        if known is not None:
-            raise Refused("09")
-        app = {"provider": "email", "providers": ["email"]}
+        if (known := self.of(email)) is not None:
+            return self._known(known, email, data)
         made = Account(
-            uuid4(), email, body["password"], self.clock(), self.autoconfirm, app=app, data=data
-        )
+            uuid4(), email, body["password"], self.clock(), self.autoconfirm,
+            app=dict(answers.PROVIDED), data=data,
+        )  # fmt: skip
         await self.add(made)
         if self.autoconfirm:
-            return self.open(made)
+            return self._opened(made, "01")
         self.links[secrets.token_hex(28)] = ("signup", made.id)
-        return self.show(made)
+        return answers.shown("07", made)
+
+    async def _guest(self, data: Body) -> Body:
+        if not self.guests:
+            return answers.plain(422, "anonymous_provider_disabled")
+        guest = Account(uuid4(), "", "", self.clock(), anonymous=True, data=data)
+        await self.add(guest)
+        return self._opened(guest, "01")
+
+    def _known(self, known: Account, email: str, data: Body) -> Body:
+        """Somebody signs up with an address that has an account."""
+        if self.autoconfirm:
+            raise Refused("02")
+        if not known.confirmed:
+            raise Refused("09")
+        invented = Account(uuid4(), email, "", self.clock(), app=answers.PROVIDED, data=data)
+        return answers.shown("08", invented)
 
     async def token_grant(self, request: Request, body: Body) -> Body:
+        if self.bucket is not None:
+            self.bucket -= 1
+            if self.bucket < 0:
+                raise Refused("38")
         if request.query_params["grant_type"] == "refresh_token":
             return self._refreshed(str(body["refresh_token"]))
         account = self.of(str(body["email"]))
+        if account is not None and account.banned:  # said before the password is looked at
+            raise Refused("16")
         if account is None or account.password != body["password"]:
             raise Refused("14")
-        if account.banned:
-            raise Refused("16")
         if not account.confirmed:
             raise Refused("15")
-        return self.open(account)
+        return self._opened(account, "12" if self.symmetric else "17")
 
     def _refreshed(self, token: str) -> Body:
         family = next((f for f in self.families.values() if token in f.tokens), None)
@@ -213,26 +209,29 @@ class Project:
             raise Refused("16")
         place = len(family.tokens) - 1 - family.tokens.index(token)
         if place == 0:
-            return self._grant(account, family, self._rotated(family))
+            return self._grant("18", account, family, self._rotated(family))
         if place == 1:  # the parent of the current one answers with the current one
-            return self._grant(account, family, family.tokens[-1])
+            return self._grant("19", account, family, family.tokens[-1])
         del self.families[family.id]
-        raise Refused("20")
+        return answers.answered(
+            "21" if self.algorithm == 2 else "20",
+            session_id=str(family.id), user_id=str(account.id),
+        )  # fmt: skip
 
     async def user(self, request: Request, body: Body) -> Body:
-        return self.show(self._bearer(request)[0])
+        return answers.shown("23", self._bearer(request)[0])
 
     async def change(self, request: Request, body: Body) -> Body:
         account, session = self._bearer(request)
         if "password" in body:
             _check(account.email, body["password"])
             if account.password == body["password"]:
-                return _plain(422, "same_password")
+                return answers.plain(422, "same_password")
             account.password = body["password"]
             self.end(account.id, spare=session)
-        return self.show(account)
+        return answers.shown("32", account)
 
-    async def logout(self, request: Request, body: Body) -> Body | None:
+    async def logout(self, request: Request, body: Body) -> Body:
         account, session = self._bearer(request)
         scope = request.query_params["scope"]
         self.end(
@@ -240,12 +239,12 @@ class Project:
             only=session if scope == "local" else None,
             spare=session if scope == "others" else None,
         )
-        return None
+        return answers.answered("27")
 
     async def recover(self, request: Request, body: Body) -> Body:
         if (account := self.of(str(body["email"]))) is not None:
             self.links[secrets.token_hex(28)] = ("recovery", account.id)
-        return {}
+        return answers.answered("28")
 
     async def verify(self, request: Request, body: Body) -> Body:
         kind, owner = self.links.get(body["token_hash"], ("", None))
@@ -254,53 +253,31 @@ class Project:
         del self.links[body["token_hash"]]
         account = self.accounts[owner]
         account.confirmed = True
-        return self.open(account)
+        return self._opened(account, "30")
 
-    async def create(self, request: Request, body: Body) -> Body:
-        self._administers(request)
-        email = str(body["email"]).lower()
-        if self.of(email) is not None:
-            return _plain(422, "email_exists")
-        app = {"provider": "email", "providers": ["email"], **body.get("app_metadata", {})}
-        made = Account(
-            uuid4(), email, body["password"], self.clock(), body.get("email_confirm", False),
-            app=app, data=body.get("user_metadata", {}),
-        )  # fmt: skip
-        await self.add(made)
-        return self.show(made)
-
-    async def administer(self, request: Request, body: Body) -> Body:
-        self._administers(request)
-        account = self.accounts.get(UUID(request.path_params["id"]))
-        if account is None:
-            return _plain(404, "user_not_found")
-        if request.method == "DELETE":
-            await self.delete(account)
-            return {}
-        account.app |= body.get("app_metadata", {})
-        if (ban := body.get("ban_duration")) is not None:
-            account.banned = ban != "none"
-        return self.show(account)
-
-    def show(self, account: Account) -> Body:
-        """An account, as it is shown."""
-        return {
-            **recorded("23")["response"]["body"], **_times(account.made_at),
-            "id": str(account.id), "email": account.email, "app_metadata": account.app,
-            "user_metadata": account.data, "identities": [], "is_anonymous": account.anonymous,
-        }  # fmt: skip
+    async def follow(self, request: Request, body: Body) -> Body:
+        """What a mailed link leads to in a browser, which uses it up."""
+        asked = request.query_params
+        if self.links.pop(asked["token"], ("", None))[0] != asked["type"]:
+            raise Refused("31")
+        site = asked["redirect_to"].removesuffix("/reset")
+        return answers.answered("29", site_url=site, uuid=str(uuid4()))
 
     def _rotated(self, family: Family) -> str:
         family.tokens.append(secrets.token_hex(6))
         return family.tokens[-1]
 
-    def _grant(self, account: Account, family: Family, refresh_token: str) -> Body:
-        now = int(self.clock().timestamp())
-        return {
-            "access_token": self.token(account, family.id), "token_type": "bearer",
-            "expires_in": LIFE, "expires_at": now + LIFE, "refresh_token": refresh_token,
-            "user": self.show(account),
+    def _grant(self, seen: str, account: Account, family: Family, refresh_token: str) -> Body:
+        given = {
+            "user_id": str(account.id), "session_id": str(family.id),
+            "access_token": self.token(account, family.id), "refresh_token": refresh_token,
+            "first 5 characters of the refresh token": refresh_token[:5],
         }  # fmt: skip
+        said = answers.answered(seen, **given)
+        now = int(self.clock().timestamp())
+        user = answers.account(seen, account)
+        said["body"] |= {"expires_in": LIFE, "expires_at": now + LIFE, "user": user}
+        return said
 
     def _bearer(self, request: Request) -> tuple[Account, UUID]:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -322,10 +299,6 @@ class Project:
             raise Refused("24")
         return account, session
 
-    def _administers(self, request: Request) -> None:
-        if request.headers["authorization"] != f"Bearer {SERVICE}":
-            raise Refused("34")
-
     async def jwks(self, _: Request) -> JSONResponse:
         keys = []
         if not self.symmetric:
@@ -335,7 +308,7 @@ class Project:
 
     def app(self) -> Starlette:
         """The paths below the project's address."""
-        v1 = "/auth/v1"
+        v1, office = "/auth/v1", Office(self)
         return Starlette(routes=[
             Route(f"{v1}/.well-known/jwks.json", self.jwks),
             self._route(f"{v1}/signup", self.sign_up, "POST"),
@@ -345,26 +318,28 @@ class Project:
             self._route(f"{v1}/logout", self.logout, "POST"),
             self._route(f"{v1}/recover", self.recover, "POST"),
             self._route(f"{v1}/verify", self.verify, "POST"),
-            self._route(f"{v1}/admin/users", self.create, "POST"),
-            self._route(f"{v1}/admin/users/{{id}}", self.administer, "GET", "PUT", "DELETE"),
+            self._route(f"{v1}/verify", self.follow, "GET", keyed=False),
+            self._route(f"{v1}/admin/users", office.create, "POST"),
+            self._route(f"{v1}/admin/users", office.page, "GET"),
+            self._route(f"{v1}/admin/generate_link", office.generate_link, "POST"),
+            self._route(f"{v1}/admin/users/{{id}}", office.administer, "GET", "PUT", "DELETE"),
         ])  # fmt: skip
 
-    def _route(self, path: str, answer: Any, *methods: str) -> Route:
+    def _route(self, path: str, answer: Any, *methods: str, keyed: bool = True) -> Route:
         async def endpoint(request: Request) -> Response:
             body = json.loads(await request.body() or b"{}")
             self.seen.append((request.method, request.url.path, body))
+            if self.asked is not None:
+                await self.asked()
             await asyncio.sleep(self.hang)
-            if "apikey" not in request.headers:
-                return _answer(recorded("40")["response"])
+            if keyed and "apikey" not in request.headers:
+                return answers.respond(request, answers.answered("40"))
             try:
                 if self.refuse is not None:
                     raise Refused(self.refuse)
-                found = await answer(request, body)
+                return answers.respond(request, await answer(request, body))
             except Refused as refused:
-                return _answer(refused.said)
-            if found is None:
-                return Response(status_code=204)
-            return _answer(found) if "status" in found else JSONResponse(found)
+                return answers.respond(request, refused.said)
 
         return Route(path, endpoint, methods=list(methods))
 
@@ -374,22 +349,6 @@ def _check(email: str, password: str) -> None:
         raise Refused("03")
     if "@" not in email or len(password.encode()) > 72:
         raise Refused("05")
-
-
-def _times(at: datetime) -> Body:
-    said = at.astimezone(UTC).isoformat()
-    return {"created_at": said, "updated_at": said}
-
-
-def _plain(status: int, code: str) -> Body:
-    """An error that is named in no recording, in the form of those that are."""
-    headers = {"x-sb-error-code": code, "x-supabase-api-version": "2024-01-01"}
-    return {"status": status, "headers": headers, "body": {"code": code, "message": code}}
-
-
-def _answer(said: Body) -> Response:
-    headers = {name: text for name, text in said["headers"].items() if name != "content-type"}
-    return JSONResponse(said["body"], status_code=said["status"], headers=headers)
 
 
 @asynccontextmanager
