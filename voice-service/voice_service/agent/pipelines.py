@@ -231,6 +231,12 @@ class Pipes:
             voices = _voices(self.shop)
             await self.speech.use(voices)
             await self.quick.use(tuple(reversed(voices)))
+            await self.render_fillers()
+
+    async def render_fillers(self) -> None:
+        """Has the fillers at hand, in the voice that the session speaks with."""
+        voice = (RECIPES[self.shop.plan.pipeline].voices, self.shop.wanted.voice_id)
+        await self.fillers.render(voice, self.speech)
 
     async def aclose(self) -> None:
         """Closes every part."""
@@ -244,7 +250,7 @@ def assemble(shop: Shop, fillers: Sequence[str]) -> Pipes:
     recipe = RECIPES[shop.plan.pipeline]
     voices, rhythm = _voices(shop), Rhythm()
     quick = Speech(tuple(reversed(voices)), sample_rate=SAMPLE_RATE)
-    kept = Fillers(fillers, quick)
+    kept = Fillers(fillers, quick, shop.resources.shelf)
     return Pipes(
         shop=shop,
         chain=Chain(_made(EARS, _led(recipe.ears, shop.settings.stt_provider), shop)),

@@ -16,6 +16,7 @@ from assistant.knowledge.search import Library
 from assistant.reply import Assistant, Composer
 from voice_service.agent import quiet
 from voice_service.agent.detecting import Thresholds, Windows
+from voice_service.agent.rhythm import Shelf
 from voice_service.agent.settings import Speaking
 
 
@@ -41,6 +42,7 @@ class Resources:
     http: openai.DefaultAsyncHttpxClient
     sockets: aiohttp.ClientSession
     local: LocalVoice | None
+    shelf: Shelf
 
 
 def prewarm() -> None:
@@ -94,6 +96,7 @@ async def open_resources(
             http=http,
             sockets=sockets,
             local=local,
+            shelf=Shelf(),
         )
 
 

@@ -1,18 +1,21 @@
 """Who made a sound last, and what is said while the caller waits."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from livekit import rtc
 
-from voice_service.agent.parts import Sound, Voiced
+from voice_service.agent.parts import PartFailed, Sound, Voiced
 from voice_service.agent.voices import Speech
 
 TAKES_LONG = 0.8
 """Seconds that something may take before a filler is said."""
 TOO_QUIET = 1.4
 """Seconds of silence after which a filler is said, whoever takes how long."""
+MOST_KEPT = 60
+"""Sentences whose sound is kept for all sessions, some 100 kB each."""
 
 
 class Rhythm:
@@ -38,19 +41,41 @@ class Rhythm:
         return time.monotonic() - max(self._sound_until, self._caller_until)
 
 
+class Shelf:
+    """Sound that was made once for all sessions of a process, by voice and sentence."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Hashable, str], list[rtc.AudioFrame]] = {}
+
+    async def sound(self, voice: Hashable, sentence: str, speech: Speech) -> list[rtc.AudioFrame]:
+        """A sentence as the first voice of `speech` says it; `voice` tells voices apart.
+
+        Raises:
+            PartFailed: that one cannot speak now.
+        """
+        found = self._kept.get((voice, sentence))
+        if found is None:
+            found = self._kept[voice, sentence] = await speech.render(sentence)
+            while len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return found
+
+
 class Fillers:
     """Short sentences with their sound at hand, in the session's voice once that is rendered."""
 
-    def __init__(self, sentences: Sequence[str], quick: Speech) -> None:
-        self._sentences, self._quick = tuple(sentences), quick
+    def __init__(self, sentences: Sequence[str], quick: Speech, shelf: Shelf) -> None:
+        self._sentences, self._quick, self._shelf = tuple(sentences), quick, shelf
         self._rendered: dict[str, list[rtc.AudioFrame]] = {}
         self._pumping: set[asyncio.Task[None]] = set()
         self._next = 0
 
-    async def render(self, speech: Speech) -> None:
-        """Renders all; whatever fails is said by the quick voice later."""
+    async def render(self, voice: Hashable, speech: Speech) -> None:
+        """Renders all, unless another session did; what fails is said by the quick voice later."""
+        self._rendered.clear()
         for sentence in self._sentences:
-            self._rendered[sentence] = await speech.render(sentence)
+            with contextlib.suppress(PartFailed):
+                self._rendered[sentence] = await self._shelf.sound(voice, sentence, speech)
 
     def take(self) -> Voiced:
         """The next one."""

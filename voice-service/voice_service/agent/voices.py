@@ -113,8 +113,16 @@ class Speech:
                 await voice.aclose()
 
     async def render(self, sentence: str) -> list[rtc.AudioFrame]:
-        """The sound of a sentence as a whole."""
-        return [frame async for frame in self.say(sentence)]
+        """The sound of a sentence as a whole, in the voice that is first.
+
+        Raises:
+            PartFailed: that one cannot speak now.
+        """
+        if not self._voices:
+            raise PartFailed("speech", "no voice")
+        first = self._voices[0]
+        sound = first.say(sentence, within=first.within)
+        return [frame async for frame in _one_rate(sound, self._rate)]
 
     async def aclose(self) -> None:
         """Closes every voice."""
