@@ -4,13 +4,17 @@ import asyncio
 import importlib.util
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
+from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from kit import settings
 from medbot import children, media
@@ -18,8 +22,12 @@ from medbot.children import Program
 from medbot.terminal import Failed
 from voice_service.settings import Settings
 
+if TYPE_CHECKING:  # it takes seconds to import
+    from voice_service.context import Context
+
 WEBHOOK = "/api/v1/voice/livekit"
 AGENT = "voice_service.agent.worker"
+AGENT_PORT = "VOICE_AGENT_PORT"
 SERVES_WITHIN = 10.0
 STOP_WITHIN = 10.0
 """Seconds that calls have to end when Medbot stops."""
@@ -82,23 +90,60 @@ async def _wait(url: str) -> None:
         ) from None
 
 
-async def start_agent(stack: AsyncExitStack, given: Settings, log_file: Path) -> str:
-    """Starts the agent where there is a media server to join; what to say of it."""
+async def start_agent(
+    stack: AsyncExitStack, given: Settings, log_file: Path
+) -> tuple[str | None, str]:
+    """Starts the agent where there is a media server to join.
+
+    Answers where it says that it is ready, and what to say of it.
+    """
     if given.livekit_url is None:
-        return "none: there is no media server"
+        return None, "none: there is no media server"
     found = importlib.util.find_spec(AGENT)
     if found is None or found.origin is None:
-        return "none: it is not installed"
+        return None, "none: it is not installed"
+    env = agent_environment(os.environ, given)
     worker = Program(
         "agent",
         [sys.executable, "-m", "livekit.agents", "start", found.origin],
-        agent_environment(os.environ, given),
+        env,
         log_file,
         settings.home(),
         stop_within=STOP_WITHIN,
     )
     await stack.enter_async_context(children.kept(worker))
-    return "registers within seconds"
+    return f"http://127.0.0.1:{env[AGENT_PORT]}/ready", "gets warm"
+
+
+async def until_ready(app: ASGIApp, given: Settings, agent: str | None) -> None:
+    """Waits until a call would be answered at once: by a socket, and by the agent in a room.
+
+    Raises:
+        DomainError: the sockets cannot speak; their log says why.
+    """
+    assert isinstance(app, FastAPI)
+    if given.voice_prewarm:
+        context: Context = app.state.context
+        await context.desk.warm()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        while agent is not None:
+            if await _says_ready(http, agent):
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _says_ready(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await http.get(url)).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def agent_environment(around: Mapping[str, str], given: Settings) -> dict[str, str]:
@@ -108,7 +153,7 @@ def agent_environment(around: Mapping[str, str], given: Settings) -> dict[str, s
     assert given.livekit_api_secret is not None
     kept = {name: value for name, value in around.items() if name not in NOT_FOR_AGENTS}
     return {
-        "VOICE_AGENT_PORT": "0",
+        AGENT_PORT: str(_free_port()),
         "VOICE_DRAIN_SECONDS": str(int(STOP_WITHIN)),
         **kept,
         "LIVEKIT_URL": given.livekit_url,

@@ -9,22 +9,26 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from starlette.types import ASGIApp
 
 from kit import embedded, migrations, settings
 from kit.database import open_database
-from kit.errors import Misconfigured
+from kit.errors import DomainError, Misconfigured
 from kit.identity import Actor
-from medbot import demo, lock, running, services, speaking, terminal
+from medbot import demo, lock, memory, running, services, speaking, terminal
 from medbot.settings import Settings
 from medbot.terminal import Failed, step
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+Warming = Callable[[], Awaitable[None]]
+"""Returns once voice is warm, which takes longer than all else; raises DomainError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,21 @@ async def up(chosen: Settings, *, host: str, port: int) -> None:
     with interrupts.caught():
         async with AsyncExitStack() as stack:
             stack.enter_context(lock.held(place.data_dir, place.url))
-            await _start(stack, chosen, place)
+            with memory.loading():
+                warming = await _start(stack, chosen, place)
             _say_ready(place, time.perf_counter() - started)
             await _say_first_session(chosen, place)
+            saying = asyncio.create_task(_say_voice(warming, started))
+            stack.callback(saying.cancel)
             interrupts.running = True
             await interrupts.asked.wait()
             terminal.out.print("\nStopping: what is being answered may end; Ctrl-C again cuts it.")
     terminal.out.print("Stopped.")
 
 
-async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> None:
+async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> Warming:
+    """Starts everything; the answer is what gets warm after that."""
+    running.allow_many_connections()
     given = {one.name: settings.load(one.reads) for one in services.IN_ORDER}
     sockets = {one.name: _bind(one.name, place, one.after) for one in services.IN_ORDER}
     for bound in sockets.values():
@@ -89,15 +98,17 @@ async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> None:
         voice, done.said = await speaking.start_media(stack, told[services.VOICE.name])
         told[services.VOICE.name] = voice
     await loading
+    apps: dict[str, ASGIApp] = {}
     for one in services.IN_ORDER:
         with step(one.name) as done:
-            app = one.build(told[one.name])
+            app = apps[one.name] = one.build(told[one.name])
             await stack.enter_async_context(running.lifespan(app))
             await stack.enter_async_context(running.serving(app, sockets[one.name]))
             done.said = f"http://127.0.0.1:{place.port + one.after}"
     with step("agent") as done:
         log = place.log_file.with_name("agent.log")
-        done.said = await speaking.start_agent(stack, voice, log)
+        agent, done.said = await speaking.start_agent(stack, voice, log)
+    return lambda: speaking.until_ready(apps[services.VOICE.name], voice, agent)
 
 
 async def _load() -> None:
@@ -156,6 +167,18 @@ def _say_ready(place: Place, seconds: float) -> None:
 
 
 async def _say_first_session(chosen: Settings, place: Place) -> None:
+async def _say_voice(warming: Warming, started: float) -> None:
+    """Says when the first call would speak at once."""
+    try:
+        await warming()
+    except DomainError as error:
+        terminal.out.print(f"\nVoice is not ready: {error.message}")
+        return
+    memory.settle()
+    took = time.perf_counter() - started
+    terminal.out.print(f"\nVoice is ready after {took:.1f} s.", style="bold")
+
+
     if not chosen.embedded:
         return
     kept = place.data_dir / "demo.json"

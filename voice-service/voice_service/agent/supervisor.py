@@ -214,7 +214,7 @@ class Supervisor:
             self._spawn_end("failed")
 
     async def _render_fillers(self) -> None:
-        await self._pipes.fillers.render(self._pipes.speech)
+        await self._pipes.render_fillers()
 
     async def _beat(self) -> None:
         while True:

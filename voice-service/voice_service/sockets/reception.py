@@ -82,6 +82,14 @@ class Reception:
         self._watching: set[asyncio.Task[None]] = set()
         self._resources: Resources | None = None
 
+    async def warm(self) -> None:
+        """Opens what sessions share, unless it is open; a call after this begins at once.
+
+        Raises:
+            ServiceUnavailable: it cannot be opened now.
+        """
+        await self._warm.get()
+
     async def admit(self, tokens: Collection[str], *, guests: bool) -> Actor:
         """The person of the one token; a new guest without any, if `guests` may come here."""
         if not tokens and guests and self._settings.allow_guest_voice:
