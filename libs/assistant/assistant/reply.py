@@ -5,6 +5,7 @@ reply ends without an answer only when a model broke off after it had begun to s
 """
 
 import re
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from assistant.llm.markers import Markers
 from assistant.llm.providers import Provider
 from assistant.tools import search_library
 from assistant.turns import Citation, Piece, Text, ToolUse, Turn, Usage
+from telemetry import Span, catalogue
 
 ROUNDS = 3
 """How often a model may ask for tools within one reply."""
@@ -77,6 +79,7 @@ class Assistant:
                     spoken = spoken or (isinstance(piece, Text) and not piece.text.isspace())
                     yield piece
             except ProviderFailed as failed:
+                catalogue.FALLBACKS.add(failed.provider, failed.reason)
                 _log.warning("model.failed", provider=failed.provider, reason=failed.reason)
                 if spoken:
                     raise ReplyFailed from failed
@@ -98,7 +101,10 @@ class Assistant:
         if level == "crisis":
             yield Text(prompts.read("library_crisis"))
             return
-        answer = self._composed(question, history)
+        started = time.perf_counter()
+        with Span("library"):
+            answer = self._composed(question, history)
+        catalogue.REPLY_STAGE_SECONDS.observe(time.perf_counter() - started, "library")
         if level == "emergency":
             yield from self._danger_signs(answer)
             return
@@ -133,7 +139,11 @@ class Assistant:
         self, model: Chat, question: str, history: Sequence[Turn], level: str, earlier: str
     ) -> AsyncIterator[Piece]:
         given: list[Citation] = []
-        found = search_library.add(given, self.library.search(question, search_library.PASSAGES))
+        started = time.perf_counter()
+        with Span("retrieval"):
+            hits = self.library.search(question, search_library.PASSAGES)
+        catalogue.REPLY_STAGE_SECONDS.observe(time.perf_counter() - started, "retrieval")
+        found = search_library.add(given, hits)
         tool = search_library.make(self.library, given)
         passages = search_library.quote(found)
         messages = self._messages(question, history, level, passages, earlier)

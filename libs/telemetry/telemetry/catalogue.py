@@ -60,7 +60,7 @@ TRIAGE = Counter(
 )
 REPLY_STAGE_SECONDS = Histogram(
     "medbot_reply_stage_seconds",
-    "Stages of a written reply: gate, retrieval, first_token, first_text, whole.",
+    "Stages of a reply: gate, retrieval, library, first_token, first_text, whole.",
     ("stage",),
     SLOW,
 )
@@ -99,10 +99,12 @@ _KEEPERS: tuple[Instrument, ...] = (
     CONNECTIONS, CONNECTIONS_MOST, ACQUIRE_SECONDS, TRANSACTION_SECONDS, OUTBOX_WAITING,
     OUTBOX_LAG, QUEUE_WAITING, DEAD_LETTERS, EVENTS, EVENT_SECONDS,
 )  # fmt: skip
-_MODELS: tuple[Instrument, ...] = (MODEL_SECONDS, MODEL_TOKENS, FALLBACKS, TRIAGE)
+_MODELS: tuple[Instrument, ...] = (
+    MODEL_SECONDS, MODEL_TOKENS, FALLBACKS, TRIAGE, REPLY_STAGE_SECONDS,
+)  # fmt: skip
 _OWN: dict[str, tuple[Instrument, ...]] = {
     "gateway": (REFUSALS, UPSTREAM_SECONDS, UPSTREAM_BUSY, BREAKER_OPEN),
-    "conversation": (*_MODELS, MODEL_COST, REPLY_STAGE_SECONDS, REPLIES),
+    "conversation": (*_MODELS, MODEL_COST, REPLIES),
     "voice": (*_MODELS, VOICE_SESSIONS, VOICE_TURNS, VOICE_STAGE_SECONDS),
 }
 

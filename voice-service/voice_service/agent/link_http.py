@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 import tokens
 from contracts.voice import Changes, Heartbeat, Plan, SpokenTurn
+from kit import trace
+from telemetry import Kind, Span
 from voice_service.agent.ports import SessionLost
 
 CALLER, AUDIENCE = "agent", "voice"
@@ -51,14 +53,16 @@ class HttpLink:
         Raises:
             SessionLost, Away
         """
-        return Plan.model_validate_json((await self._call("GET", "")).content)
+        return Plan.model_validate_json((await self._call("GET", "", "")).content)
 
     async def record(self, turn: SpokenTurn) -> None:
         """Returns when the turn is durable. One that can never be is logged and let go."""
         attempt = 0
         while True:
             try:
-                await self._call("PUT", f"/turns/{turn.seq}", json=turn.model_dump(mode="json"))
+                await self._call(
+                    "PUT", f"/turns/{turn.seq}", "/turns/{seq}", json=turn.model_dump(mode="json")
+                )
                 return
             except Away as away:
                 _log.warning("turn.waiting", seq=turn.seq, reason=str(away))
@@ -71,17 +75,24 @@ class HttpLink:
     async def beat(self, beat: Heartbeat) -> None:
         """Raises SessionLost or Away."""
         mine = beat.model_copy(update={"job": self._job})
-        await self._call("PUT", "/heartbeat", json=mine.model_dump(mode="json"))
+        await self._call("PUT", "/heartbeat", "/heartbeat", json=mine.model_dump(mode="json"))
 
     async def changes(self, cursor: str) -> Changes:
         """Raises SessionLost or Away."""
-        answer = await self._call("GET", "/changes", params={"cursor": cursor})
+        answer = await self._call("GET", "/changes", "/changes", params={"cursor": cursor})
         try:
             return Changes.model_validate_json(answer.content)
         except ValidationError:
             raise Away("not understood") from None
 
-    async def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
+    async def _call(self, method: str, path: str, template: str, **more: Any) -> httpx.Response:
+        """Asks for `path`; `template` is what it is made from."""
+        where = f"/internal/sessions/{{session_id}}{template}"
+        told = {"http.request.method": method, "url.template": where, "peer.service": AUDIENCE}
+        with Span(f"{method} {where}", Kind.CLIENT, told):
+            return await self._ask(method, path, **more)
+
+    async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         token = tokens.service_token(
             self._secret, caller=CALLER, audience=AUDIENCE, now=self._now()
         )
@@ -89,7 +100,7 @@ class HttpLink:
             answer = await self._http.request(
                 method,
                 self._path + path,
-                headers={"authorization": f"Bearer {token}"},
+                headers={**trace.outgoing_headers(), "authorization": f"Bearer {token}"},
                 timeout=httpx.Timeout(POLLS_WITHIN, connect=2.0),
                 **more,
             )

@@ -16,9 +16,11 @@ from livekit.agents import AgentServer, JobContext, JobProcess
 from livekit.agents.utils import http_server
 
 from contracts.voice import Plan
+from kit import metrics
 from kit import settings as kit_settings
 from kit.database import utc_now
 from kit.errors import Misconfigured
+from telemetry import Span, Telemetry
 from voice_service.agent import quiet, resources
 from voice_service.agent.link_http import Away, HttpLink, open_http
 from voice_service.agent.ports import SessionLost, Transport
@@ -73,9 +75,12 @@ server = AgentServer(
 @server.rtc_session(agent_name=AGENT_NAME)
 async def talk(ctx: JobContext) -> None:
     """One session, from the job to its end."""
-    session_id = UUID(json.loads(ctx.job.metadata)["session_id"])
+    told = json.loads(ctx.job.metadata)
+    session_id = UUID(told["session_id"])
     settings = _settings()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Telemetry("agent").exporting(metrics.collector(settings)))
+        stack.enter_context(Span("voice session", parent=told.get("traceparent"), root=True))
         http = await stack.enter_async_context(open_http(settings.voice_service_url))
         link = HttpLink(
             http, session_id, secret=settings.service_secret(), job=ctx.job.id, now=utc_now

@@ -12,6 +12,7 @@ from livekit import api
 from livekit.protocol.agent import JobStatus
 
 from kit import logs
+from telemetry import traceparent
 from voice_service.settings import Settings
 
 AGENT_NAME = "medbot"
@@ -31,8 +32,12 @@ _log = logs.get(__name__)
 
 
 def metadata(session_id: UUID) -> str:
-    """What an agent is sent with: which session it is, nothing about the person."""
-    return json.dumps({"session_id": str(session_id)})
+    """What an agent is sent with: which session it is and whose trace it continues, nothing about
+    the person."""
+    context = traceparent.get()
+    return json.dumps(
+        {"session_id": str(session_id), **({"traceparent": context} if context else {})}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from assistant.llm.providers import Provider
 from assistant.turns import Text, Usage
+from telemetry import Aside, Kind, catalogue
 
 STALLS_AFTER = 20.0
 """Seconds between two tokens after which a stream counts as dead."""
@@ -77,12 +78,30 @@ class Chat:
         Raises:
             ProviderFailed: at any point; text may have been yielded before.
         """
+        told = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self.provider.name,
+            "gen_ai.request.model": self.provider.model,
+        }
+        span = Aside(f"chat {self.provider.model}", Kind.CLIENT, told)
+        try:
+            async for piece in self._stream(messages, tools, span):
+                yield piece
+        except ProviderFailed as failed:
+            span.end(failed.reason)
+            raise
+        finally:
+            span.end()
+
+    async def _stream(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], span: Aside
+    ) -> AsyncIterator[Text | ToolCall | Usage]:
         started = time.monotonic()
         calls: dict[int, _Growing] = {}
         first: int | None = None
         usage: Any = None
         letters = _Letters()
-        async for chunk in self._chunks(messages, tools, started):
+        async for chunk in self._chunks(messages, tools, started, span.headers):
             usage = chunk.usage or usage
             for delta in _deltas(chunk):
                 if first is None:
@@ -95,16 +114,22 @@ class Chat:
             raise ProviderFailed(self.provider.name, "answered nothing")
         for call in calls.values():
             yield call.finished()
-        yield Usage(
+        used = Usage(
             self.provider.name,
             self.provider.model,
             usage.prompt_tokens if usage else 0,
             usage.completion_tokens if usage else 0,
             first,
         )
+        _count(used, span)
+        yield used
 
     async def _chunks(
-        self, messages: Sequence[Any], tools: Sequence[Any], started: float
+        self,
+        messages: Sequence[Any],
+        tools: Sequence[Any],
+        started: float,
+        headers: dict[str, str],
     ) -> AsyncIterator[Any]:
         """The provider's chunks, each within its deadline."""
         within = self._first_token
@@ -119,6 +144,7 @@ class Chat:
                     stream_options={"include_usage": True},
                     temperature=openai.omit if self._temperature is None else self._temperature,
                     max_completion_tokens=self._max_tokens,
+                    extra_headers=headers or None,
                 )
             chunks = stream.__aiter__()
             while True:
@@ -151,6 +177,16 @@ class Chat:
             raise ProviderFailed(self.provider.name, type(error).__name__) from None
         if len(call.raw) > MAX_ARGUMENTS:
             raise ProviderFailed(self.provider.name, "endless tool arguments")
+
+
+def _count(used: Usage, span: Aside) -> None:
+    catalogue.MODEL_SECONDS.observe(used.first_token_ms / 1000, used.provider, used.model)
+    span.note(
+        {
+            "gen_ai.usage.input_tokens": used.prompt_tokens,
+            "gen_ai.usage.output_tokens": used.completion_tokens,
+        }
+    )
 
 
 def _deltas(chunk: Any) -> list[Any]:
