@@ -1,5 +1,6 @@
 """The composition root: what the gateway opens, opened once and passed by hand."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,10 +18,11 @@ from api_gateway.breaker import State
 from api_gateway.cors import Cors
 from api_gateway.limits import Policy
 from api_gateway.settings import Settings
-from api_gateway.shared_limits import open_limiter
-from kit import metrics
+from api_gateway.shared_limits import Shared, open_limiter
+from kit import background, metrics
 from kit.app import Check
 from kit.database import Clock, utc_now
+from kit.server import Drain
 from telemetry import Readers, Telemetry, catalogue
 from tokens.verification import open_verifier
 
@@ -39,6 +41,8 @@ class Context:
     cors: Cors
     pages: Mapping[str, pages.Page]
     checks: Mapping[str, Check]
+    spare: Mapping[str, Check]
+    drain: Drain
     health: bytes
     telemetry: Telemetry
     readers: Readers
@@ -46,7 +50,7 @@ class Context:
 
 @asynccontextmanager
 async def open_context(
-    settings: Settings, telemetry: Telemetry, *, clock: Clock = utc_now
+    settings: Settings, telemetry: Telemetry, drain: Drain, *, clock: Clock = utc_now
 ) -> AsyncIterator[Context]:
     """Opens the pools, the verifier with its watch for ended sessions, and the documents."""
     limits = pool.Limits(
@@ -67,6 +71,7 @@ async def open_context(
         open_verifier(settings, service=NAME, clock=clock) as verifier,
         pool.open_pools(settings.services, limits) as pools,
         open_limiter(_plain(settings.redis_url)) as limiter,
+        background.running(leave=partial(_leave, drain, pools, settings.drain_seconds)),
     ):
         telemetry.look("pools", partial(_look_at, pools))
         checks = {name: partial(_ask_ready, http, pools[name].url) for name in pools}
@@ -83,8 +88,17 @@ async def open_context(
             health=json.dumps(
                 {"status": "ok", "service": "api-gateway", "version": version("api-gateway")}
             ).encode(),
-            checks={name: partial(_ask_ready, http, pools[name].url) for name in pools},
+            checks={**checks, "keys": verifier.ping},
+            spare={"redis": limiter.ping} if isinstance(limiter, Shared) else {},
+            drain=drain,
         )
+
+
+async def _leave(drain: Drain, pools: Mapping[str, pool.Pool], within: float) -> None:
+    """Ends streams from the moment on when nothing new is taken."""
+    await drain.closing.wait()
+    for one in pools.values():
+        one.leave(asyncio.get_running_loop().time() + within)
 
 
 async def _look_at(pools: Mapping[str, pool.Pool]) -> None:

@@ -227,7 +227,8 @@ async def _own_page(context: Context, scope: Scope, send: Send, own: headers.Pai
         return
     status, body, kind = 200, context.health, b"application/json"
     if scope["path"] == "/ready":
-        ready = await readiness(context.checks)
+        draining = context.drain.announced
+        ready = await readiness(context.checks, context.spare, draining=draining)
         status, body = ready.status_code, bytes(ready.body)
     elif scope["path"] == "/metrics":
         body, kind = await _metrics(context, scope), CONTENT_TYPE.encode()

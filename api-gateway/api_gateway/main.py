@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 
+from starlette.datastructures import State
 from starlette.types import Message, Receive, Scope, Send
 
 from api_gateway import door, sockets
@@ -9,6 +10,7 @@ from api_gateway.context import NAME, Context, open_context
 from api_gateway.settings import Settings
 from kit import logs, metrics, settings
 from kit.errors import Misconfigured
+from kit.server import Drain
 from telemetry import Exchange, Telemetry
 
 
@@ -22,6 +24,7 @@ class Gateway:
         self._given = given
         self._context: Context | None = None
         self.telemetry = Telemetry(NAME)
+        self.state = State({"drain": Drain()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -54,6 +57,7 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        self.state.drain = Drain()
         async with AsyncExitStack() as stack:
             try:
                 chosen = self._given if self._given is not None else settings.load(Settings)
@@ -64,7 +68,7 @@ class Gateway:
                 )
                 await stack.enter_async_context(self.telemetry.exporting(metrics.collector(chosen)))
                 self._context = await stack.enter_async_context(
-                    open_context(chosen, self.telemetry)
+                    open_context(chosen, self.telemetry, self.state.drain)
                 )
             except Misconfigured as wrong:
                 failed = {"type": "lifespan.startup.failed", "message": f"cannot start: {wrong}"}

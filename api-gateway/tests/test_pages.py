@@ -19,13 +19,19 @@ async def test_ready_has_a_row_for_each_service(door: Door) -> None:
     unready = {"auth"}  # the issuer of the tests has no such page
     answer = await door.client.get("/ready")
     rows = {row["name"]: row["ok"] for row in answer.json()["checks"]}
-    assert rows == {"auth": False, "conversation": True, "voice": True}
+    assert rows == {"auth": False, "conversation": True, "voice": True, "keys": True}
     assert answer.status_code == (503 if unready else 200)
     assert door.service.asked[0].line == "GET /ready HTTP/1.1"
 
 
+async def keys(asked: Asked) -> None:
+    """What an auth service answers, as far as the gateway's readiness asks."""
+    await asked.say(b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"keys": []}')
+
+
 async def test_ready_when_all_are(open_door: OpenDoor) -> None:
     door = await open_door()
+    door.service.answer = keys
     whole = await open_door(auth_service_url=door.service.url)
     answer = await whole.client.get("/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
@@ -33,6 +39,7 @@ async def test_ready_when_all_are(open_door: OpenDoor) -> None:
 
 async def test_ready_when_one_says_it_is_not(open_door: OpenDoor) -> None:
     door = await open_door()
+    door.service.answer = keys
     whole = await open_door(auth_service_url=door.service.url)
 
     async def not_ready(asked: Asked) -> None:
@@ -42,7 +49,7 @@ async def test_ready_when_one_says_it_is_not(open_door: OpenDoor) -> None:
     answer = await whole.client.get("/ready")
     rows = {row["name"]: row["ok"] for row in answer.json()["checks"]}
     assert answer.status_code == 503
-    assert rows == {"auth": True, "conversation": False, "voice": False}
+    assert rows == {"auth": True, "conversation": False, "voice": False, "keys": True}
 
 
 async def test_the_root_leads_to_the_documents(door: Door) -> None:

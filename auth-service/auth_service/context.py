@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+from argon2 import PasswordHasher
 from fastapi import Depends, Request
 
 import tokens
@@ -17,7 +18,7 @@ from auth_service.erasure import worker
 from auth_service.export import holders
 from auth_service.lockout.gate import Gate
 from auth_service.mails.sending import Sender
-from auth_service.providers import Provider, choosing, local, signing
+from auth_service.providers import Provider, choosing, local, passwords, signing
 from auth_service.providers.directory import Directory
 from auth_service.sessions import store
 from auth_service.settings import Settings
@@ -55,7 +56,9 @@ class Context:
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Context]:
+async def open_context(
+    settings: Settings, *, clock: Clock = utc_now, hasher: PasswordHasher = passwords.HASHER
+) -> AsyncIterator[Context]:
     """Opens the database, the identity provider and the watch for ended sessions."""
     async with AsyncExitStack() as stack:
         backbone = await stack.enter_async_context(open_backbone(settings, service=local.SERVICE))
@@ -66,7 +69,7 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
         sender = Sender(db, local.ACTOR, settings.post(), secret, clock)
         gate = Gate(db, secret, clock, local.ACTOR)
         identity = await stack.enter_async_context(
-            choosing.open_identity(settings, db, signer, sender, clock)
+            choosing.open_identity(settings, db, signer, sender, clock, hasher)
         )
         verifier = identity.verifier
 
@@ -82,6 +85,7 @@ async def open_context(settings: Settings, *, clock: Clock = utc_now) -> AsyncIt
                 ended_sessions=lambda: verifier.follow_ended(ended),
                 **({"mails": mails} if identity.mails else {}),
                 **identity.tasks,
+                signing_keys=lambda: signer.follow(db, local.ACTOR, clock),
                 forget=lambda: forgetting.run(db, clock, gate, sender),
                 retention=lambda: daily(db, local.ACTOR, settings.retained(clock), clock),
                 **worker.tasks(backbone, identity.directory, signer, clock),

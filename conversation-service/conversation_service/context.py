@@ -22,6 +22,7 @@ from kit import background
 from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
+from kit.server import Drain
 from kit.signals import Signals
 from privacy import retention
 from tokens.verification import open_verifier
@@ -52,12 +53,14 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         )
         assistant = await stack.enter_async_context(open_assistant(settings))
         budget = settings.budget(utc_now)
+        drain = Drain()
         runner = Runner(
             backbone.db,
             backbone.signals,
             assistant,
             budget,
             lease=settings.reply_lease_seconds,
+            longest=settings.reply_seconds,
             drain_within=settings.drain_seconds,
         )
         stack.push_async_callback(runner.drain)
@@ -75,13 +78,16 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         tasks["retention"] = partial(
             retention.daily, backbone.db, worker.ITSELF, settings.retained(), utc_now
         )
+        tasks["leave"] = partial(_leave, drain, runner)
         await stack.enter_async_context(background.running(**tasks))
         yield Context(
             ground=Ground(
                 verifier=verifier,
                 service_secret=settings.service_secret(),
                 clock=utc_now,
-                checks={"database": backbone.db.ping},
+                checks={**backbone.checks(), "keys": verifier.ping},
+                spare=backbone.spare(),
+                drain=drain,
             ),
             db=backbone.db,
             signals=backbone.signals,
@@ -90,6 +96,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             voice=voice,
             budget=budget,
         )
+
+
+async def _leave(drain: Drain, runner: Runner) -> None:
+    """Gives running replies their time to end from the moment on when nothing new is taken."""
+    await drain.closing.wait()
+    await runner.drain()
 
 
 @asynccontextmanager

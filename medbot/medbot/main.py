@@ -17,6 +17,7 @@ library = typer.Typer(no_args_is_help=True, help="The medical library and its in
 app.add_typer(library, name="library")
 app.add_typer(users, name="users")
 app.add_typer(administering.audit, name="audit")
+app.add_typer(administering.keys, name="keys")
 app.add_typer(administering.events, name="events")
 app.command()(administering.retention)
 app.command()(administering.usage)
@@ -54,7 +55,9 @@ def serve(
     service: str,
     host: Annotated[str, typer.Option(help="`::` listens on IPv6 and IPv4.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The service's own unless given.")] = None,
-    drain: Annotated[float, typer.Option(help="Seconds that open answers have at the end.")] = 30,
+    drain: Annotated[
+        float | None, typer.Option(help="Seconds that open answers have. [DRAIN_SECONDS]")
+    ] = None,
 ) -> None:
     """Runs one service alone, as containers do."""
     from medbot import serve as alone

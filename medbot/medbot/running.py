@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,15 +12,19 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Message
 
+from kit import server, settings
 from kit.errors import Misconfigured
 from medbot.terminal import Failed
-
-STOP_WITHIN = 2
-"""Seconds that open answers have when their server stops."""
 
 
 class PortTaken(Exception):
     """Another program listens there."""
+
+
+def allow_many_connections() -> None:
+    """Lets this process open as many files as it may, not only as many as is usual."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -74,11 +79,11 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-class _Server(uvicorn.Server):
+class _Server(server.Server):
     """Leaves the signals to whoever runs several servers in one process."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, *, grace: float) -> None:
+        super().__init__(config, grace=grace)
         self.listens = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -93,28 +98,27 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
+async def serving(
+    app: ASGIApp, bound: socket.socket, chosen: settings.Settings
+) -> AsyncIterator[None]:
     """Serves until the block is left; then takes nothing new and lets what is open end.
 
     Where the block was left by a cancellation, what is open is cut at once.
     """
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=STOP_WITHIN,
-        )
+    config = server.config(
+        app,
+        drain=chosen.drain_seconds,
+        head_within=chosen.request_head_timeout,
+        lifespan=False,
     )
-    task = asyncio.create_task(server.serve([bound]))
+    serves = _Server(config, grace=chosen.drain_grace_seconds)
+    task = asyncio.create_task(serves.serve([bound]))
     try:
-        await server.listens.wait()
+        await serves.listens.wait()
         yield
     finally:
         current = asyncio.current_task()
-        server.force_exit = current is not None and current.cancelling() > 0
-        server.should_exit = True
+        serves.force_exit = current is not None and current.cancelling() > 0
+        serves.should_exit = True
         with contextlib.closing(bound):
             await task

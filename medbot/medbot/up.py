@@ -103,7 +103,8 @@ async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> Warmi
         with step(one.name) as done:
             app = apps[one.name] = one.build(told[one.name])
             await stack.enter_async_context(running.lifespan(app))
-            await stack.enter_async_context(running.serving(app, sockets[one.name]))
+            serving = running.serving(app, sockets[one.name], told[one.name])
+            await stack.enter_async_context(serving)
             done.said = f"http://127.0.0.1:{place.port + one.after}"
     with step("agent") as done:
         log = place.log_file.with_name("agent.log")
@@ -166,7 +167,6 @@ def _say_ready(place: Place, seconds: float) -> None:
     say(f"  logs       {place.log_file}", soft_wrap=True)
 
 
-async def _say_first_session(chosen: Settings, place: Place) -> None:
 async def _say_voice(warming: Warming, started: float) -> None:
     """Says when the first call would speak at once."""
     try:
@@ -179,6 +179,7 @@ async def _say_voice(warming: Warming, started: float) -> None:
     terminal.out.print(f"\nVoice is ready after {took:.1f} s.", style="bold")
 
 
+async def _say_first_session(chosen: Settings, place: Place) -> None:
     if not chosen.embedded:
         return
     kept = place.data_dir / "demo.json"

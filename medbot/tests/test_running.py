@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kit.errors import Misconfigured
+from kit.settings import Settings
 from medbot import running
 
 Note = Callable[[str], None]
@@ -54,7 +55,7 @@ async def test_it_answers_between_its_start_and_its_end() -> None:
     notes: list[str] = []
     app, (bound, url) = _app(notes.append), _bound()
     async with running.lifespan(app):
-        async with running.serving(app, bound), httpx.AsyncClient() as http:
+        async with running.serving(app, bound, Settings()), httpx.AsyncClient() as http:
             assert (await http.get(f"{url}/quick")).text == "here"
         assert notes == ["opened"]
     assert notes == ["opened", "closed"]
@@ -86,7 +87,7 @@ async def test_a_cancelled_one_cuts_what_is_open_at_once() -> None:
     app, (bound, url) = _app(notes.append), _bound()
 
     async def serve(app: ASGIApp) -> None:
-        async with running.lifespan(app), running.serving(app, bound):
+        async with running.lifespan(app), running.serving(app, bound, Settings()):
             await asyncio.sleep(60)
 
     serving = asyncio.create_task(serve(app))
@@ -97,7 +98,7 @@ async def test_a_cancelled_one_cuts_what_is_open_at_once() -> None:
         started = time.monotonic()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        assert time.monotonic() - started < running.STOP_WITHIN
+        assert time.monotonic() - started < Settings().drain_seconds / 2
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
     assert serving.cancelled()

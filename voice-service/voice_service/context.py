@@ -18,7 +18,7 @@ from tokens.verification import open_verifier
 from voice_service import worker
 from voice_service.conversations import open_conversations
 from voice_service.rooms.media import Media, open_media
-from voice_service.sessions import pipelines
+from voice_service.sessions import counting, pipelines
 from voice_service.sessions.actions import Rules, Sessions
 from voice_service.settings import Settings
 from voice_service.sockets.held import Calls
@@ -59,15 +59,17 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         desk = await stack.enter_async_context(open_desk(settings, backbone, sessions, verifier))
         tasks = worker.tasks(backbone, settings, media)
         await stack.enter_async_context(background.running(**tasks))
-        checks = {"database": backbone.db.ping}
-        if media is not None:
-            checks["media server"] = media.ping
+        spare = backbone.spare()
+        if media is not None:  # without it the sockets serve
+            spare["media server"] = media.ping
+        counting.look_at(backbone.db)
         yield Context(
             ground=Ground(
                 verifier=verifier,
                 service_secret=settings.service_secret(),
                 clock=utc_now,
-                checks=checks,
+                checks={**backbone.checks(), "keys": verifier.ping},
+                spare=spare,
             ),
             settings=settings,
             db=backbone.db,

@@ -9,6 +9,8 @@ from starlette.responses import StreamingResponse
 from conversation_service import sse
 from conversation_service.context import Context, Ctx
 from conversation_service.feed import store
+from kit.database import CONNECTION_ERRORS
+from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from tokens import doors
 from tokens.doors import Person
@@ -41,9 +43,13 @@ async def _follow(
         if not before <= place <= newest:
             place = newest
             yield sse.ServerEvent("reset", {"seq": newest}, str(newest))
-        while await doors.still_in(ctx.ground.verifier, person):
-            async with ctx.db.transaction(person) as tx:
-                entries = await store.after(tx, person.id, place, BATCH)
+        leaving = ctx.ground.drain.closing
+        while not leaving.is_set() and await doors.still_in(ctx.ground.verifier, person):
+            try:
+                async with ctx.db.transaction(person) as tx:
+                    entries = await store.after(tx, person.id, place, BATCH)
+            except (*CONNECTION_ERRORS, ServiceUnavailable):
+                return  # a clean end: browsers come again after the last id
             for entry in entries:
                 place = entry.seq
                 data = {"seq": entry.seq, "type": entry.type, "ref": entry.ref}

@@ -22,6 +22,7 @@ from kit import idempotency
 from kit.database import Database, Tx
 from kit.errors import NotFound
 from kit.identity import Actor
+from telemetry import catalogue
 
 READ_AT_ONCE = 1_500
 """Characters that the gate reads in the event loop; longer texts are read in a thread."""
@@ -71,6 +72,7 @@ async def begin(
         except asyncpg.UniqueViolationError:
             raise Busy from None
         room = await _set_aside(tx, budget, actor, reply, known, content)
+    catalogue.TRIAGE.add(assessment.level, "chat")
     level = assessment.level
     return Begun(
         conversation_id, reply, content, known.turns, known.earlier, level, started, gate_ms, room
@@ -140,7 +142,7 @@ async def _set_aside(
 ) -> Room:
     """Room for the reply within the caps on cost; without any, the message says so."""
     characters = len(content) + len(known.earlier) + sum(len(turn.content) for turn in known.turns)
-    room = await budget.set_aside(tx, actor.id, characters=characters, rounds=ROUNDS)
+    room = await budget.set_aside(tx, actor, characters=characters, rounds=ROUNDS)
     if room.reached is not None:
         await usage.mark_limited(tx, message_id, room.reached)
     return room

@@ -46,6 +46,13 @@ class ReplyFailed(DomainError):
     code = "conversation.reply_failed"
 
 
+class StreamCut(DomainError):
+    """The reply cannot be read on now; it can be resumed where it was cut."""
+
+    kind = Kind.UNAVAILABLE
+    code = "conversation.stream_cut"
+
+
 class NotRegenerable(DomainError):
     """Only the reply to the newest message can be made again."""
 

@@ -12,7 +12,7 @@ from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import actions, store, stream
 from conversation_service.replies.models import Begun, Exchange, SendMessage
 from conversation_service.voice import actions as voice
-from kit import idempotency
+from kit import bounds, idempotency
 from kit.errors import NotFound
 from kit.identity import Actor
 from tokens.doors import Person
@@ -111,6 +111,7 @@ async def _answer(
         ctx.runner.start(begun)
     if sse.MEDIA_TYPE in accept:
         return await _streamed(ctx, person, conversation_id, message_id)
+    bounds.lasts()
     question, reply = await stream.whole(ctx, person, conversation_id, message_id)
     exchange = Exchange(user_message=question, assistant_message=reply)
     return JSONResponse(exchange.model_dump(mode="json"), status_code=201)

@@ -26,12 +26,10 @@ from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.signals import Signals
+from telemetry import Span, catalogue
 
 PACE = 0.02
 """Seconds between two commits of one reply."""
-
-LONGEST = 180.0
-"""Seconds after which a reply is broken off."""
 
 WRITER = Actor.of_service("conversation")
 """Whoever asked may be another by the time the reply ends: a guest who has signed in."""
@@ -78,7 +76,7 @@ class _Draft:
 
 
 class Runner:
-    """The running replies of this instance."""
+    """The running replies of this instance; after `longest` seconds each is broken off."""
 
     def __init__(
         self,
@@ -88,6 +86,7 @@ class Runner:
         budget: Budget,
         *,
         lease: float,
+        longest: float,
         drain_within: float,
     ) -> None:
         self._db = db
@@ -95,13 +94,14 @@ class Runner:
         self._assistant = assistant
         self._budget = budget
         self.lease = lease
+        self._longest = longest
         self._drain_within = drain_within
         self._running: set[asyncio.Task[None]] = set()
         self._drafts: dict[UUID, _Draft] = {}
 
     def start(self, begun: Begun) -> None:
         """Writes the reply from now on, in the background."""
-        task = asyncio.create_task(self._write(begun))
+        task = asyncio.create_task(self._write_traced(begun))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -117,6 +117,10 @@ class Runner:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _write_traced(self, begun: Begun) -> None:
+        with Span("reply", attributes={"medbot.triage.level": begun.level}):
+            await self._write(begun)
 
     async def _write(self, begun: Begun) -> None:
         draft = self._drafts[begun.message_id] = _Draft()
@@ -146,7 +150,7 @@ class Runner:
         """Gathers what the assistant says; its end, good or bad, is an ending of the draft."""
         ending: Ending = "failed"
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(self._longest):
                 async for piece in self._assistant.reply(
                     begun.question,
                     begun.history,
@@ -206,6 +210,7 @@ class Runner:
 
         if not await self._insist(finish):
             raise _LeaseLost
+        _show(begun, draft, ending)
         self._signals.nudge(store.grown(begun.message_id))
 
     async def _give_up(self, begun: Begun, draft: _Draft) -> None:
@@ -236,6 +241,18 @@ class Runner:
 
 class _LeaseLost(Exception):
     """The reply belongs to nobody or to another; nothing more may be written."""
+
+
+def _show(begun: Begun, draft: _Draft, ending: Ending) -> None:
+    """Counts a reply that has ended, and how long its stages took."""
+    catalogue.REPLIES.add(ending)
+    seconds = {"gate": begun.gate_ms / 1000, "whole": time.perf_counter() - begun.started}
+    if draft.usage:
+        seconds["first_token"] = draft.usage[0].first_token_ms / 1000
+    if draft.first_text is not None:
+        seconds["first_text"] = draft.first_text - begun.started
+    for stage, took in seconds.items():
+        catalogue.REPLY_STAGE_SECONDS.observe(took, stage)
 
 
 def _latency(begun: Begun, draft: _Draft) -> dict[str, float | None]:

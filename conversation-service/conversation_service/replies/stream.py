@@ -12,7 +12,7 @@ from conversation_service.context import Context
 from conversation_service.messages import store as messages
 from conversation_service.messages.models import Message, MessageId, Triage
 from conversation_service.replies import store
-from conversation_service.replies.models import BeyondEnd, ReplyFailed, Snapshot
+from conversation_service.replies.models import BeyondEnd, ReplyFailed, Snapshot, StreamCut
 from conversation_service.sse import ServerEvent
 from kit import problems
 from kit.database import CONNECTION_ERRORS, Tx
@@ -23,8 +23,6 @@ AWAY_WITHIN = 8.0
 """Seconds that a reader waits for a database that has gone away, before the stream says so."""
 
 ITSELF = Actor.of_service("conversation")
-
-_CUT = ServerEvent("error", problems.of_domain(ServiceUnavailable("The reply can be resumed.")))
 
 _T = TypeVar("_T")
 
@@ -113,13 +111,18 @@ async def _events(
             try:
                 current = await _look(ctx, actor, conversation_id, message_id, reader.part)
             except (*CONNECTION_ERRORS, ServiceUnavailable):
-                yield _CUT
+                yield _cut()
                 return
         try:
             last = await _last(ctx, actor, conversation_id, MessageId(message_id))
         except (*CONNECTION_ERRORS, ServiceUnavailable):
-            last = _CUT
+            last = _cut()
     yield last
+
+
+def _cut() -> ServerEvent:
+    """The end of a stream whose reply goes on, or can be read, when the database is back."""
+    return ServerEvent("error", problems.of_domain(StreamCut()))
 
 
 async def _look(

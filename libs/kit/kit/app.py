@@ -5,16 +5,22 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import Any, Protocol, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
+from starlette.responses import JSONResponse, Response
 
-from kit import logs, problems, settings
+from kit import logs, metrics, problems, settings, starting
+from kit.bounds import Bounds
 from kit.database import Clock
 from kit.edge import Edge
+from kit.errors import NotFound
 from kit.identity import Verifier
+from kit.server import Drain
+from telemetry import CONTENT_TYPE, Telemetry
 
 Check = Callable[[], Awaitable[object]]
 """Raises when a dependency cannot be used now."""
@@ -25,14 +31,29 @@ PUBLIC: dict[str, Any] = {"security": []}
 """`openapi_extra` of a route that anybody may call."""
 
 
+_SILENT: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own telemetry stays off: it tells texts of exceptions, which may quote a patient."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the frame of a service needs from its context."""
+    """What the frame of a service needs from its context.
+
+    Without what `checks` asks the service is not ready; without the `spare` it still serves.
+    """
 
     verifier: Verifier
     service_secret: str
     clock: Clock
     checks: Mapping[str, Check] = field(default_factory=dict)
+    spare: Mapping[str, Check] = field(default_factory=dict)
+    drain: Drain = field(default_factory=Drain)
 
 
 class Context(Protocol):
@@ -55,8 +76,11 @@ def build_app(
 ) -> FastAPI:
     """The application of the service `name`. Nothing is opened before its lifespan starts.
 
-    `given` settings are used as they are; without them the environment is read at the start.
+    `given` settings are used as they are; without them the environment is read at the start. What
+    it needs may start later: until then it refuses, and `/ready` says what it waits for.
     """
+
+    telemetry = Telemetry(name)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,13 +88,14 @@ def build_app(
         logs.configure(
             json_lines=chosen.log_format == "json", keep_pii=chosen.debug, file=chosen.log_file
         )
-        async with open_context(chosen) as context:
-            app.state.context = context
-            app.state.service = name
-            app.state.verifier = context.ground.verifier
-            app.state.service_secret = context.ground.service_secret
-            app.state.clock = context.ground.clock
-            app.state.checks = context.ground.checks
+        app.state.readers = metrics.readers(chosen, loopback=True)
+        app.state.most_requests = chosen.service_requests
+        app.state.most_streams = chosen.service_streams
+        install, waits = partial(_install, app), partial(setattr, app.state, "waits_for")
+        async with (
+            metrics.telling(telemetry, chosen),
+            starting.opened(lambda: open_context(chosen), install, waits),
+        ):
             yield
 
     app = FastAPI(
@@ -78,14 +103,32 @@ def build_app(
         version=metadata.version("kit"),
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry=_SILENT,
         responses={"default": {"description": "A problem", "model": problems.Problem}},
     )
     problems.install(app)
     app.include_router(_health(name))
+    app.include_router(_metrics())
+    app.state.telemetry = telemetry
+    app.state.service = name
+    app.state.waits_for = None
+    app.state.drain = Drain()
     for router in routers:
         app.include_router(router)
-    app.add_middleware(Edge)
+    app.add_middleware(Bounds)
+    app.add_middleware(Edge, telemetry=telemetry)
     return app
+
+
+def _install(app: FastAPI, context: Context) -> None:
+    """What routes find in the state of their application."""
+    ground = context.ground
+    app.state.context = context
+    app.state.verifier = ground.verifier
+    app.state.service_secret = ground.service_secret
+    app.state.clock = ground.clock
+    app.state.ground = ground
+    app.state.drain = ground.drain
 
 
 def _health(name: str) -> APIRouter:
@@ -97,20 +140,48 @@ def _health(name: str) -> APIRouter:
 
     @router.get("/ready", openapi_extra=PUBLIC, response_model=None)
     async def ready(request: Request) -> JSONResponse:
-        return await readiness(request.app.state.checks)
+        state = request.app.state
+        if state.waits_for is not None:
+            row = {"name": "start", "needed": True, "ok": False, "error": state.waits_for, "ms": 0}
+            return JSONResponse({"status": "starting", "checks": [row]}, status_code=503)
+        ground: Ground = state.ground
+        return await readiness(ground.checks, ground.spare, draining=ground.drain.announced)
 
     return router
 
 
-async def readiness(checks: Mapping[str, Check]) -> JSONResponse:
-    """Asks every dependency at once; 200 when all answer, else 503, one row each."""
-    rows = await asyncio.gather(*(_row(name, check) for name, check in checks.items()))
-    ok = all(row["ok"] for row in rows)
-    status = "ready" if ok else "not ready"
+def _metrics() -> APIRouter:
+    """Not part of the interface: for those alone who look after the service."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/metrics", openapi_extra=PUBLIC)
+    async def told(request: Request) -> Response:
+        state, peer = request.app.state, request.client
+        shown = state.readers.may(request.headers.get("authorization"), peer.host if peer else None)
+        if not shown:
+            raise NotFound
+        return Response(await state.telemetry.page(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+async def readiness(
+    checks: Mapping[str, Check], spare: Mapping[str, Check], *, draining: bool = False
+) -> JSONResponse:
+    """Asks every dependency at once, one row each; 200 when all that are needed answer, else 503.
+
+    A service that is `draining` is not ready, whatever answers.
+    """
+    rows = await asyncio.gather(
+        *(_row(name, check, needed=True) for name, check in checks.items()),
+        *(_row(name, check, needed=False) for name, check in spare.items()),
+    )
+    ok = not draining and all(row["ok"] for row in rows if row["needed"])
+    status = "draining" if draining else "ready" if ok else "not ready"
     return JSONResponse({"status": status, "checks": rows}, status_code=200 if ok else 503)
 
 
-async def _row(name: str, check: Check) -> dict[str, Any]:
+async def _row(name: str, check: Check, *, needed: bool) -> dict[str, Any]:
     started = time.perf_counter()
     error: str | None = None
     try:
@@ -119,4 +190,4 @@ async def _row(name: str, check: Check) -> dict[str, Any]:
     except Exception as failed:  # a check may fail in any way; the row says which
         error = type(failed).__name__
     ms = round((time.perf_counter() - started) * 1000, 1)
-    return {"name": name, "ok": error is None, "error": error, "ms": ms}
+    return {"name": name, "needed": needed, "ok": error is None, "error": error, "ms": ms}

@@ -4,13 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import asyncpg
+
 from contracts.events import SUBSCRIPTIONS
-from kit import background, embedded, outbox
+from kit import background, embedded, metrics, migrations, outbox
 from kit.app import Check
 from kit.bus import Bus
 from kit.bus.postgres import PostgresBus
 from kit.bus.rabbitmq import open_rabbitmq
 from kit.database import Database, open_database
+from kit.errors import ServiceUnavailable
+from kit.identity import Actor
 from kit.settings import Settings
 from kit.signals import Signals, open_signals
 
@@ -25,7 +29,11 @@ class Backbone:
 
     def checks(self) -> dict[str, Check]:
         """What a service asks before it calls itself ready."""
-        return {"database": self.db.ping, "bus": self.bus.ping}
+        return {"database": self.db.ping}
+
+    def spare(self) -> dict[str, Check]:
+        """What it can do without for a while: events wait in the outbox for their bus."""
+        return {"bus": self.bus.ping}
 
 
 @asynccontextmanager
@@ -39,6 +47,7 @@ async def open_backbone(settings: Settings, *, service: str) -> AsyncIterator[Ba
                 await stack.enter_async_context(embedded.open_embedded(settings.data_dir))
             ).service
         db = await stack.enter_async_context(open_database(url, application=f"medbot-{service}"))
+        await _check_prepared(db, service)
         signals = await stack.enter_async_context(open_signals(url))
         bus = await stack.enter_async_context(_open_bus(settings, db, signals, service))
 
@@ -46,7 +55,19 @@ async def open_backbone(settings: Settings, *, service: str) -> AsyncIterator[Ba
             await outbox.relay_for_ever(db, bus, signals, service=service)
 
         await stack.enter_async_context(background.running(relay=relay))
+        metrics.look_at(db, bus, service=service)
         yield Backbone(db, signals, bus)
+
+
+async def _check_prepared(db: Database, service: str) -> None:
+    """Raises ServiceUnavailable while the database has not the newest schema."""
+    try:
+        async with db.transaction(Actor.of_service(service)) as tx:
+            lacks = await migrations.missing(tx)
+    except asyncpg.PostgresError as error:
+        raise ServiceUnavailable("the database is not prepared: `medbot migrate`") from error
+    if lacks:
+        raise ServiceUnavailable(f"the database lacks {', '.join(lacks)}: `medbot migrate`")
 
 
 @asynccontextmanager

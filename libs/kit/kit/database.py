@@ -6,6 +6,7 @@ is local to the transaction, so a transaction pooler may stand in between.
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ import asyncpg
 
 from kit.errors import Misconfigured, ServiceUnavailable
 from kit.identity import Actor
+from kit.statements import record_statements
+from telemetry import catalogue
 
 if TYPE_CHECKING:
     Tx = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -25,6 +28,9 @@ else:
 """A connection inside a transaction that speaks for an actor."""
 
 Clock = Callable[[], datetime]
+
+CONNECT_WITHIN = 5.0
+"""Seconds for a new connection to the database."""
 
 ACQUIRE_WITHIN = 5.0
 """Seconds to wait for a free connection before answering that the database is not available."""
@@ -42,6 +48,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class DatabaseBusy(ServiceUnavailable):
+    """Every connection to the database is in use; come again soon."""
+
+    code = "service.database_busy"
+
+
 class Database:
     """A pool of connections under the service login."""
 
@@ -54,14 +66,18 @@ class Database:
         """Commits on leaving the block, rolls back on an exception.
 
         Raises:
+            DatabaseBusy: every connection was in use for too long.
             ServiceUnavailable: no connection could be had in time.
         """
+        started = time.perf_counter()
         connection = await self._acquire()
+        catalogue.ACQUIRE_SECONDS.observe(time.perf_counter() - started)
         try:
             async with connection.transaction():
                 await connection.execute(_BECOME, actor.claims())
                 yield connection
         finally:
+            catalogue.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
             with anyio.CancelScope(shield=True):
                 await self._give_back(connection)
 
@@ -77,7 +93,12 @@ class Database:
         try:
             return await self.pool.acquire(timeout=ACQUIRE_WITHIN)
         except CONNECTION_ERRORS as error:
+            if isinstance(error, TimeoutError) and self._all_in_use():
+                raise DatabaseBusy from error
             raise ServiceUnavailable("The database is not available now.") from error
+
+    def _all_in_use(self) -> bool:
+        return not self.pool.get_idle_size() and self.pool.get_size() >= self.pool.get_max_size()
 
     async def ping(self) -> None:
         """Raises when a statement cannot be run now."""
@@ -109,12 +130,14 @@ async def open_database(
 
     Raises:
         Misconfigured: the address cannot be parsed, or the login is refused.
+        ServiceUnavailable: the database does not answer now.
     """
     try:
         pool = await asyncpg.create_pool(
             without_hints(url),
             min_size=min_size,
             max_size=max_size,
+            timeout=CONNECT_WITHIN,
             command_timeout=STATEMENT_WITHIN,
             statement_cache_size=0 if behind_pooler(url) else 200,
             server_settings={"application_name": application},
@@ -126,7 +149,7 @@ async def open_database(
     except ValueError as error:
         raise Misconfigured("DATABASE_URL is not a PostgreSQL address") from error
     except CONNECTION_ERRORS as error:
-        raise Misconfigured(f"DATABASE_URL: no answer ({type(error).__name__})") from error
+        raise ServiceUnavailable(f"the database: no answer ({type(error).__name__})") from error
     try:
         yield Database(pool, url)
     finally:
@@ -151,6 +174,7 @@ async def _prepare(connection: Any) -> None:
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
         )
+    record_statements(connection)
 
 
 async def _keep(_: Any) -> None:

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -57,7 +58,13 @@ async def missing(connection: Any) -> list[str]:
         asyncpg.UndefinedTableError: nothing was ever applied.
     """
     applied = await _applied(connection)
-    return sorted(path.stem for path in folder().glob("*.sql") if path.stem not in applied)
+    return [name for name in _names() if name not in applied]
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """Those that this process came with, in order."""
+    return tuple(sorted(path.stem for path in folder().glob("*.sql")))
 
 
 @asynccontextmanager

@@ -95,6 +95,11 @@ class Verifier:
         self._remember(token, expires, actor)
         return actor
 
+    async def ping(self) -> None:
+        """Raises ServiceUnavailable while there are no keys to verify with."""
+        if self._shared is None:
+            await self._keys.ping()
+
     def ended(self, session_ids: Iterable[UUID]) -> None:
         """From now on refuses every token of these sessions."""
         now = self._clock().timestamp()
@@ -134,7 +139,7 @@ class Verifier:
             if kid is not None and not isinstance(kid, str):
                 raise InvalidToken
             key = await self._keys.find(kid) if str(header.get("alg")) in _ASYMMETRIC else None
-        if key is None:
+        if key is None or (key.until is not None and key.until <= self._clock().timestamp()):
             raise InvalidToken
         return key
 

@@ -24,11 +24,15 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key; `material` is what PyJWT verifies with."""
+    """A public key; `material` is what PyJWT verifies with.
+
+    After `until` (seconds since 1970) no token of it holds; None is no end.
+    """
 
     kid: str
     algorithm: str
     material: Any
+    until: float | None = None
 
 
 class Keys(Protocol):
@@ -36,6 +40,9 @@ class Keys(Protocol):
 
     async def find(self, kid: str | None) -> Key | None:
         """The key named `kid`; with None, the only key there is."""
+
+    async def ping(self) -> None:
+        """Raises while there are no keys."""
 
 
 def parse(document: Mapping[str, Any]) -> dict[str, Key]:
@@ -65,7 +72,8 @@ def _key(entry: Any) -> Key | None:
     except (jwt.PyJWTError, ValueError):
         _log.warning("jwks.key_refused")
         return None
-    return Key(kid, algorithm, material)
+    until = entry.get("exp")
+    return Key(kid, algorithm, material, float(until) if isinstance(until, int | float) else None)
 
 
 def choose(keys: Mapping[str, Key], kid: str | None) -> Key | None:
@@ -76,13 +84,21 @@ def choose(keys: Mapping[str, Key], kid: str | None) -> Key | None:
 
 
 class LocalKeys:
-    """Keys that this process holds itself."""
+    """Keys that this process holds itself; `document` answers their JWKS as it is now."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._keys = parse(document)
+    def __init__(self, document: Callable[[], Mapping[str, Any]]) -> None:
+        self._document = document
+        self._parsed: tuple[Mapping[str, Any], dict[str, Key]] | None = None
 
     async def find(self, kid: str | None) -> Key | None:
-        return choose(self._keys, kid)
+        """The key of the document that there is now."""
+        document = self._document()
+        if self._parsed is None or self._parsed[0] is not document:
+            self._parsed = (document, parse(document))
+        return choose(self._parsed[1], kid)
+
+    async def ping(self) -> None:
+        """They are here."""
 
 
 class RemoteKeys:
@@ -123,6 +139,11 @@ class RemoteKeys:
         if self._keys is None:
             raise ServiceUnavailable
         return key
+
+    async def ping(self) -> None:
+        """Raises ServiceUnavailable while no key was ever fetched and none can be."""
+        if self._keys is None:
+            await self.find(None)
 
     def _age(self) -> float:
         age = self._clock().timestamp() - self._tried

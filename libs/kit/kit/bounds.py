@@ -1,0 +1,128 @@
+"""How much one instance takes at once: requests, and apart from them what lasts by its nature."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kit import problems
+from kit.errors import ServiceUnavailable
+
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""Paths that are answered in any case."""
+
+BODY_WITHIN = 30.0
+"""Seconds for the next part of a request's body to come."""
+
+TRY_LATER = 1013
+"""The closing code of a socket that may be opened again soon."""
+
+
+class Overloaded(ServiceUnavailable):
+    """The service has all the work that it can take; come again soon."""
+
+    code = "service.overloaded"
+
+
+class Starting(ServiceUnavailable):
+    """The service waits for what it needs; come again soon."""
+
+    code = "service.starting"
+
+
+_lasting: ContextVar[Callable[[], None] | None] = ContextVar("lasting", default=None)
+
+
+def lasts() -> None:
+    """Says that the running request waits for something that takes long: it counts as a stream.
+
+    Raises:
+        Overloaded: there are as many of these as there may be.
+    """
+    if (move := _lasting.get()) is not None:
+        move()
+
+
+class Bounds:
+    """ASGI middleware: at most `requests` and `streams` at once; the limits stand in `app.state`,
+    where `waits_for` says what a service that has not opened yet waits for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.requests = 0
+        self.streams = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+        elif scope["app"].state.waits_for is not None:
+            await self._refuse(Starting(), scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        elif self.requests >= scope["app"].state.most_requests:
+            await self._refuse(Overloaded(), scope, receive, send)
+        else:
+            await self._take(scope, receive, send)
+
+    async def _refuse(
+        self, refused: ServiceUnavailable, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": TRY_LATER})
+            return
+        answer = problems.response(problems.of_domain(refused), retry_after=refused.retry_after)
+        await answer(scope, receive, send)
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = False
+
+        def move() -> None:
+            nonlocal stream
+            if stream:
+                return
+            if self.streams >= scope["app"].state.most_streams:
+                raise Overloaded
+            stream = True
+            self.requests -= 1
+            self.streams += 1
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and _is_stream(message):
+                move()
+            await send(message)
+
+        self.requests += 1
+        _lasting.set(move)
+        try:
+            await self._app(scope, _in_time(receive), watched)
+        finally:
+            if stream:
+                self.streams -= 1
+            else:
+                self.requests -= 1
+
+
+def _is_stream(start: Message) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in start.get("headers", ())
+    )
+
+
+def _in_time(receive: Receive) -> Receive:
+    """Waits for a body no longer than it may take; for a reader's leaving, as long as it takes."""
+    more = True
+
+    async def next_part() -> Message:
+        nonlocal more
+        try:
+            async with asyncio.timeout(BODY_WITHIN if more else None):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408) from None
+        more = more and bool(message.get("more_body", False))
+        return message
+
+    return next_part
