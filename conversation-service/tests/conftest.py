@@ -6,9 +6,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from conversing import Person, Start, Visit
+from model_server import ModelServer, Say, Step
+from offices import DEAR, Office, Open
 from pydantic import SecretStr
 
 from conversation_service import main
@@ -78,3 +81,24 @@ async def alice(service: Served, visit: Visit) -> Person:
 async def bob(service: Served, visit: Visit) -> Person:
     """Another patient."""
     return await visit(service)
+
+
+@pytest.fixture
+async def office(start: Start, addresses: Addresses) -> AsyncIterator[Open]:
+    """Opens instances whose model costs a lot."""
+    async with AsyncExitStack() as stack:
+
+        async def open_office(*scripts: list[Step], **changed: Any) -> Office:
+            model = ModelServer(list(scripts) or [[Say("Rest.")]])
+            served = await stack.enter_async_context(serve(model.app()))
+            instance = await start(
+                openai_base_url=f"{served.url}/v1",
+                openai_api_key=SecretStr("test"),
+                llm_model="some-model",
+                **{**DEAR, **changed},
+            )
+            owner = await asyncpg.connect(addresses.owner)
+            stack.push_async_callback(owner.close)
+            return Office(instance, model, owner)
+
+        yield open_office

@@ -2,80 +2,20 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from conversing import Person, Start, Visit
-from model_server import Cut, ModelServer, Pause, Refuse, Say, Step
-from pydantic import SecretStr
+from conversing import Visit
+from model_server import Cut, Pause, Refuse, Say, Step
+from offices import NOTICE, QUESTION, TOOK, USAGE, Open, aside, titled
 
 from conversation_service import main
 from conversation_service.usage import store
-from conversation_service.usage.budget import BASE_CHARACTERS
 from kit.database import Database
 from kit.identity import Actor, Role
-from kit.testing import Addresses, Issuer, Served, make_person, serve
+from kit.testing import Addresses, Issuer, Served, make_person
 from privacy import audit
-
-QUESTION = "What helps with a headache?"
-NOTICE = "This answer comes straight from the library, because today's limit"
-USAGE = "/api/v1/admin/usage"
-
-# The scripted model says that it took 11 and 7 tokens; with these prices that is 18 dollars.
-DEAR = {"cost_prompt_usd": 1_000_000 / 1_000, "cost_completion_usd": 1_000.0}
-TOOK = 18 * 1_000
-
-
-class Office:
-    """An instance that asks a scripted model, and what its database holds."""
-
-    def __init__(self, served: Served, model: ModelServer, owner: Any) -> None:
-        self.served = served
-        self.model = model
-        self.owner = owner
-
-    async def spent(self) -> int:
-        """Millionths of a dollar that are gone of the installation's cap."""
-        found: int | None = await self.owner.fetchval(
-            "select micro_usd from medbot.spending"
-            " where owner_id = '00000000-0000-0000-0000-000000000000'"
-        )
-        return found or 0
-
-    async def counted(self, what: str = "sum(micro_usd)") -> int:
-        return int(await self.owner.fetchval(f"select {what} from medbot.usage") or 0)
-
-
-Open = Callable[..., Awaitable[Office]]
-
-
-@pytest.fixture
-async def office(start: Start, addresses: Addresses) -> AsyncIterator[Open]:
-    async with AsyncExitStack() as stack:
-
-        async def open_office(*scripts: list[Step], **changed: Any) -> Office:
-            model = ModelServer(list(scripts) or [[Say("Rest.")]])
-            served = await stack.enter_async_context(serve(model.app()))
-            instance = await start(
-                openai_base_url=f"{served.url}/v1",
-                openai_api_key=SecretStr("test"),
-                llm_model="some-model",
-                **{**DEAR, **changed},
-            )
-            owner = await asyncpg.connect(addresses.owner)
-            stack.push_async_callback(owner.close)
-            return Office(instance, model, owner)
-
-        yield open_office
-
-
-def aside(price: float = 1_000.0, *, rounds: int = 3) -> int:
-    """What is set aside at least for a reply to a short question."""
-    return int(rounds * (BASE_CHARACTERS / 3 * price + 1200 * price))
 
 
 async def test_without_a_cap_usage_is_counted_and_nothing_is_set_aside(
@@ -137,7 +77,7 @@ async def test_fifty_replies_at_once_do_not_overshoot_a_cap(
     office: Open, visit: Visit, cap: str
 ) -> None:
     room_for = 7
-    it = await office([Say("Rest."), Pause(1.5)], **{cap: (room_for * (aside() + 100_000)) / 1e6})
+    it = await office([Say("Rest."), Pause(3)], **{cap: (room_for * (aside() + 100_000)) / 1e6})
     people = [await visit(it.served) for _ in range(10 if cap == "cost_cap_day_usd" else 1)]
     askers = [people[number % len(people)] for number in range(50)]
     paths = [await asker.start("x") for asker in askers]
@@ -221,20 +161,13 @@ async def test_what_a_guest_has_spent_counts_for_the_person_they_prove_to_be(
         assert [tuple(row) for row in rows] == [(alice.actor.id, 2 * TOOK)], table
 
 
-async def _titled(person: Person, path: str) -> str:
-    async with asyncio.timeout(15):
-        while not (title := (await person.http.get(path)).json()["title"]):
-            await asyncio.sleep(0.05)
-    return str(title)
-
-
 async def test_a_title_that_a_model_writes_is_counted_too(office: Open, visit: Visit) -> None:
     it = await office(cost_cap_day_usd=100_000.0)
     it.model.aside = [Say("Headache")]
     alice = await visit(it.served)
     path = await alice.start()
     await alice.send(path, QUESTION)
-    assert await _titled(alice, path) == "Headache"
+    assert await titled(alice, path) == "Headache"
     assert await it.counted("sum(calls)") == 2
     assert await it.spent() == await it.counted() == 2 * TOOK
 
@@ -250,7 +183,7 @@ async def test_a_title_that_is_broken_off_costs_and_one_that_is_refused_does_not
     alice = await visit(it.served)
     path = await alice.start()
     await alice.send(path, QUESTION)
-    await _titled(alice, path)
+    await titled(alice, path)
     assert costs <= await it.spent() == await it.counted() < costs + 1_000_000
 
 
@@ -259,7 +192,7 @@ async def test_without_room_a_title_is_made_without_a_model(office: Open, visit:
     alice = await visit(it.served)
     path = await alice.start()
     await alice.send(path, QUESTION)
-    assert "eadache" in await _titled(alice, path)
+    assert "eadache" in await titled(alice, path)
     assert it.model.requests == it.model.asides == []
 
 
@@ -308,7 +241,10 @@ async def test_usage_is_told_to_admins_and_that_is_audited(
             (item,) = report["items"]
             assert name is None or item["name"] == name
             assert (item["calls"], item["usd"]) == (2, 2 * TOOK / 1e6)
-        assert report["caps"] == {"person_day_usd": None, "day_usd": 100_000.0}
+        assert report["caps"] == {
+            "person_day_usd": None, "guest_day_usd": None, "address_day_usd": None,
+            "day_usd": 100_000.0,
+        }  # fmt: skip
         empty = (await http.get(USAGE, params={"from": "2020-01-01", "to": "2020-02-01"})).json()
         assert (empty["items"], empty["total_usd"]) == ([], 0)
         assert (await http.get(USAGE, params={"to": "0001-01-01"})).status_code == 422

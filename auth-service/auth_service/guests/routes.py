@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
+from auth_service.accounts.client import Seen
 from auth_service.accounts.models import GuestSession
 from auth_service.context import Ctx
-from auth_service.guests import actions
+from auth_service.guests import actions, store
 from auth_service.guests.models import Join, NoGuests
 from tokens import doors
 
@@ -12,11 +13,15 @@ router = APIRouter(prefix="/api/v1/auth/guest", tags=["accounts"])
 
 
 @router.post("", status_code=201, openapi_extra=doors.PUBLIC)
-async def come_in(ctx: Ctx) -> GuestSession:
+async def come_in(ctx: Ctx, client: Seen) -> GuestSession:
     """A session without an account, for an hour."""
     if not ctx.allow_guests:
         raise NoGuests
-    return await ctx.provider.guest()
+    guest, now = await ctx.provider.guest(), ctx.clock()
+    place = actions.place(ctx.ground.service_secret, client.address, now=now)
+    async with ctx.db.transaction(ctx.actor) as tx:
+        await store.come(tx, guest.guest_id, place, now=now)
+    return guest
 
 
 @router.post("/join", status_code=204)

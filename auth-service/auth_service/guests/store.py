@@ -7,6 +7,19 @@ from kit.database import Tx
 
 KEPT = timedelta(hours=2)
 """Longer than any guest's token lives, so nobody can join one that was forgotten."""
+PLACE_KEPT = timedelta(hours=24)
+"""As long as calls may go on that a guest began in their hour."""
+
+
+async def come(tx: Tx, guest_id: UUID, place: UUID, *, now: datetime) -> None:
+    """Keeps from where a guest came."""
+    await tx.execute(
+        "insert into medbot.guest_places (guest_id, place, made_at) values ($1, $2, $3)"
+        " on conflict do nothing",
+        guest_id,
+        place,
+        now,
+    )
 
 
 async def join(tx: Tx, guest_id: UUID, user_id: UUID, *, now: datetime) -> bool:
@@ -19,6 +32,7 @@ async def join(tx: Tx, guest_id: UUID, user_id: UUID, *, now: datetime) -> bool:
         user_id,
         now,
     )
+    await tx.execute("delete from medbot.guest_places where guest_id = $1", guest_id)
     return made is not None
 
 
@@ -33,3 +47,4 @@ async def owner(tx: Tx, guest_id: UUID) -> UUID | None:
 async def forget_old(tx: Tx, *, now: datetime) -> None:
     """Deletes what nobody can ask for any more."""
     await tx.execute("delete from medbot.joined_guests where joined_at < $1", now - KEPT)
+    await tx.execute("delete from medbot.guest_places where made_at < $1", now - PLACE_KEPT)

@@ -60,4 +60,4 @@ class Message(BaseModel):
     latency: Latency | SpokenLatency | None
     replaces: UUID | None = None
     replaced_by: UUID | None = None
-    limited: Literal["person", "installation"] | None = None
+    limited: Literal["person", "address", "installation"] | None = None

@@ -133,14 +133,16 @@ async def _aside(
     """What a model writes, within the caps on cost: without room for it, nothing."""
     async with db.transaction(ITSELF) as tx:
         owner = await exchanges.owner(tx, conversation_id)
+        if owner is None or owner.id is None or owner.kind == "guest":
+            return Aside()  # a guest's hour is over before a title in fine words is of use
         room = await budget.set_aside(tx, owner, characters=len(material), rounds=1)
-    if owner is None or room.reached is not None:
+    if room.reached is not None:
         return Aside()
     aside = await asides.write(
         assistant.models, prompt, material, longest=longest, within=MODEL_WITHIN
     )
     async with db.transaction(ITSELF) as tx:
-        await budget.settle(tx, room, owner, aside.usage, whole=not aside.cut)
+        await budget.settle(tx, room, owner.id, aside.usage, whole=not aside.cut)
     return aside
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from kit.database import Tx
+from kit.identity import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ async def wants_summary(tx: Tx, conversation_id: UUID, short: int) -> bool:
     return bool(wants)
 
 
-async def owner(tx: Tx, conversation_id: UUID) -> UUID | None:
+async def owner(tx: Tx, conversation_id: UUID) -> Actor | None:
     """Whose conversation it is, as long as it is there."""
-    found: UUID | None = await tx.fetchval(
-        "select owner_id from public.conversations where id = $1", conversation_id
+    row = await tx.fetchrow(
+        "select owner_id, user_id from public.conversations where id = $1", conversation_id
     )
-    return found
+    if row is None:
+        return None
+    return Actor(row["owner_id"], "guest" if row["user_id"] is None else "person")

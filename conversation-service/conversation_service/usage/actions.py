@@ -20,7 +20,12 @@ async def report(desk: Desk, budget: Budget, first: date, last: date, by: By) ->
         by=by,
         items=items,
         total_usd=round(sum(item.usd for item in items), 6),
-        caps=Caps(person_day_usd=_usd(budget.person_cap), day_usd=_usd(budget.day_cap)),
+        caps=Caps(
+            person_day_usd=_usd(budget.person_cap),
+            guest_day_usd=_usd(budget.guest_cap),
+            address_day_usd=_usd(budget.address_cap),
+            day_usd=_usd(budget.day_cap),
+        ),
     )
 
 

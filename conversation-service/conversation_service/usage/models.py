@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 By = Literal["day", "person", "model", "service"]
+Cap = Literal["person", "address", "installation"]
 
 
 class Used(BaseModel):
@@ -21,11 +22,13 @@ class Used(BaseModel):
 
 
 class Caps(BaseModel):
-    """The caps in US dollars a day, and what is gone of the installation's today."""
+    """The caps in US dollars a day."""
 
     model_config = ConfigDict(frozen=True)
 
     person_day_usd: float | None
+    guest_day_usd: float | None
+    address_day_usd: float | None
     day_usd: float | None
 
 

@@ -1,26 +1,42 @@
 """SQL of usage and spending."""
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 from assistant.turns import Usage
-from conversation_service.usage.models import By, Used
+from conversation_service.usage.models import By, Cap, Used
 from kit.database import Tx
 from privacy.audit import Record
 
 SERVICE = "conversation"
 INSTALLATION = UUID(int=0)
+NOWHERE = UUID(int=1)
 UNREPORTED = Usage("unreported", "", 0, 0, 0)
 
 
-async def set_aside(
-    tx: Tx, day: date, owner: UUID, amount: int, person_cap: int | None, day_cap: int | None
-) -> Any:
-    """None when there was room; else which cap left none: `person` or `installation`."""
-    return await tx.fetchval(
-        "select medbot.set_aside($1, $2, $3, $4, $5)", day, owner, amount, person_cap, day_cap
+async def place(tx: Tx, guest: UUID) -> UUID:
+    """What a guest's address is counted under; guests whose address nobody knows share one."""
+    found: UUID | None = await tx.fetchval(
+        "select place from medbot.guest_places where guest_id = $1", guest
     )
+    return found or NOWHERE
+
+
+async def set_aside(
+    tx: Tx, day: date, accounts: Sequence[tuple[Cap, UUID, int]], amount: int
+) -> Cap | None:
+    """None when there was room in all of them; else the cap of the first that had none."""
+    if not accounts:
+        return None
+    full: int | None = await tx.fetchval(
+        "select medbot.set_aside($1, $2, $3, $4)",
+        day,
+        [account for _, account, _ in accounts],
+        [cap for _, _, cap in accounts],
+        amount,
+    )
+    return None if full is None else accounts[full - 1][0]
 
 
 async def count(tx: Tx, day: date, owner: UUID, usage: Usage, micro_usd: int) -> None:
@@ -45,9 +61,10 @@ async def count(tx: Tx, day: date, owner: UUID, usage: Usage, micro_usd: int) ->
     )
 
 
-async def correct(tx: Tx, day: date, owner: UUID, change: int) -> None:
-    """Adds to what is gone of the caps, where they are counted; the installation's row last."""
-    for one in (owner, INSTALLATION):
+async def correct(tx: Tx, day: date, owner: UUID, change: int, place: UUID | None = None) -> None:
+    """Adds to what is gone of the caps, where they are counted; rows are locked in one order."""
+    accounts = {owner, INSTALLATION, place or INSTALLATION}
+    for one in sorted(accounts, reverse=True):
         await tx.execute(
             "update medbot.spending set micro_usd = greatest(0, micro_usd + $3)"
             " where day = $1 and owner_id = $2",

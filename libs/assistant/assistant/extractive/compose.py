@@ -1,8 +1,10 @@
 """Puts an answer together: whose page, which sentences, in which order, and when to get help."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from assistant import turns
 from assistant.extractive import (
@@ -23,6 +25,8 @@ from assistant.extractive import (
     wording,
 )
 from assistant.extractive.question import Question, Reader
+from assistant.knowledge.cards import Card
+from assistant.knowledge.encoder import Encoder
 
 LONGEST_WITH_BOTH = 120  # words: above this only the danger signs close an answer
 LONGEST_OPEN = 170  # the same where a complaint was told rather than a question asked
@@ -236,13 +240,27 @@ class Composer:
 
 
 def open_composer(library: pages.Opened) -> Composer:
-    """A composer over an opened library; reads its cards once, some tenths of a second.
+    """A composer over an opened library; reading its cards takes some tenths of a second.
+
+    It changes nothing once it is made: services of one process that open the same cards share it.
 
     Raises:
         lexicon.WordListError: the word list for spelling repair is not installed.
     """
     intents.load()
-    return Composer(pages.build(library, lexicon.load()))
+    encoder: Any = library.encoder  # hashable, which the protocol does not say
+    return _composer(tuple(library.cards.items()), encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    cards: Mapping[str, Card]
+    encoder: Encoder
+
+
+@lru_cache(maxsize=2)
+def _composer(held: tuple[tuple[str, Card], ...], encoder: Encoder) -> Composer:
+    return Composer(pages.build(_Opened(dict(held), encoder), lexicon.load()))
 
 
 def title(page: pages.Page) -> str:

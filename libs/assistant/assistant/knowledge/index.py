@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from assistant.knowledge import corpus, encoder, manifest, search
@@ -98,5 +99,7 @@ def open_or_build(
     raise IndexBroken(f"{wanted.key} is taken away or damaged each time that it is built")
 
 
+@cache
 def _bundled() -> Encoder:
+    """The one of this process: its table is mapped once."""
     return encoder.WordLlama()
