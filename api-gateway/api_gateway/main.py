@@ -66,7 +66,7 @@ class Gateway:
                     keep_pii=chosen.debug,
                     file=chosen.log_file,
                 )
-                await stack.enter_async_context(self.telemetry.exporting(metrics.collector(chosen)))
+                await stack.enter_async_context(metrics.telling(self.telemetry, chosen))
                 self._context = await stack.enter_async_context(
                     open_context(chosen, self.telemetry, self.state.drain)
                 )

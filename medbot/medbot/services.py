@@ -77,5 +77,6 @@ def together(
             "conversation_service_url": f"http://127.0.0.1:{port + CONVERSATION.after}",
             "voice_service_url": f"http://127.0.0.1:{port + VOICE.after}",
             "log_file": log_file,
+            "metrics_port": None,  # several services cannot share it
         }
     )

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import logs, problems, trace
 from kit.errors import DomainError, Misconfigured, ServiceUnavailable
+from telemetry import Exchange, Telemetry
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request's body."""
@@ -16,10 +17,11 @@ _log = logs.get(__name__)
 
 
 class Edge:
-    """ASGI middleware around a whole service."""
+    """ASGI middleware around a whole service, whose requests `telemetry` counts and traces."""
 
-    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, max_body: int = MAX_BODY) -> None:
         self._app = app
+        self._telemetry = telemetry
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,13 +30,19 @@ class Edge:
             return
         headers = dict(scope["headers"])
         trace.request_id.set(trace.accept_request_id(_text(headers.get(b"x-request-id"))))
-        trace.traceparent.set(trace.accept_traceparent(_text(headers.get(b"traceparent"))))
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        else:
+        offered = _text(headers.get(b"traceparent"))
+        socket = scope["type"] == "websocket"
+        method = "GET" if socket else scope["method"]
+        exchange = Exchange(self._telemetry, method, scope["path"], offered, socket=socket)
+        if not socket:
+            await self._http(exchange, scope, receive, send)
+            return
+        try:
             await self._app(scope, receive, send)
+        finally:
+            exchange.end(_route(scope), 0)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 0
 
@@ -60,10 +68,11 @@ class Edge:
             _log.info(
                 "request.done",
                 method=scope["method"],
-                route=getattr(scope.get("route"), "path", None),
+                route=_route(scope),
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 2),
             )
+            exchange.end(_route(scope), status)
 
     def _limited(self, receive: Receive) -> Receive:
         received = 0
@@ -90,6 +99,11 @@ def _short_start_failure(send: Send) -> Send:
         await send(message)
 
     return short
+
+
+def _route(scope: Scope) -> str | None:
+    """The template of the route that was taken."""
+    return getattr(scope.get("route"), "path", None)
 
 
 def _text(value: Any) -> str | None:

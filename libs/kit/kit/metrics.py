@@ -1,11 +1,15 @@
 """What a service tells of itself, by the settings: to whom, to where, and what beyond requests."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import telemetry
 from kit.bus import Bus
 from kit.database import Database
+from kit.errors import Misconfigured
 from kit.identity import Actor
 from kit.settings import Settings
-from telemetry import Collector, Readers, catalogue
+from telemetry import Collector, Readers, Telemetry, catalogue
 
 
 def collector(settings: Settings) -> Collector | None:
@@ -18,6 +22,25 @@ def collector(settings: Settings) -> Collector | None:
         headers.get_secret_value() if headers is not None else "",
         settings.otel_traces_sampler_arg,
     )
+
+
+@asynccontextmanager
+async def telling(service: Telemetry, settings: Settings) -> AsyncIterator[None]:
+    """Hands over spans, and listens on METRICS_PORT, for as long as the block lasts.
+
+    Raises:
+        Misconfigured: that port is taken.
+    """
+    listening = telemetry.listening(service, settings.metrics_port)
+    try:
+        await listening.__aenter__()
+    except OSError as error:
+        raise Misconfigured(f"METRICS_PORT: cannot listen there ({error.strerror})") from error
+    try:
+        async with service.exporting(collector(settings)):
+            yield
+    finally:
+        await listening.__aexit__(None, None, None)
 
 
 def readers(settings: Settings, *, loopback: bool) -> Readers:

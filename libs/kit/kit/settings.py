@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
     metrics_token: SecretStr | None = Field(default=None, min_length=16)
     metrics_public: bool = False
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
     debug: bool = False
     log_format: Literal["json", "console"] = "json"
     log_file: RootedPath | None = None

@@ -6,13 +6,14 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from kit.edge import Edge
+from telemetry import Telemetry
 
 
 async def _answer_to(error: Exception) -> httpx.Response:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise error
 
-    transport = httpx.ASGITransport(Edge(broken))
+    transport = httpx.ASGITransport(Edge(broken, telemetry=Telemetry("test")))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         return await http.get("/")
 

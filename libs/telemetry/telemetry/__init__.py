@@ -7,6 +7,7 @@ listens.
 
 from telemetry.context import traceparent
 from telemetry.exchange import Exchange
+from telemetry.listening import listening
 from telemetry.service import CONTENT_TYPE, Collector, Readers, Telemetry, look
 from telemetry.spans import Aside, Kind, Span, past
 
@@ -19,6 +20,7 @@ __all__ = [
     "Readers",
     "Span",
     "Telemetry",
+    "listening",
     "look",
     "past",
     "traceparent",
