@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import argon2
 import httpx
 from fastapi import FastAPI
 
@@ -110,10 +111,16 @@ def bearer(token: str | None) -> dict[str, str]:
     return {} if token is None else {"authorization": f"Bearer {token}"}
 
 
-def make_app(database_url: str, clock: Clock, **more: Any) -> FastAPI:
+QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+"""Hashes that cost next to nothing, for tests that sign in often."""
+
+
+def make_app(
+    database_url: str, clock: Clock, *, hasher: argon2.PasswordHasher = QUICK, **more: Any
+) -> FastAPI:
     """The service over a migrated database, with a clock of the test's own."""
     settings = Settings.model_validate(
         {"database_url": database_url, "service_token_secret": SERVICE_SECRET, **more}
     )
-    opener = partial(open_context, clock=clock)
+    opener = partial(open_context, clock=clock, hasher=hasher)
     return build_app("auth", Settings, opener, *main.ROUTERS, given=settings)

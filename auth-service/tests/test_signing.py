@@ -89,7 +89,7 @@ async def test_a_hash_of_other_parameters_is_renewed_at_sign_in(
     await owner.execute("update medbot.credentials set password_hash = $1", old)
     assert (await auth.login(alice.email)).status_code == 200
     kept = await owner.fetchval("select password_hash from medbot.credentials")
-    assert not passwords.is_outdated(kept)
+    assert kept.startswith("$argon2id$v=19$m=64,t=1,p=1$")
     assert (await auth.login(alice.email)).status_code == 200
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from auth_service import timing
+from auth_service.providers import passwords
 from auth_service.testing import Auth
 from auth_service.timing import Times
 
@@ -15,9 +16,9 @@ CALLS = sorted(timing.CALLS)
 
 @pytest.fixture
 async def confirming(open_auth: OpenAuth) -> Auth:
-    plain = await open_auth()
+    plain = await open_auth(hasher=passwords.HASHER)
     await plain.register()  # its hash is that of every known account
-    return await open_auth(email_confirmation=True)
+    return await open_auth(email_confirmation=True, hasher=passwords.HASHER)
 
 
 async def compare(auth: Auth, path: str, owner: Any, tries: int) -> Times:

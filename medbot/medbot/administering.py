@@ -13,6 +13,7 @@ from medbot import terminal
 
 users = typer.Typer(no_args_is_help=True, help="Accounts.")
 audit = typer.Typer(no_args_is_help=True, help="Who looked at what is another person's.")
+keys = typer.Typer(no_args_is_help=True, help="The keys that sign access tokens and receipts.")
 events = typer.Typer(no_args_is_help=True, help="Events that no attempt could handle.")
 
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
@@ -199,3 +200,17 @@ def usage(
 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Makes a new signing key. Tokens of the old one hold until they expire."""
+    from auth_service.settings import Settings as Service
+    from medbot import keys as rotating
+
+    with terminal.one_line_errors():
+        done = terminal.run(rotating.rotate(settings.load(Service)))
+        terminal.out.print(f"{done.new} signs within 20 seconds.", soft_wrap=True)
+        if done.old is not None:
+            line = f"{done.old} signs no more; its tokens hold for an hour, its receipts for ever."
+            terminal.out.print(line, soft_wrap=True)

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+from argon2 import PasswordHasher
 
 import tokens
 from auth_service.mails.sending import Sender
@@ -38,7 +39,12 @@ class Identity:
 
 
 def open_identity(
-    settings: Settings, db: Database, signer: Signer, sender: Sender, clock: Clock
+    settings: Settings,
+    db: Database,
+    signer: Signer,
+    sender: Sender,
+    clock: Clock,
+    hasher: PasswordHasher,
 ) -> AbstractAsyncContextManager[Identity]:
     """The accounts that the settings name.
 
@@ -47,7 +53,7 @@ def open_identity(
     """
     chosen = project(settings)
     if chosen is None:
-        return _local(settings, db, signer, sender, clock)
+        return _local(settings, db, signer, sender, clock, hasher)
     return _supabase(chosen, settings, db, signer, clock)
 
 
@@ -66,10 +72,15 @@ async def open_directory(
 
 @asynccontextmanager
 async def _local(
-    settings: Settings, db: Database, signer: Signer, sender: Sender, clock: Clock
+    settings: Settings,
+    db: Database,
+    signer: Signer,
+    sender: Sender,
+    clock: Clock,
+    hasher: PasswordHasher,
 ) -> AsyncIterator[Identity]:
-    keys = tokens.LocalKeys(signer.jwks)
-    async with passwords.open_passwords() as hashing:
+    keys = tokens.LocalKeys(lambda: signer.jwks)
+    async with passwords.open_passwords(hasher) as hashing:
         yield Identity(
             local.LocalProvider(db, hashing, signer, clock, sender, settings.email_confirmation),
             LocalDirectory(),
@@ -90,7 +101,7 @@ async def _supabase(
         cloud = Cloud(chosen, http, _service_key(settings))
         verifiers = chosen.verifiers(http, clock)
         unended, directory = verifiers(), SupabaseDirectory(db, cloud, clock)
-        provider = SupabaseProvider(db, cloud, unended, waiting, clock, signer.jwks)
+        provider = SupabaseProvider(db, cloud, unended, waiting, clock, signer)
         verifier = verifiers(sight=provider.sight)
         tasks = {"account_changes": directory.tell_for_ever}
         yield Identity(provider, directory, verifier, unended, mails=False, tasks=tasks)

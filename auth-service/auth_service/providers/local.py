@@ -23,7 +23,7 @@ from auth_service.accounts.models import (
     User,
 )
 from auth_service.mails.sending import Sender
-from auth_service.providers import Device, claims, passwords, store, waiting
+from auth_service.providers import Device, claims, store, waiting
 from auth_service.providers.claims import ACCESS_LIFE, digest_of
 from auth_service.providers.passwords import Passwords
 from auth_service.providers.signing import Signer
@@ -119,7 +119,7 @@ class LocalProvider:
         matches = await self.passwords.match(known.password_hash if known else None, password)
         if known is None or not matches:
             raise BadCredentials
-        outdated = passwords.is_outdated(known.password_hash)
+        outdated = self.passwords.is_outdated(known.password_hash)
         renewed = await self.passwords.hash(password) if outdated else None
         now = self.clock()
         async with self.db.transaction(ACTOR) as tx:

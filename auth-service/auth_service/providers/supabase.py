@@ -30,6 +30,7 @@ from auth_service.providers import Device, local, store
 from auth_service.providers import supabase_changes as changes
 from auth_service.providers import supabase_store as people
 from auth_service.providers.directory import POWERS
+from auth_service.providers.signing import Signer
 from auth_service.providers.supabase_cloud import Cloud, Opened, SamePassword
 from auth_service.providers.supabase_directory import ACTOR, roles_in, settled, user_of
 from auth_service.providers.supabase_errors import IdentityUnavailable
@@ -73,8 +74,8 @@ class SupabaseProvider:
     proof: tokens.Verifier
     waiting: Waiting
     clock: Clock
-    keys: Mapping[str, Any]
-    """The public keys of what this installation itself signs: receipts."""
+    signer: Signer
+    """Of what this installation itself signs: receipts."""
 
     async def register(
         self, email: str, password: str, full_name: str | None, device: Device
@@ -213,7 +214,7 @@ class SupabaseProvider:
         return user_of(await self.cloud.read(user_id), name) if user_id is not None else None
 
     def jwks(self) -> Mapping[str, Any]:
-        return self.keys
+        return self.signer.jwks
 
     async def sight(self, actor: Actor) -> None:
         """What a new token tells: of a person, for whom a profile is made, and of their session.

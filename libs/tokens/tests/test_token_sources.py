@@ -130,7 +130,7 @@ async def test_the_watch_for_ended_sessions_survives_outages_and_pages_on() -> N
         def ended(self, session_ids: Any) -> None:
             heard.extend(session_ids)
 
-    watching = Listener(tokens.LocalKeys({"keys": []}), clock=lambda: START)
+    watching = Listener(tokens.LocalKeys(lambda: {"keys": []}), clock=lambda: START)
     task = asyncio.create_task(watching.follow_ended(fetch, every=0.001))
     await asyncio.wait_for(done.wait(), 5)
     task.cancel()

@@ -71,7 +71,7 @@ ED = Signer(ed25519.Ed25519PrivateKey.generate(), "EdDSA", "ed-1")
 
 
 def verifier(*signers: Signer, clock: Clock | None = None, **options: Any) -> tokens.Verifier:
-    keys = tokens.LocalKeys({"keys": [signer.jwk for signer in signers or (EC,)]})
+    keys = tokens.LocalKeys(lambda: {"keys": [signer.jwk for signer in signers or (EC,)]})
     return tokens.Verifier(keys, clock=clock or Clock(), **options)
 
 
