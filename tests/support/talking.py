@@ -35,11 +35,13 @@ class Desk:
 
     def __init__(self) -> None:
         self.turns: list[SpokenTurn] = []
+        self.open: list[SpokenTurn] = []
+        """What it was told of turns that were not over."""
         self.beats: list[Heartbeat] = []
         self.news: asyncio.Queue[Changes] = asyncio.Queue()
 
     async def record(self, turn: SpokenTurn) -> None:
-        self.turns.append(turn)
+        (self.open if turn.open else self.turns).append(turn)
 
     async def beat(self, beat: Heartbeat) -> None:
         self.beats.append(beat)
@@ -304,7 +306,9 @@ async def conversation(resources: Resources, wanted: Plan) -> AsyncIterator[Conv
     supervisor = Supervisor(
         wanted,
         desk,
-        Transport(audio_in=line, audio_out=output, text_out=SpokenText(output, ear)),
+        Transport(
+            audio_in=line, audio_out=output, text_out=SpokenText(output, ear), heard=output.heard
+        ),
         resources,
         show=show,
     )

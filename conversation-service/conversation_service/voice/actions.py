@@ -40,8 +40,11 @@ async def open_conversation(
         await store.insert_link(tx, wanted.session_id, conversation_id)
 
 
-async def take_turns(db: Database, voice: VoiceSessions, session_id: UUID) -> int:
+async def take_turns(
+    db: Database, voice: VoiceSessions, session_id: UUID, *, elsewhere: bool = False
+) -> int:
     """Fetches what a session said since the last stored turn and stores it; how many messages.
+    One that is over and has told all is expected to say no more.
 
     Raises:
         ServiceUnavailable: the voice service cannot be asked now.
@@ -52,13 +55,16 @@ async def take_turns(db: Database, voice: VoiceSessions, session_id: UUID) -> in
             link = await store.get_link(tx, session_id)
         if link is None:
             return stored  # its conversation was deleted
-        page = await voice.turns(session_id, link.last_seq)
+        page = await voice.turns(session_id, link.last_seq, elsewhere=elsewhere)
         if page is None:
             async with db.transaction(ITSELF) as tx:
                 await store.end_stale_link(tx, session_id)
             return stored
         stored += await _store(db, session_id, page)
         if not page.more:
+            if page.ended:
+                async with db.transaction(ITSELF) as tx:
+                    await store.end_link(tx, session_id)
             return stored
 
 
@@ -90,10 +96,6 @@ async def sweep(db: Database, voice: VoiceSessions) -> None:
             waiting = await store.silent_links(tx)
         for session_id in waiting:
             await take_turns(db, voice, session_id)
-            page = await voice.turns(session_id, 0)
-            if page is not None and page.ended:
-                async with db.transaction(ITSELF) as tx:
-                    await store.end_link(tx, session_id)
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
         _log.warning("voice.sweep_waiting", **logs.failure(error))
 
@@ -110,7 +112,7 @@ async def catch_up(
     try:
         async with asyncio.timeout(CATCH_UP_WITHIN):
             for link in links:
-                await take_turns(db, voice, link.session_id)
+                await take_turns(db, voice, link.session_id, elsewhere=True)
     except (ServiceUnavailable, TimeoutError) as error:
         _log.warning("voice.catch_up_waiting", **logs.failure(error))
 

@@ -24,8 +24,12 @@ class VoiceSessions:
         self._secret = secret
         self._clock = clock
 
-    async def turns(self, session_id: UUID, after: int) -> RecordedTurns | None:
+    async def turns(
+        self, session_id: UUID, after: int, *, elsewhere: bool = False
+    ) -> RecordedTurns | None:
         """The turns of a session beyond a number; None when there is no such session.
+
+        `elsewhere` ends it where nobody is in it: the conversation goes on in writing.
 
         Raises:
             ServiceUnavailable
@@ -36,7 +40,7 @@ class VoiceSessions:
         try:
             answer = await self._http.get(
                 f"{self._url}/internal/sessions/{session_id}/turns",
-                params={"after": after},
+                params={"after": after, "elsewhere": elsewhere},
                 headers={**trace.outgoing_headers(), "authorization": f"Bearer {token}"},
             )
         except httpx.HTTPError as away:

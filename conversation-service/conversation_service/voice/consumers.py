@@ -36,8 +36,6 @@ async def handle(db: Database, voice: VoiceSessions, envelope: Envelope) -> None
         link = await store.get_link(tx, event.session_id)
         if link is None:
             return
-        if not started:
-            await store.end_link(tx, event.session_id)
         name = "voice.session.started" if started else "voice.session.ended"
         ref = {"session_id": event.session_id, "conversation_id": link.conversation_id}
         await feed.append(tx, link.owner_id, name, ref)

@@ -70,6 +70,7 @@ class SpokenTurn(_Model):
     """What was said by one side: for the agent what was played, not what was meant."""
 
     seq: int = Field(ge=1)
+    open: bool = Field(default=False, description="it is not over: this is what was said so far")
     role: Literal["user", "assistant"]
     text: str = Field(min_length=1, max_length=MAX_SPOKEN)
     interrupted: bool = False
@@ -131,7 +132,7 @@ class History(_Model):
 
 
 class RecordedTurns(_Model):
-    """Turns of a session beyond a number, in order and without a gap."""
+    """Turns of a session that are over, beyond a number, in order and without a gap."""
 
     conversation_id: UUID
     owner_id: UUID

@@ -1,6 +1,7 @@
 """What is said in a session: the caller's words through the gate, the agent's words as heard."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
@@ -63,10 +64,18 @@ class Conversation:
         self.heard_since = False
         """Whether the caller said something since this was last cleared."""
 
-    def attach(self, session: AgentSession[None], usual: EndpointingOptions) -> None:
-        """The session that speaks and listens for it; before it starts."""
+    def attach(
+        self, session: AgentSession[None], usual: EndpointingOptions, heard: Callable[[], str]
+    ) -> None:
+        """The session that speaks and listens for it; before it starts. `heard` tells what was
+        heard so far of what is being said."""
         self._session, self._usual = session, usual
-        self.talk.attach(session)
+        self.talk.attach(session, heard)
+
+    def keep(self) -> None:
+        """Records what was said so far of turns that are not over."""
+        self.talk.note_heard()
+        self._ledger.keep(_now(), before=min(self._over_agent, default=math.inf))
 
     # The caller
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import bisect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,16 +27,21 @@ class Said:
     citations: list[dict[str, object]] = field(default_factory=list)
     triage: dict[str, object] | None = None
     usage: list[dict[str, object]] = field(default_factory=list)
+    seq: int | None = None
+    """Its number, once some of it was recorded."""
+    kept: str = ""
+    """What was recorded of it."""
 
-    def as_turn(self, seq: int) -> SpokenTurn:
-        """The turn as it is kept."""
+    def as_turn(self, seq: int, *, now: datetime | None = None) -> SpokenTurn:
+        """The turn as it is kept; with `now` it is not over."""
         return SpokenTurn(
             seq=seq,
+            open=now is not None,
             role=self.role,
-            text=self.text[:MAX_SPOKEN],
+            text=(self.text.strip() or self.kept)[:MAX_SPOKEN],
             interrupted=self.interrupted,
             started_at=self.started_at,
-            ended_at=max(self.started_at, self.ended_at or self.started_at),
+            ended_at=max(self.started_at, self.ended_at or now or self.started_at),
             latency=self.latency,
             citations=tuple(self.citations[:50]),
             triage=self.triage,
@@ -46,30 +52,45 @@ class Said:
 class Ledger:
     """Numbers turns by when they began. One that began earlier and is not over holds back others.
 
-    `told` hears of each turn when it got its number, before it is recorded.
+    `told` hears of each turn when it is over, before it is recorded. What was said so far of those
+    that are not is recorded by `keep`, so that it outlives this process.
     """
 
     def __init__(self, link: Link, *, next_seq: int, told: Told) -> None:
         self._link, self._seq, self._told = link, next_seq, told
         self._open: list[Said] = []
         self._recording: asyncio.Queue[SpokenTurn | None] = asyncio.Queue()
+        self._newest: dict[int, SpokenTurn] = {}
         self.recorded = 0
 
     def begin(self, said: Said) -> Said:
-        """Gives it its place."""
-        bisect.insort(self._open, said, key=lambda each: each.started_at)
+        """Gives it its place: behind those that have a number, among the others by its start."""
+        numbered = sum(each.seq is not None for each in self._open)
+        bisect.insort(self._open, said, lo=numbered, key=lambda each: each.started_at)
         return said
+
+    def keep(self, now: datetime, *, before: float = math.inf) -> None:
+        """Records what was said so far of turns that are not over.
+
+        `before`, in seconds since 1970, is the start of something that may become a turn: what
+        began later gets no number before that is known.
+        """
+        for said in self._open:
+            if not said.text.strip() or said.started_at.timestamp() > before:
+                return
+            if said.text.strip() != said.kept:
+                said.kept = said.text.strip()
+                self._record(said.as_turn(self._number(said), now=now))
 
     def settle(self, said: Said, ended_at: datetime) -> None:
         """It is over; without text it is dropped."""
         said.ended_at = ended_at
         while self._open and self._open[0].ended_at is not None:
             first = self._open.pop(0)
-            if first.text.strip():
-                turn = first.as_turn(self._seq)
-                self._seq += 1
+            if first.text.strip() or first.kept:
+                turn = first.as_turn(self._number(first))
                 self._told(turn)
-                self._recording.put_nowait(turn)
+                self._record(turn)
 
     def close(self, now: datetime) -> None:
         """Settles what is open; `run` returns when all is recorded."""
@@ -80,5 +101,17 @@ class Ledger:
     async def run(self) -> None:
         """Records turns one by one, in order."""
         while (turn := await self._recording.get()) is not None:
+            if self._newest[turn.seq] is not turn:
+                continue  # more is known by now, and comes
             await self._link.record(turn)
-            self.recorded += 1
+            self.recorded += not turn.open
+
+    def _number(self, said: Said) -> int:
+        if said.seq is None:
+            said.seq = self._seq
+            self._seq += 1
+        return said.seq
+
+    def _record(self, turn: SpokenTurn) -> None:
+        self._newest[turn.seq] = turn
+        self._recording.put_nowait(turn)

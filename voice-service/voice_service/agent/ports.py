@@ -46,6 +46,10 @@ class Transport:
     audio_in: io.AudioInput | None = None
     audio_out: io.AudioOutput | None = None
     text_out: io.TextOutput | None = None
+    heard: Callable[[], str] = str
+    """The words that were heard so far of what `audio_out` is playing."""
+    attended: Callable[[], bool] = lambda: True
+    """Whether the socket is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """One way to build a session, for a room and for a socket."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from livekit.agents import AgentSession, inference, vad
-from livekit.agents.voice import room_io
+from livekit.agents.voice import io, room_io
 from livekit.agents.voice.room_io.types import TextInputCallback
 from livekit.agents.voice.turn import EndpointingOptions, TurnHandlingOptions
 
@@ -27,6 +28,30 @@ class Built:
     session: AgentSession[None]
     room_options: room_io.RoomOptions | None
     usual: EndpointingOptions
+    heard: Callable[[], str]
+    """The words that were heard so far of what is being said."""
+
+
+class _Words(io.TextOutput):
+    """The words of what is being said, as they are heard in a room."""
+
+    def __init__(self) -> None:
+        super().__init__(label="heard", next_in_chain=None)
+        self._words, self._over = "", False
+
+    async def capture_text(self, text: str) -> None:
+        """One more."""
+        if self._over:
+            self._words, self._over = "", False
+        self._words += text
+
+    def flush(self) -> None:
+        """That was all."""
+        self._over = True
+
+    def heard(self) -> str:
+        """Nothing once it is over."""
+        return "" if self._over else self._words
 
 
 def build_session(
@@ -77,12 +102,13 @@ def build_session(
         session.input.audio = transport.audio_in
         session.output.audio = transport.audio_out
         session.output.transcription = transport.text_out
-        return Built(session, None, usual)
+        return Built(session, None, usual, transport.heard)
+    words = _Words()
     options = room_io.RoomOptions(
         audio_input=room_io.AudioInputOptions(sample_rate=SAMPLE_RATE, frame_size_ms=20),
         audio_output=room_io.AudioOutputOptions(sample_rate=SAMPLE_RATE),
-        text_output=room_io.TextOutputOptions(sync_transcription=True),
+        text_output=room_io.TextOutputOptions(sync_transcription=True, next_in_chain=words),
         text_input=room_io.TextInputOptions(text_input_cb=on_typed) if on_typed else True,
         video_input=False,
     )
-    return Built(session, options, usual)
+    return Built(session, options, usual, words.heard)

@@ -34,6 +34,8 @@ ALONE_FOR = 20.0
 LAST_WORDS_WITHIN = 2.0
 """Seconds for the words of somebody who has just hung up."""
 LOOKS = 0.25
+KEEPS = 1.0
+"""Seconds between two records of what was said so far."""
 CLOSES_WITHIN = 5.0
 RECORDS_WITHIN = 20.0
 
@@ -106,7 +108,7 @@ class Supervisor:
             on_typed=self._typed,
         )
         session = self._session = built.session
-        self._conversation.attach(session, built.usual)
+        self._conversation.attach(session, built.usual, built.heard)
         session.on("agent_state_changed", self._state_changed)
         session.on("close", self._session_closed)
         session.on("error", lambda event: _log.warning("session.error", kind=event.error.type))
@@ -122,7 +124,7 @@ class Supervisor:
         else:
             await session.start(speaker, record=False)
         self._conversation.talk.watch_output()
-        works = (self._beat, self._follow, self._watch, self._render_fillers)
+        works = (self._beat, self._follow, self._watch, self._keep, self._render_fillers)
         for work in works:
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         if not self._plan.greeted:
@@ -223,11 +225,17 @@ class Supervisor:
 
     async def _beat_once(self) -> None:
         room = self._transport.room
-        there = len(room.remote_participants) if room is not None else 1
+        there = len(room.remote_participants) if room is not None else self._transport.attended()
         try:
-            await self._link.beat(Heartbeat(agent_state=self._state, participants=there))
+            await self._link.beat(Heartbeat(agent_state=self._state, participants=int(there)))
         except Exception as error:  # the next one says it again, unless nobody wants it
             self._look_at(error)
+
+    async def _keep(self) -> None:
+        """What was said so far of a turn outlives this process."""
+        while True:
+            await asyncio.sleep(KEEPS)
+            self._conversation.keep()
 
     async def _follow(self) -> None:
         cursor = ""
@@ -257,7 +265,8 @@ class Supervisor:
             self._spawn_end(changes.end)
 
     async def _watch(self) -> None:
-        """Long silence, and the end of the longest duration."""
+        """Long silence, the end of the longest duration, and whether somebody is there."""
+        attended = True
         while True:
             await asyncio.sleep(LOOKS)
             left = (self._plan.ends_at - self._now()).total_seconds()
@@ -268,6 +277,9 @@ class Supervisor:
                 self._announced = True
                 soon = phrases.ENDING_SOON if left < ANNOUNCED / 2 else phrases.ONE_MINUTE
                 self._conversation.talk.say(soon)
+            if self._transport.attended() != attended:
+                attended = not attended
+                await self._beat_once()
             if self._alone():
                 self._spawn_end("caller_left")
                 return

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -29,6 +29,7 @@ class Utterances:
         self._ledger, self._show = ledger, show
         self._answers, self._quick, self._rhythm = pipes.answers, pipes.quick, pipes.rhythm
         self._session: AgentSession[None] | None = None
+        self._heard: Callable[[], str] = str
         self._live: dict[str, SpeechHandle] = {}
         self._open: dict[str, Said] = {}
         self._known: dict[str, Known] = {}
@@ -41,9 +42,10 @@ class Utterances:
         self.stirred = time.monotonic()
         """When somebody last made a sound, on the monotonic clock."""
 
-    def attach(self, session: AgentSession[None]) -> None:
-        """The session that speaks; before it starts."""
-        self._session = session
+    def attach(self, session: AgentSession[None], heard: Callable[[], str]) -> None:
+        """The session that speaks; before it starts. `heard` tells what was heard so far of what
+        is being said."""
+        self._session, self._heard = session, heard
         session.on("speech_created", self._created)
         session.on("agent_state_changed", self._state_changed)
 
@@ -84,6 +86,13 @@ class Utterances:
             self.unprotected.clear()
             handle.add_done_callback(self._protected_done)
         return handle
+
+    def note_heard(self) -> None:
+        """Notes how much was heard so far of what is being said."""
+        handle = self._session.current_speech if self._session is not None else None
+        said = self._open.get(handle.id) if handle is not None else None
+        if said is not None and (heard := self._heard().strip()):
+            said.text = heard
 
     def interrupt(self) -> None:
         """Cuts off all that is not protected."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.events import VoiceSessionEnded, VoiceSessionStarted
+from contracts.events import VoiceSessionEnded, VoiceSessionStarted, VoiceTurnRecorded
 from contracts.voice import AskHistory, Channel, EndReason, Heartbeat, Plan, VoiceSettings
 from kit import idempotency, outbox
 from kit.database import Database, Tx
@@ -25,6 +25,7 @@ from voice_service.sessions.models import (
     WantedVoice,
 )
 from voice_service.sessions.pipelines import Pipelines, settle
+from voice_service.turns import store as turns
 
 SOURCE = "voice-service"
 ITSELF = Actor.of_service("voice")
@@ -107,6 +108,8 @@ async def create(
         "ignored": ignored,
         "metadata": wanted.metadata,
     }
+    if wanted.conversation_id is not None:
+        await go_on_elsewhere(sessions.db, wanted.conversation_id)
     async with sessions.db.transaction(owner) as tx:
         await store.lock_owner(tx, owner)
         claimed = await idempotency.claim(
@@ -169,16 +172,40 @@ async def configure(db: Database, owner: Actor, session_id: UUID, change: Change
         )
 
 
-async def end(tx: Tx, session_id: UUID, reason: EndReason) -> bool:
-    """Ends a session and says so; False when it had ended before."""
+async def end(tx: Tx, session_id: UUID, reason: EndReason, *, deserted: bool = False) -> bool:
+    """Ends a session and says so; False when it had ended before.
+
+    Where it is `deserted` by whoever ran it, or nobody hears it, its open turns end with it; else
+    whoever runs it knows best how they end.
+    """
     row = await store.end(tx, session_id, reason)
     if row is None:
         return False
+    if deserted:
+        await close_turns(tx, row.id, row.conversation_id)
     event = VoiceSessionEnded(
         session_id=row.id, conversation_id=row.conversation_id, owner_id=row.owner_id
     )
     await outbox.emit(tx, event, source=SOURCE)
     return True
+
+
+async def close_turns(tx: Tx, session_id: UUID, conversation_id: UUID) -> None:
+    """What was heard of a session's open turns is all that there is of them."""
+    closed = await turns.close_open(tx, session_id)
+    if closed is not None:
+        event = VoiceTurnRecorded(
+            session_id=session_id, conversation_id=conversation_id, seq=closed
+        )
+        await outbox.emit(tx, event, source=SOURCE)
+
+
+async def go_on_elsewhere(db: Database, conversation_id: UUID) -> None:
+    """Ends the sessions of a conversation that were begun and have nobody in them now: it goes on
+    elsewhere, and what was heard in them is part of it."""
+    async with db.transaction(ITSELF) as tx:
+        for session_id in await store.deserted(tx, conversation_id):
+            await end(tx, session_id, "caller_left", deserted=True)
 
 
 async def end_own(db: Database, owner: Actor, session_id: UUID) -> Row:
@@ -226,6 +253,7 @@ async def plan(sessions: Sessions, session_id: UUID) -> Plan:
         row = await require(tx, session_id)
         if row.over:
             raise SessionOver
+        await close_turns(tx, session_id, row.conversation_id)
         ends_at = await store.begin(tx, session_id, sessions.rules.longest)
         greeted = await store.greeted(tx, row.conversation_id)
         beside = await store.of_conversation(tx, row.conversation_id)

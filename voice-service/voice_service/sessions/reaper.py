@@ -16,12 +16,16 @@ from kit.errors import ServiceUnavailable
 from voice_service.rooms.media import AWAY, Media
 from voice_service.sessions import actions, store
 from voice_service.sessions.actions import ITSELF
+from voice_service.turns import store as turns
 
 AGAIN_AFTER = 4.0
 """Seconds that an agent has to give a sign of life before another is sent."""
 
 GRACE = 15.0
 """Seconds beyond the longest duration: whoever runs the session says goodbye in them."""
+
+CLOSE_AFTER = 8.0
+"""Seconds after the end of a session in which whoever ran it may say how its last turn ended."""
 
 FORGET_AFTER = 60.0
 """Seconds for which a session of a deleted conversation is kept, so that its agent learns of it."""
@@ -85,6 +89,7 @@ class Reaper:
         """One round; a database that is away is waited for."""
         try:
             await self._end_overdue()
+            await self._close_turns()
             await self._forget()
             if self._media is not None:
                 await self._send_agents(self._media)
@@ -118,7 +123,7 @@ class Reaper:
         async with self._db.transaction(ITSELF) as tx:
             if not await self._still(tx, session_id, reason):
                 return
-            if await actions.end(tx, session_id, reason):
+            if await actions.end(tx, session_id, reason, deserted=reason == "failed"):
                 _log.warning("voice.reaped", session_id=str(session_id), reason=reason)
 
     async def _still(self, tx: Tx, session_id: UUID, reason: EndReason) -> bool:
@@ -164,6 +169,14 @@ class Reaper:
                 return
             async with self._db.transaction(ITSELF) as tx:
                 await store.close_room(tx, row["id"])
+
+    async def _close_turns(self) -> None:
+        """Turns that nobody will end any more."""
+        async with self._db.transaction(ITSELF) as tx:
+            for session_id in await turns.left_open(tx, CLOSE_AFTER, BATCH):
+                row = await store.get(tx, session_id, lock=True)
+                if row is not None:
+                    await actions.close_turns(tx, row.id, row.conversation_id)
 
     async def _forget(self) -> None:
         async with self._db.transaction(ITSELF) as tx:

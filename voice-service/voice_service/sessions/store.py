@@ -216,6 +216,16 @@ async def end(tx: Tx, session_id: UUID, reason: EndReason) -> Row | None:
     return Row(**row) if row else None
 
 
+async def deserted(tx: Tx, conversation_id: UUID) -> list[UUID]:
+    """The sessions of a conversation that run with nobody in them, locked."""
+    rows = await tx.fetch(
+        "select id from public.voice_sessions where conversation_id = $1 and ended_at is null"
+        " and status = 'active' and participants = 0 order by id for update",
+        conversation_id,
+    )
+    return [row["id"] for row in rows]
+
+
 async def open_room(tx: Tx, session_id: UUID) -> None:
     """The media server has made the room again."""
     await tx.execute("update public.voice_sessions set room_open = true where id = $1", session_id)

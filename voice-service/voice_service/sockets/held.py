@@ -96,7 +96,13 @@ class Held:
             self._status = "connecting"
             self._tell_status()
             text = SpokenText(self._output, self._player)
-            ends = ports.Transport(audio_in=self._intake, audio_out=self._output, text_out=text)
+            ends = ports.Transport(
+                audio_in=self._intake,
+                audio_out=self._output,
+                text_out=text,
+                heard=self._output.heard,
+                attended=lambda: self._line is not None,
+            )
             self._running = self._desk.run(plan, ends, self._show)
             await self._running.start()
             self._status = "active"

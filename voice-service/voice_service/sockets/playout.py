@@ -203,12 +203,20 @@ class PacedOutput(io.AudioOutput):
         else:
             self._finish(interrupted=False)
 
+    def heard(self) -> str:
+        """The words that were heard so far of the reply that is being spoken."""
+        return self.script.heard(self._reached()) if self._open and self._begun else ""
+
+    def _reached(self) -> float:
+        """How much cannot be taken back any more, in seconds of the reply."""
+        if self._player.obeys:
+            return self._head.position
+        return max(0.0, self._head.given - self._player.held)
+
     def _finish(self, *, interrupted: bool) -> None:
         self._stop_timer()
         self._open = False
-        position = self._head.position
-        if interrupted and not self._player.obeys:
-            position = max(0.0, self._head.given - self._player.held)
+        position = self._reached() if interrupted else self._head.position
         heard = self.script.finish(position, interrupted=interrupted)
         if not interrupted:
             for sentence in self.script.due(float("inf")):

@@ -69,6 +69,7 @@ class Call:
             audio_in=self._intake,
             audio_out=self._output,
             text_out=SpokenText(self._output, self._player),
+            heard=self._output.heard,
         )
         self._running = self._desk.run(plan, ends, self._show)
         self._line.send(messages.Ready(conversation_id=str(plan.conversation_id)))

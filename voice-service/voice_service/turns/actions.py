@@ -7,14 +7,14 @@ from uuid import UUID
 from contracts.events import VoiceTurnRecorded
 from contracts.voice import AskHistory, Changes, Earlier, RecordedTurns, SpokenTurn, VoiceSettings
 from kit import outbox
-from kit.database import Database
+from kit.database import Database, Tx
 from kit.errors import NotFound
 from kit.signals import POLL, Signals
 from voice_service.sessions import actions as sessions
 from voice_service.sessions import store as session_rows
 from voice_service.sessions.actions import ITSELF, SOURCE, Sessions
 from voice_service.sessions.models import Row, SessionOver
-from voice_service.turns import store
+from voice_service.turns import counting, store
 from voice_service.turns.models import OutOfOrder, TurnDiffers
 
 LATE_WITHIN = 900.0
@@ -33,10 +33,10 @@ MESSAGES = 50
 
 
 async def record(db: Database, session_id: UUID, turn: SpokenTurn) -> None:
-    """Stores a turn and its event, once.
+    """Stores a turn and, once it is over, its event, once.
 
-    A turn is only taken when the one before it was: order never hangs on the network. The same
-    turn again changes nothing.
+    A turn is only taken when the one before it was: order never hangs on the network. One that is
+    open is rewritten until it is over; from then on the same again changes nothing.
 
     Raises:
         NotFound: there is no such session, or its conversation was deleted.
@@ -47,37 +47,63 @@ async def record(db: Database, session_id: UUID, turn: SpokenTurn) -> None:
     async with db.transaction(ITSELF) as tx:
         row = await sessions.require(tx, session_id, lock=True)
         if turn.seq <= row.last_seq:
-            kept = await store.get(tx, session_id, turn.seq)
-            if kept is None or (kept.role, kept.text) != (turn.role, turn.text):
-                raise TurnDiffers
+            if not await _rewritten(tx, session_id, turn):
+                return
+            await _tell(tx, row, turn)
             return
         if turn.seq > row.last_seq + 1:
             raise OutOfOrder
         if row.over and await store.late(tx, session_id, LATE_WITHIN):
             raise SessionOver
         await store.insert(tx, session_id, turn)
+        await _tell(tx, row, turn)
+
+
+async def _rewritten(tx: Tx, session_id: UUID, turn: SpokenTurn) -> bool:
+    """Whether something new was said of a turn that has a row."""
+    kept = await store.get(tx, session_id, turn.seq)
+    if kept is None or kept.role != turn.role:
+        raise TurnDiffers
+    if kept.open:
+        await store.rewrite(tx, session_id, turn)
+    elif not turn.open and kept.text != turn.text:
+        raise TurnDiffers
+    return kept.open
+
+
+async def _tell(tx: Tx, row: Row, turn: SpokenTurn) -> None:
+    if not turn.open:
         event = VoiceTurnRecorded(
-            session_id=session_id, conversation_id=row.conversation_id, seq=turn.seq
+            session_id=row.id, conversation_id=row.conversation_id, seq=turn.seq
         )
         await outbox.emit(tx, event, source=SOURCE)
+        counting.show(turn, row.channel)
 
 
-async def recorded(db: Database, session_id: UUID, after: int) -> RecordedTurns:
-    """The turns of a session beyond a number.
+async def recorded(
+    db: Database, session_id: UUID, after: int, *, elsewhere: bool = False
+) -> RecordedTurns:
+    """The turns of a session that are over, beyond a number. Where its conversation goes on
+    `elsewhere` and nobody is in it, it ends.
 
     Raises:
         NotFound
     """
     async with db.transaction(ITSELF) as tx:
         row = await sessions.require(tx, session_id)
+    if elsewhere and not row.over and row.participants == 0:
+        await sessions.go_on_elsewhere(db, row.conversation_id)
+    async with db.transaction(ITSELF) as tx:
+        row = await sessions.require(tx, session_id)
         turns = await store.after(tx, session_id, after, PAGE)
+        some_open = await store.some_open(tx, session_id)
     return RecordedTurns(
         conversation_id=row.conversation_id,
         owner_id=row.owner_id,
         channel=row.channel,
         turns=tuple(turns),
-        more=bool(turns) and turns[-1].seq < row.last_seq,
-        ended=row.over,
+        more=len(turns) == PAGE,
+        ended=row.over and not some_open,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from contracts.voice import Changes, Heartbeat, SpokenTurn
 from kit import logs
 from kit.database import CONNECTION_ERRORS
-from kit.errors import ServiceUnavailable
+from kit.errors import DomainError, ServiceUnavailable
 from kit.signals import Signals
 from voice_service.sessions import actions as session_actions
 from voice_service.sessions.actions import Sessions
@@ -30,7 +30,8 @@ class LocalLink:
     longest: timedelta
 
     async def record(self, turn: SpokenTurn) -> None:
-        """Returns when the turn is durable; a database that is away is waited for."""
+        """Returns when the turn is durable; a database that is away is waited for. One that can
+        never be stored is logged and let go."""
         attempt = 0
         while True:
             try:
@@ -39,6 +40,9 @@ class LocalLink:
                 _log.warning("turn.waiting", **logs.failure(error))
                 await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
                 attempt += 1
+            except DomainError as refused:
+                _log.error("turn.refused", seq=turn.seq, reason=refused.code)
+                return
             else:
                 return
 

@@ -35,10 +35,14 @@ async def record(session_id: UUID, seq: Seq, turn: SpokenTurn, caller: Caller, c
 
 @router.get("/{session_id}/turns")
 async def recorded(
-    session_id: UUID, caller: Caller, ctx: Ctx, after: Annotated[int, Query(ge=0)] = 0
+    session_id: UUID,
+    caller: Caller,
+    ctx: Ctx,
+    after: Annotated[int, Query(ge=0)] = 0,
+    elsewhere: bool = False,
 ) -> RecordedTurns:
-    """The turns beyond a number."""
-    return await actions.recorded(ctx.db, session_id, after)
+    """The turns beyond a number; the conversation goes on `elsewhere` where somebody writes."""
+    return await actions.recorded(ctx.db, session_id, after, elsewhere=elsewhere)
 
 
 @router.put("/{session_id}/heartbeat", status_code=204, response_class=Response)
