@@ -3,7 +3,8 @@
     .venv/bin/python bench/bus.py --events 5000 [--rabbitmq]
 
 Each effect is one commit of an inbox row and a row of its own. The floor does those commits one
-after the other on one connection, as a queue's single consumer does; ratios are of one run.
+after the other on one connection, as a queue's single consumer does. It is measured before and
+after each bus, and a ratio is to the mean of those two, since the machine is seldom quiet.
 `--rabbitmq` starts Debian's `rabbitmq-server` for the run.
 """
 
@@ -82,21 +83,28 @@ async def run(folder: Path, events: int, *, rabbitmq: bool) -> None:
     """Prints one line a way."""
     async with fresh(folder) as (db, signals):
         await floor(db, 200)
-        bare = await floor(db, events)
-        print(f"effects without a bus  {events / bare:7.0f} a second")
         own = PostgresBus(db, signals, service=suite.QUEUE, subscriptions=suite.SUBSCRIPTIONS)
-        show("embedded bus", await carried(db, signals, own, events), bare, events)
+        await compare("embedded bus", db, signals, own, events)
         if rabbitmq:
             with running_broker() as broker:
                 async with open_rabbitmq(
                     broker.url, db, service=suite.QUEUE, subscriptions=suite.SUBSCRIPTIONS
                 ) as bus:
-                    show("RabbitMQ", await carried(db, signals, bus, events), bare, events)
+                    await compare("RabbitMQ", db, signals, bus, events)
 
 
-def show(name: str, seconds: float, bare: float, events: int) -> None:
-    """One line: the rate and its ratio to the floor."""
-    print(f"{name:21s}  {events / seconds:7.0f} a second  {bare / seconds:.2f} of the floor")
+async def compare(name: str, db: Database, signals: Signals, bus: Bus, events: int) -> None:
+    """One line: the rate, those of the floor before and after, and the ratio."""
+    some = min(events, 10_000)
+    before = some / await floor(db, some)
+    rate = events / await carried(db, signals, bus, events)
+    after = some / await floor(db, some)
+    ratio = 2 * rate / (before + after)
+    print(
+        f"{name:12s}  {rate:6.0f} a second  without a bus {before:.0f} before, {after:.0f} after"
+        f"  ratio {ratio:.2f}",
+        flush=True,
+    )
 
 
 def main() -> None:

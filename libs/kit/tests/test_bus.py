@@ -1,56 +1,15 @@
 """Events arrive: none lost, no effect twice, in order, and a poison message stops nobody."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
 from contracts.events import Envelope
 from kit import background, outbox
-from kit.bus import Bus, Retries
-from kit.bus.postgres import PostgresBus
-from kit.bus.rabbitmq import open_rabbitmq
+from kit.bus import Bus
 from kit.database import Database
 from kit.signals import Signals
 from kit.testing import bus as suite
-from kit.testing.rabbitmq import Broker, forget_queues
-
-RETRIES = Retries((0.05, 0.05))
-
-
-@pytest.fixture(params=["postgres", "rabbitmq"])
-async def bus(
-    request: pytest.FixtureRequest, database: Database, signals: Signals
-) -> AsyncIterator[Bus]:
-    async with AsyncExitStack() as stack:
-        made: Bus
-        if request.param == "postgres":
-            made = PostgresBus(
-                database,
-                signals,
-                service=suite.QUEUE,
-                subscriptions=suite.SUBSCRIPTIONS,
-                retries=RETRIES,
-            )
-        else:
-            broker: Broker = request.getfixturevalue("broker")
-            stack.push_async_callback(forget_queues, broker.url)
-            made = await stack.enter_async_context(
-                open_rabbitmq(
-                    broker.url,
-                    database,
-                    service=suite.QUEUE,
-                    subscriptions=suite.SUBSCRIPTIONS,
-                    retries=RETRIES,
-                )
-            )
-
-        async def relay() -> None:
-            await outbox.relay_for_ever(database, made, signals, service=suite.QUEUE)
-
-        await stack.enter_async_context(background.running(relay=relay))
-        yield made
 
 
 async def test_events_of_one_key_arrive_in_order_and_once(bus: Bus, database: Database) -> None:
@@ -161,6 +120,43 @@ async def test_two_relays_lose_and_double_nothing(
         )
         await suite.wait_until(lambda: _counts(effects, 100))
     assert sorted(await effects.done()) == list(range(100))
+
+
+async def test_events_of_each_key_are_first_handed_out_in_order(
+    bus: Bus, database: Database
+) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        await asyncio.gather(
+            *(suite.emit(database, *range(n, n + 15), subject=str(n)) for n in range(0, 90, 15))
+        )
+        await suite.wait_until(lambda: _counts(effects, 90))
+    for n in range(0, 90, 15):
+        assert [each for each in effects.seen if n <= each < n + 15] == list(range(n, n + 15))
+
+
+async def test_a_dead_letter_has_its_effect_when_it_is_handed_out_again(
+    bus: Bus, database: Database
+) -> None:
+    broken = [1]
+
+    async def poison(envelope: Envelope) -> None:
+        if envelope.data["number"] in broken:
+            raise ValueError
+
+    effects = suite.Effects(database, poison)
+    async with suite.consuming(bus, effects.handle):
+        (event_id, *_) = await suite.emit(database, *range(1, 20))
+        await suite.wait_until(lambda: _is_dead(database, event_id))
+        await suite.wait_until(lambda: _counts(effects, 18))
+        broken.clear()
+        async with database.transaction(suite.CONSUMER) as tx:
+            letter = await tx.fetchval(
+                "delete from medbot.dead_letters where event_id = $1 returning envelope", event_id
+            )
+            await bus.replay(tx, suite.QUEUE, Envelope.model_validate(letter))
+        await suite.wait_until(lambda: _counts(effects, 19))
+    assert sorted(await effects.done()) == list(range(1, 20))
 
 
 async def _counts(effects: suite.Effects, wanted: int) -> bool:

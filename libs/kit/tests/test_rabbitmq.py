@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import aio_pika
 import pytest
 
+from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus, Retries
-from kit.bus.rabbitmq import EXCHANGE, open_rabbitmq
+from kit.bus.rabbitmq import DELIVERIES, EXCHANGE, open_rabbitmq
 from kit.database import Database
 from kit.errors import Misconfigured, ServiceUnavailable
 from kit.settings import Settings, load
@@ -105,6 +106,42 @@ async def test_a_burst_of_redeliveries_has_each_effect_once(
     assert sorted(await effects.done()) == list(range(20))
 
 
+async def test_an_event_that_its_consumers_die_over_becomes_a_dead_letter(
+    bus: Bus, database: Database
+) -> None:
+    async def hang(envelope: Envelope) -> None:
+        if envelope.data["number"] == 1:
+            reached.set()
+            await asyncio.Event().wait()
+
+    reached = asyncio.Event()
+    effects = suite.Effects(database, hang)
+    (event_id, _) = await suite.emit(database, 1, 2)
+    for _ in range(4 * DELIVERIES):
+        if await _letter(database):
+            break
+        reached.clear()
+        async with suite.consuming(bus, effects.handle):
+            await suite.wait_until(lambda: _reached_or_dead(reached, database))
+    assert effects.seen.count(1) > DELIVERIES
+    assert await _letter(database) == (event_id, 2, "TooOften")
+    assert await effects.done() == [2]
+
+
+async def test_an_event_whose_queue_is_gone_is_not_lost(
+    bus: Bus, database: Database, broker: Broker
+) -> None:
+    effects = suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, 1)
+        await suite.wait_until(lambda: _all(effects, 1))
+    await forget_queues(broker.url)
+    await suite.emit(database, 2)
+    async with suite.consuming(bus, effects.handle):
+        await suite.wait_until(lambda: _all(effects, 2), within=30)
+    assert await effects.done() == [1, 2]
+
+
 async def test_a_bus_whose_broker_never_came_closes_at_once(database: Database) -> None:
     async with asyncio.timeout(2):
         async with open_rabbitmq(
@@ -157,6 +194,19 @@ async def _relayed(database: Database, bus: Bus) -> bool:
         return await outbox.relay_once(database, bus, service=suite.QUEUE) > 0
     except ServiceUnavailable:
         return False
+
+
+async def _reached_or_dead(reached: asyncio.Event, database: Database) -> bool:
+    return reached.is_set() or await _letter(database) is not None
+
+
+async def _letter(database: Database) -> tuple[object, int, str] | None:
+    async with database.transaction(suite.CONSUMER) as tx:
+        row = await tx.fetchrow(
+            "select event_id, attempts, error from medbot.dead_letters where queue = $1",
+            suite.QUEUE,
+        )
+    return (row["event_id"], row["attempts"], row["error"]) if row is not None else None
 
 
 async def _buried(database: Database) -> bool:

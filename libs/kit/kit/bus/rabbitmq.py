@@ -35,7 +35,8 @@ EXCHANGE = "medbot"
 PREFETCH = 50
 """Messages that wait at a consumer; they are handled one after the other."""
 DELIVERIES = 20
-"""How often the broker hands out a message whose consumer dies over it."""
+"""How often the broker hands out a message whose consumers die; then it counts as one failed
+attempt, since it may only have waited behind the one that killed them."""
 CONFIRM_WITHIN = 10.0
 RECONNECT_AFTER = 1.0
 
@@ -128,10 +129,10 @@ class RabbitBus:
             raise ServiceUnavailable from error
 
     async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
-        """Sends an event straight to one queue, whatever `tx` comes to."""
-        await self.ping()
+        """Sends an event straight to one queue, whatever `tx` comes to; waits for the broker."""
         try:
             async with asyncio.timeout(CONFIRM_WITHIN), await self._open_channel() as channel:
+                await declare(channel, self._subscriptions, self._retries)
                 await channel.default_exchange.publish(_message(envelope), _name(queue))
         except _LOST as error:
             raise ServiceUnavailable from error
@@ -153,7 +154,8 @@ class RabbitBus:
 
     async def _open_channel(self) -> AbstractRobustChannel:
         await self._connection.connected.wait()
-        channel = self._connection.channel(publisher_confirms=True)
+        # What no queue takes is confirmed all the same, and lost: it must come back and raise.
+        channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize(timeout=CONFIRM_WITHIN)
         return channel
 
@@ -201,13 +203,13 @@ class RabbitBus:
         error: Exception,
     ) -> bool:
         """Whether that was the last attempt."""
-        attempts = int(str(message.headers.get("attempts", 0))) + 1
+        attempts = _attempts(message) + 1
         told = {"queue": queue, "event_id": str(envelope.id), "attempts": attempts}
         dead = attempts > len(self._retries.delays)
         to = "dead" if dead else _again(self._retries.delays[attempts - 1])
         log = _log.error if dead else _log.warning
         log("event.dead" if dead else "event.postponed", **told, **logs.failure(error))
-        headers = {"attempts": attempts, "error": type(error).__qualname__}
+        headers = {"attempts": attempts, "error": type(error).__qualname__.lstrip("_")}
         await direct.publish(
             _message(envelope, headers), f"{_name(queue)}.{to}", timeout=CONFIRM_WITHIN
         )
@@ -216,6 +218,10 @@ class RabbitBus:
     async def _bury(self, queue: str, message: AbstractIncomingMessage, direct: Any) -> None:
         """Moves a dead letter into the table; while the database is away it stays in its queue."""
         envelope = _read(message)
+        if envelope is not None and _attempts(message) <= len(self._retries.delays):
+            await self._postpone(queue, message, envelope, direct, _TooOften())
+            await message.ack()
+            return
         event_id = envelope.id if envelope else uuid.uuid5(uuid.NAMESPACE_OID, message.body.hex())
         while True:
             try:
@@ -227,8 +233,8 @@ class RabbitBus:
                         queue,
                         event_id,
                         envelope.model_dump(mode="json") if envelope else {},
-                        int(str(message.headers.get("attempts", DELIVERIES))),
-                        str(message.headers.get("error", "TooOften" if envelope else "NoEvent")),
+                        _attempts(message),
+                        str(message.headers.get("error", "NoEvent")),
                     )
                 break
             except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
@@ -277,6 +283,15 @@ _SURE = {
 }
 _ONE_AT_A_TIME = {"x-single-active-consumer": True}
 _QUORUM = {**_SURE, **_ONE_AT_A_TIME}
+
+
+class _TooOften(Exception):
+    """The broker has handed it out too often to consumers that died."""
+
+
+def _attempts(message: AbstractIncomingMessage) -> int:
+    """How many attempts have failed."""
+    return int(str(message.headers.get("attempts", 0)))
 
 
 def _read(message: AbstractIncomingMessage) -> Envelope | None:

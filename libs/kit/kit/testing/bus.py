@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from contracts.events import Envelope, Event
 from kit import outbox
-from kit.bus import Bus, Handler, first_time
+from kit.bus import Bus, Handler, Retries, first_time
 from kit.database import Database
 from kit.identity import Actor
 
@@ -29,6 +29,9 @@ class Happened(Event):
     def key(self) -> str:
         return self.subject
 
+
+RETRIES = Retries((0.05, 0.05))
+"""Every bus of one broker must name the same: they are its queues."""
 
 SUBSCRIPTIONS: dict[str, tuple[type[Event], ...]] = {QUEUE: (Happened,)}
 
