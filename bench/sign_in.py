@@ -19,6 +19,7 @@ import asyncpg
 import httpx
 
 from auth_service import timing
+from auth_service.providers import passwords
 from auth_service.testing import Auth, make_app
 from kit import embedded
 from kit.database import utc_now
@@ -43,7 +44,7 @@ async def main(folder: Path, tries: int, seed: int) -> None:
 
 
 async def _open(stack: AsyncExitStack, url: str, **settings: object) -> Auth:
-    app = make_app(url, utc_now, **settings)
+    app = make_app(url, utc_now, hasher=passwords.HASHER, **settings)
     served = await stack.enter_async_context(serve(app))
     http = httpx.AsyncClient(base_url=served.url, timeout=30)
     return Auth(app, await stack.enter_async_context(http))

@@ -111,3 +111,26 @@ async def test_sign_ins_that_have_ended_go_by_their_age(
         assert gone == {"sessions": due[1].rows}
         assert await owner.fetchval(sessions) == left
     assert await owner.fetchval("select count(*) from medbot.refresh_tokens") == 0
+
+
+async def anchor_at(owner: Any, seq: int) -> verification.Anchor:
+    row = await owner.fetchrow("select hash from medbot.audit_log where seq = $1", seq)
+    return verification.Anchor(seq, row["hash"])
+
+
+async def test_a_place_that_retention_removed_is_never_said_to_hold(
+    database: Database, rows: None, now: datetime, owner: Any
+) -> None:
+    inside, last, kept_one = [await anchor_at(owner, seq) for seq in (2, 4, 5)]
+    classes = kept.classes(SEAL, FixedClock(now), audit_days=YEAR, sessions_days=None)
+    await retention.apply(database, local.ACTOR, classes, now=now)
+    gone = await verify(database, anchor=inside)
+    assert (gone.whole, gone.anchor) == (True, "too_old")
+    assert "row 2 was noted, and retention has removed it" in gone.said
+    for held in (last, kept_one):
+        assert (await verify(database, anchor=held)).anchor == "holds"
+    for seq in (4, 5):
+        wrong = await verify(database, anchor=verification.Anchor(seq, b"x" * 32))
+        assert (wrong.whole, wrong.fault, wrong.seq) == (False, Fault.ANCHOR, seq)
+        assert wrong.anchor == "differs"
+    assert (await verify(database)).anchor is None

@@ -103,16 +103,21 @@ def audit_verify(
         str | None, typer.Option(help="NUMBER:HASH, as it was printed before; must be there still.")
     ] = None,
 ) -> None:
-    """Follows the chain; names the first row that was changed, removed or reordered."""
+    """Follows the chain; names the first row that was changed, removed or reordered.
+
+    Status 1 when it is broken, 2 when nothing is left to compare the anchor with.
+    """
     from auth_service.settings import Settings as Service
     from medbot import audit as log
 
     with terminal.one_line_errors():
         verdict = terminal.run(log.verify(settings.load(Service), log.anchor_of(anchor)))
-        terminal.out.print(f"{'✓' if verdict.whole else '✗'} {verdict.said}", soft_wrap=True)
+        compared = verdict.anchor != "too_old"
+        sign = "✗" if not verdict.whole else "✓" if compared else "?"
+        terminal.out.print(f"{sign} {verdict.said}", soft_wrap=True)
         terminal.out.print(f"the end is {verdict.head}:{verdict.head_hash}", soft_wrap=True)
-        if not verdict.whole:
-            raise typer.Exit(1)
+        if not (verdict.whole and compared):
+            raise typer.Exit(1 if not verdict.whole else 2)
 
 
 @audit.command("list")

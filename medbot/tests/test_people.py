@@ -136,12 +136,31 @@ def test_the_chain_is_verified_against_what_was_noted(
     assert plain(second.output).startswith("✓ 2 rows, unbroken up to row 2 the end is 2:")
     end = second.output.split()[-1]
     assert medbot("audit", "verify", "--anchor", end).exit_code == 0
+    nothing_older = f"{2**40}:{'0' * 64}"
+    beyond = medbot("audit", "verify", "--anchor", nothing_older)
+    assert (beyond.exit_code, beyond.output[0]) == (1, "✗")
     asyncio.run(_run(at_database.owner, "delete from medbot.audit_log where seq = 2"))
     broken = medbot("audit", "verify", "--anchor", end)
     assert broken.exit_code == 1
     assert "✗ row 2 was removed" in broken.output
     senseless = medbot("audit", "verify", "--anchor", "two")
     assert plain(senseless.output).startswith("medbot: --anchor: a number, a colon and a hash")
+
+
+def test_a_new_key_signs_and_that_is_in_the_log(medbot: Command) -> None:
+    medbot("users", "find", "clinic")
+    first, second = medbot("keys", "rotate"), medbot("keys", "rotate")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    new, old = [line.split()[0] for line in plain_lines(second.output)]
+    assert first.output.split()[0] == old != new
+    assert "signs no more" in second.output
+    listed = medbot("audit", "list", "--action", "keys.rotate").output
+    assert f"key:{old} key:{new}" in listed
+    assert "operator keys.rotate done" in listed
+
+
+def plain_lines(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.strip()]
 
 
 async def _run(owner_url: str, statement: str) -> None:

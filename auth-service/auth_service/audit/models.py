@@ -62,6 +62,11 @@ class Verdict(BaseModel):
     head_hash: str
     fault: Fault | None = None
     seq: int | None = None
+    anchor: Literal["holds", "differs", "too_old"] | None = Field(
+        default=None,
+        description="what a noted place says; `too_old`: retention has removed that row, so it"
+        " proves nothing of the rows that are there",
+    )
     said: str
 
 

@@ -64,10 +64,12 @@ async def head(tx: Tx) -> Place:
     return Place(**row)
 
 
-async def checkpoint(tx: Tx) -> Place | None:
-    """Where the chain begins, when old rows were removed."""
+async def checkpoint(tx: Tx, seq: int | None = None) -> Place | None:
+    """Where the chain begins, when old rows were removed; or, by its number, where it once did."""
     row: Any = await tx.fetchrow(
-        "select seq, hash, kid, signature from medbot.audit_checkpoints order by seq desc limit 1"
+        "select seq, hash, kid, signature from medbot.audit_checkpoints"
+        " where $1::bigint is null or seq = $1 order by seq desc limit 1",
+        seq,
     )
     return Place(**row) if row else None
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from auth_service.audit import store
 from auth_service.audit.models import Fault, Verdict
@@ -40,12 +40,13 @@ class _Broken(Exception):
 
 @dataclass(slots=True)
 class _Walk:
-    """How far the chain was followed."""
+    """How far the chain was followed; `met` is whether the anchor's row was."""
 
     seq: int
     hash: bytes
     rows: int = 0
     first: int | None = None
+    met: bool = False
 
 
 def digest(row: Any, *, seq: int | None = None, previous: bytes | None = None) -> bytes:
@@ -85,16 +86,17 @@ async def _follow(tx: Tx, seal: Seal, anchor: Anchor | None, start: store.Place 
     try:
         if start is not None:
             _check_signed(seal, "checkpoint", start)
+            await _check_forgotten(tx, seal, walk, anchor)
         async for row in store.chain(tx):
             if row["seq"] > head.seq and walk.seq == head.seq:
                 break
             await _step(tx, walk, row, head.seq)
-            _check_anchor(anchor, row)
+            _check_anchor(walk, anchor, row["seq"], row["hash"])
         _check_end(seal, walk, head, anchor)
         await _check_people(tx)
     except _Broken as broken:
-        return _verdict(walk, head, broken)
-    return _verdict(walk, head, None)
+        return _verdict(walk, head, anchor, broken)
+    return _verdict(walk, head, anchor, None)
 
 
 async def _step(tx: Tx, walk: _Walk, row: Any, newest: int) -> None:
@@ -136,10 +138,21 @@ def _home(row: Any, newest: int) -> int | None:
     return None
 
 
-def _check_anchor(anchor: Anchor | None, row: Any) -> None:
-    if anchor is not None and row["seq"] == anchor.seq and row["hash"] != anchor.hash:
+def _check_anchor(walk: _Walk, anchor: Anchor | None, seq: int, digest: bytes) -> None:
+    if anchor is None or seq != anchor.seq:
+        return
+    walk.met = True
+    if digest != anchor.hash:
         said = f"row {anchor.seq} is not the one that was noted"
         raise _Broken(Fault.ANCHOR, anchor.seq, said)
+
+
+async def _check_forgotten(tx: Tx, seal: Seal, walk: _Walk, anchor: Anchor | None) -> None:
+    """Of the rows that retention removed, those at which it stopped can still be compared."""
+    place = await store.checkpoint(tx, anchor.seq) if anchor is not None else None
+    if place is not None:
+        _check_signed(seal, "checkpoint", place)
+        _check_anchor(walk, anchor, place.seq, place.hash)
 
 
 def _check_end(seal: Seal, walk: _Walk, head: store.Place, anchor: Anchor | None) -> None:
@@ -175,7 +188,20 @@ def _check_signed(seal: Seal, kind: str, place: store.Place) -> None:
         raise _Broken(Fault.UNSIGNED, place.seq, said)
 
 
-def _verdict(walk: _Walk, head: store.Place, broken: _Broken | None) -> Verdict:
+def _verdict(
+    walk: _Walk, head: store.Place, anchor: Anchor | None, broken: _Broken | None
+) -> Verdict:
+    said = f"{walk.rows} rows, unbroken up to row {head.seq}"
+    if anchor is not None and not walk.met:
+        said += (
+            f"; row {anchor.seq} was noted, and retention has removed it: nothing could be"
+            " compared with it, so note a newer one"
+        )
+    compared: Literal["holds", "differs", "too_old"] | None = None
+    if anchor is not None and broken is None:
+        compared = "holds" if walk.met else "too_old"
+    elif broken is not None and broken.fault is Fault.ANCHOR:
+        compared = "differs"
     return Verdict(
         whole=broken is None,
         rows=walk.rows,
@@ -184,5 +210,6 @@ def _verdict(walk: _Walk, head: store.Place, broken: _Broken | None) -> Verdict:
         head_hash=head.hash.hex(),
         fault=broken.fault if broken else None,
         seq=broken.seq if broken else None,
-        said=broken.said if broken else f"{walk.rows} rows, unbroken up to row {head.seq}",
+        anchor=compared,
+        said=broken.said if broken else said,
     )
