@@ -55,6 +55,23 @@ async def test_the_same_in_a_cascade(opened: Open, cloud: Cloud) -> None:
     assert abs(stored - _heard_words(talk.ear.replies[0])) <= 2
 
 
+async def test_an_answer_is_recorded_while_it_is_heard(opened: Open, cloud: Cloud) -> None:
+    cloud.realtime.hears = ["tell me a story"]
+    cloud.realtime.says = [LONG]
+    resources = await opened()
+    async with conversation(resources, plan("realtime")) as talk:
+        await talk.say("tell me a story")
+        await talk.speaking()
+        await talk.until(lambda: len(talk.desk.open) >= 2)
+        heard = voice_parts.words_begun(talk.ear.replies[0])
+        first, second = talk.desk.open[:2]
+        turns = await talk.turns(2)
+    assert (first.seq, first.role, turns[1].seq, turns[1].open) == (2, "assistant", 2, False)
+    assert 0 < len(first.text.split()) < len(second.text.split()) <= heard + 2
+    assert turns[1].text.startswith(second.text)
+    assert turns[1].text.startswith(LONG)
+
+
 async def test_a_back_channel_makes_no_turn_and_the_sentence_goes_on(
     opened: Open, cloud: Cloud
 ) -> None:
