@@ -3,11 +3,15 @@ counted, the one that the first of them saw."""
 
 import ipaddress
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from starlette.types import Scope
 
-UNKNOWN = "unknown"
+from kit import logs
+
+UNKNOWN, LOOPBACK = "unknown", "127.0.0.1"
+
+_log = logs.get(__name__)
 
 
 def address(scope: Scope, *, trusted_proxies: int) -> str:
@@ -18,25 +22,48 @@ def address(scope: Scope, *, trusted_proxies: int) -> str:
     the client and says nothing. Without trusted proxies the whole header says nothing.
     """
     peer = _peer(scope)
+    told = _told(scope["headers"], b"x-forwarded-for")
     if not trusted_proxies:
+        if told and _is_loopback(peer):
+            _warn_of_proxy()
         return peer
-    told = _forwarded(scope["headers"])
     if len(told) < trusted_proxies:
         return peer
     seen = told[-trusted_proxies]
     return seen if _parsed(seen) is not None else peer
 
 
-def _peer(scope: Scope) -> str:
-    """The address of the connection, unknown where the server has put another in its place.
+def scheme(scope: Scope, *, trusted_proxies: int) -> str:
+    """`https` or `http` (`wss`, `ws` for sockets): the client's own, as the proxies tell it."""
+    own: str = scope["scheme"]
+    told = _told(scope["headers"], b"x-forwarded-proto") if trusted_proxies else []
+    if not told or told[-min(trusted_proxies, len(told))].lower() not in ("https", "wss"):
+        return own
+    return "wss" if own.startswith("ws") else "https"
 
-    uvicorn by default believes X-Forwarded-For from the loopback; it then writes port 0.
+
+def _peer(scope: Scope) -> str:
+    """The address of the connection.
+
+    Started by its own command, uvicorn believes X-Forwarded-For from the loopback alone, and then
+    writes port 0: the connection came from the loopback.
     """
     client = scope.get("client")
-    if client is None or not client[1]:
+    if client is None:
         return UNKNOWN
-    peer: str = client[0]
+    peer: str = client[0] if client[1] else LOOPBACK
     return peer
+
+
+def _is_loopback(written: str) -> bool:
+    ip = _parsed(written)
+    return ip is not None and (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+@cache
+def _warn_of_proxy() -> None:
+    """Once: whoever comes through a proxy on this machine is counted as one and the same."""
+    _log.warning("proxies.not_trusted", remedy="set TRUSTED_PROXIES")
 
 
 @lru_cache(maxsize=4096)
@@ -52,8 +79,8 @@ def counted(written: str) -> bytes:
     return ip.packed
 
 
-def _forwarded(raw: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    lines = [value.decode("latin-1") for name, value in raw if name == b"x-forwarded-for"]
+def _told(raw: Iterable[tuple[bytes, bytes]], header: bytes) -> list[str]:
+    lines = [value.decode("latin-1") for name, value in raw if name == header]
     return [part.strip() for part in ",".join(lines).split(",")] if lines else []
 
 

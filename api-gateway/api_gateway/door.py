@@ -27,6 +27,7 @@ ROUTE = "medbot.route"
 async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers one HTTP request."""
     fields: dict[bytes, bytes] = dict(scope["headers"])
+    scope["scheme"] = clients.scheme(scope, trusted_proxies=context.settings.trusted_proxies)
     own = _own_headers(context, scope, fields)
     try:
         check_headers(context, scope, fields)

@@ -41,6 +41,7 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
     """Carries one socket from its opening to its end."""
     offered: list[str] = scope.get("subprotocols", [])
     fields = dict(scope["headers"])
+    scope["scheme"] = clients.scheme(scope, trusted_proxies=context.settings.trusted_proxies)
     named = [(b"x-request-id", door.identify(fields))]
     await receive()
     try:

@@ -104,6 +104,42 @@ def test_only_what_trusted_proxies_wrote_is_believed(
     assert clients.address(scope, trusted_proxies=proxies) == address
 
 
+@pytest.mark.parametrize("client", [("127.0.0.1", 4711), ("203.0.113.9", 0)])
+def test_whoever_comes_through_the_loopback_untold_is_the_loopback(client: tuple[str, int]) -> None:
+    """Also where uvicorn's own command has put the header's word in place of the peer."""
+    scope = {"client": client, "headers": [(b"x-forwarded-for", b"203.0.113.9")]}
+    assert clients.address(scope, trusted_proxies=0) == "127.0.0.1"
+    assert clients.address(scope, trusted_proxies=1) == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("own", "proxies", "told", "scheme"),
+    [
+        ("http", 0, "https", "http"),
+        ("http", 1, "https", "https"),
+        ("ws", 1, "https", "wss"),
+        ("http", 1, "http, https", "https"),
+        ("http", 1, "https, http", "http"),
+        ("http", 2, "https, http", "https"),
+        ("http", 2, "https", "https"),
+        ("https", 1, "", "https"),
+    ],
+)
+def test_only_trusted_proxies_say_that_the_client_came_by_tls(
+    own: str, proxies: int, told: str, scheme: str
+) -> None:
+    scope = {"scheme": own, "headers": [(b"x-forwarded-proto", told.encode())]}
+    assert clients.scheme(scope, trusted_proxies=proxies) == scheme
+
+
+async def test_a_signed_webhook_has_a_quota_of_its_own(open_door: OpenDoor) -> None:
+    door = await open_door(rate_limit_address=1, rate_limit_webhook=3)
+    hook = "/api/v1/voice/livekit"
+    codes = [(await door.client.post(hook, json={})).status_code for _ in range(4)]
+    assert codes == [200, 200, 200, 429]
+    assert (await door.client.get(JWKS)).status_code == 200, "the address was not counted"
+
+
 async def test_answers_say_what_is_left(door: Door) -> None:
     for n in range(3):
         answer = await door.client.get(PATH)

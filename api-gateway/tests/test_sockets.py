@@ -280,3 +280,15 @@ async def test_too_many_sockets_close_with_4429(open_door: OpenDoor, voice: Voic
     async with open_socket(door) as socket:
         assert await closing_code(socket) == 4429
     assert len(voice.requests) == 1
+
+
+async def test_sockets_beyond_their_limit_are_told_to_try_later(
+    open_door: OpenDoor, voice: Voice
+) -> None:
+    door = await open_door(voice_service_url=f"http://127.0.0.1:{voice.port}", upstream_sockets=1)
+    async with open_socket(door), open_socket(door) as more:
+        assert await closing_code(more) == 1013
+    async with open_socket(door) as socket:
+        await socket.send("hi")
+        assert await socket.recv() == "hi"
+    assert len(voice.requests) == 2
