@@ -76,7 +76,7 @@ class Bounds:
         await answer(scope, receive, send)
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = False
+        stream = refused = False
 
         def move() -> None:
             nonlocal stream
@@ -89,14 +89,21 @@ class Bounds:
             self.streams += 1
 
         async def watched(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start" and _is_stream(message):
+                refused = True
                 move()
+                refused = False
             await send(message)
 
         self.requests += 1
         _lasting.set(move)
         try:
             await self._app(scope, _in_time(receive), watched)
+        except Exception:
+            if not refused:
+                raise
+            await self._refuse(Overloaded(), scope, receive, send)
         finally:
             if stream:
                 self.streams -= 1

@@ -1,0 +1,186 @@
+"""What one instance takes at once, and what comes too slowly."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from kit import bounds
+from kit.bounds import Bounds
+from kit.server import Drain, Server, config
+from kit.testing.serving import free_port
+
+
+class Work:
+    """An application whose answers wait until they may go."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.running = 0
+        routes = [
+            Route("/slow", self.slow),
+            Route("/whole", self.whole),
+            Route("/stream", self.stream),
+            Route("/health", self.quick),
+            Route("/body", self.body, methods=["POST"]),
+        ]
+        self.app = Starlette(routes=routes, middleware=[Middleware(Bounds)])
+        self.app.state.most_requests = 2
+        self.app.state.most_streams = 2
+        self.app.state.waits_for = None
+        self.app.state.drain = Drain()
+
+    async def quick(self, _: Request) -> Response:
+        return PlainTextResponse("here")
+
+    async def slow(self, _: Request) -> Response:
+        self.running += 1
+        await self.go_on.wait()
+        return PlainTextResponse("done")
+
+    async def whole(self, request: Request) -> Response:
+        try:
+            bounds.lasts()
+        except bounds.Overloaded:
+            return PlainTextResponse("full", 503)
+        return await self.slow(request)
+
+    async def stream(self, _: Request) -> Response:
+        async def parts() -> AsyncIterator[str]:
+            yield "data: 1\n\n"
+            self.running += 1
+            await self.go_on.wait()
+
+        return StreamingResponse(parts(), media_type="text/event-stream")
+
+    async def body(self, request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    async def until(self, running: int) -> None:
+        async with asyncio.timeout(5):
+            while self.running < running:
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def served(work: Work, *, grace: float = 0.0) -> AsyncIterator[tuple[Server, str]]:
+    port = free_port()
+    asked: uvicorn.Config = config(work.app, drain=1, head_within=0.3)
+    asked.port = port
+    server = Server(asked, grace=grace)
+    task = asyncio.create_task(server._serve())
+    async with asyncio.timeout(5):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    try:
+        yield server, f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def test_beyond_the_limit_requests_are_refused_at_once_and_probes_never() -> None:
+    work = Work()
+    async with served(work) as (_, url), httpx.AsyncClient(base_url=url) as http:
+        held = [asyncio.create_task(http.get("/slow")) for _ in range(2)]
+        await work.until(2)
+        refused = await http.get("/slow")
+        assert (refused.status_code, refused.json()["code"]) == (503, "service.overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await http.get("/health")).text == "here"
+        work.go_on.set()
+        assert [answer.text for answer in await asyncio.gather(*held)] == ["done", "done"]
+        assert (await http.get("/slow")).text == "done"
+
+
+async def test_what_lasts_by_its_nature_is_counted_apart() -> None:
+    work = Work()
+    async with served(work) as (_, url), httpx.AsyncClient(base_url=url) as http:
+        waiting = asyncio.create_task(http.get("/whole"))
+        reading = asyncio.create_task(http.get("/stream"))
+        await work.until(2)
+        assert (await http.get("/whole")).text == "full"
+        assert (await http.get("/stream")).json()["code"] == "service.overloaded"
+        assert (await http.post("/body", content=b"abc")).text == "3"
+        work.go_on.set()
+        assert (await waiting).text == "done"
+        assert (await reading).text == "data: 1\n\n"
+        assert (await http.get("/whole")).text == "done"
+
+
+async def test_while_it_waits_for_what_it_needs_a_service_says_so() -> None:
+    work = Work()
+    work.app.state.waits_for = "the database"
+    async with served(work) as (_, url), httpx.AsyncClient(base_url=url) as http:
+        refused = await http.get("/slow")
+        assert (refused.status_code, refused.json()["code"]) == (503, "service.starting")
+        assert (await http.get("/health")).status_code == 200
+
+
+async def say(url: str, data: bytes) -> bytes:
+    """All that comes back until the other side closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    try:
+        writer.write(data)
+        async with asyncio.timeout(5):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", b""),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n", b"HTTP/1.1 408 "),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", b"HTTP/1.1 200 "),
+        (b"GET /health HTTP/1.1\r\nX: " + b"x" * 150_000, b"HTTP/1.1 431 "),
+    ],
+    ids=["nothing", "half", "half of the second", "endless"],
+)
+async def test_a_head_that_does_not_come_is_cut_off(sent: bytes, status: bytes) -> None:
+    async with served(Work()) as (_, url):
+        answer = await say(url, sent)
+        assert answer.startswith(status)
+        assert (answer == b"") is (status == b"")
+
+
+async def test_a_slow_answer_is_no_slow_head() -> None:
+    work = Work()
+    async with served(work) as (_, url), httpx.AsyncClient(base_url=url) as http:
+        asking = asyncio.create_task(http.get("/slow"))
+        await work.until(1)
+        await asyncio.sleep(0.5)
+        work.go_on.set()
+        assert (await asking).text == "done"
+
+
+async def test_a_service_that_leaves_says_so_first_and_lets_what_runs_end() -> None:
+    work = Work()
+    async with served(work, grace=0.4) as (server, url), httpx.AsyncClient(base_url=url) as http:
+        asking = asyncio.create_task(http.get("/slow"))
+        await work.until(1)
+        server.should_exit = True
+        async with asyncio.timeout(5):
+            while not work.app.state.drain.announced:
+                await asyncio.sleep(0.01)
+        assert (await http.get("/health")).text == "here", "for a while it goes on"
+        assert not work.app.state.drain.closing.is_set()
+        async with asyncio.timeout(5):
+            await work.app.state.drain.closing.wait()
+            await asyncio.sleep(0.05)
+        with pytest.raises(httpx.ConnectError):
+            async with httpx.AsyncClient(base_url=url) as late:
+                await late.get("/health")
+        work.go_on.set()
+        assert (await asking).text == "done"
