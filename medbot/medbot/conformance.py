@@ -5,7 +5,6 @@ Each check is one call and raises `AssertionError` with what was wrong.
 
 import asyncio
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -16,17 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from pydantic import TypeAdapter
 from rich.console import Console
 from websockets.exceptions import WebSocketException
 
-from medbot import sounds, talk
-from medbot.calling import Caller, HungUp, Message, calling, decoded, mp3_of, pcm_of
+from medbot import received, sounds, talk
+from medbot.calling import Caller, HungUp, calling, pcm_of
 from voice_service.sockets import messages
 
-GREETED_WITHIN = 4.0
-ANSWERED_WITHIN = 25.0
-STARTED_WITHIN = 90.0
 START = {"type": "control", "action": "start"}
 STOP = {"type": "control", "action": "stop"}
 
@@ -74,7 +69,7 @@ Check = Callable[[Server], Awaitable[None]]
 async def opens_with_ready(server: Server) -> None:
     """The first message is `ready`, with the conversation's id."""
     async with server.call() as caller:
-        ready = await caller.wait_for("ready", within=STARTED_WITHIN)
+        ready = await caller.wait_for("ready", within=received.STARTED_WITHIN)
         assert caller.names()[0] == "ready", f"first came {caller.names()[0]}"
         assert uuid.UUID(ready["conversation_id"])
 
@@ -82,16 +77,16 @@ async def opens_with_ready(server: Server) -> None:
 async def answers_speech(server: Server) -> None:
     """Speech is answered: its words, the reply's sentences, one MP3 in numbered chunks, paced."""
     async with server.call() as caller:
-        before = await _greeted(caller)
+        before = await received.greeted(caller)
         await caller.say(server.speech)
         async with caller.listening():
-            await caller.wait_for("user_transcript", after=before, within=ANSWERED_WITHIN)
+            await caller.wait_for("user_transcript", after=before, within=received.ANSWERED_WITHIN)
             await caller.wait_for("audio_complete", after=before, within=60)
     assert any(said["text"].strip() for said in caller.all("user_transcript")), "no words heard"
     assert any(said["text"].strip() for said in caller.all("assistant_transcript")), "no reply"
-    _check_messages(caller, messages.VOICE_SERVER)
-    for reply in _replies(caller):
-        _check_reply(reply)
+    received.check_messages(caller, messages.VOICE_SERVER)
+    for reply in received.replies(caller):
+        received.check_reply(reply)
     times = [message["timestamp"] for _, message in caller.got if "timestamp" in message]
     assert all(abs(one - time.time()) < 3600 for one in times), "timestamps are not since 1970"
 
@@ -101,10 +96,10 @@ async def goes_on_with_a_conversation(server: Server) -> None:
     if server.token is None:
         return
     async with server.call() as first:
-        ready = await first.wait_for("ready", within=STARTED_WITHIN)
-        await _greeted(first)
+        ready = await first.wait_for("ready", within=received.STARTED_WITHIN)
+        await received.greeted(first)
     async with server.call(ready["conversation_id"]) as second:
-        again = await second.wait_for("ready", within=STARTED_WITHIN)
+        again = await second.wait_for("ready", within=received.STARTED_WITHIN)
         assert again["conversation_id"] == ready["conversation_id"]
         await second.quiet(2)
         assert not second.all("assistant_transcript"), "it greeted twice"
@@ -113,14 +108,14 @@ async def goes_on_with_a_conversation(server: Server) -> None:
 async def stops_when_spoken_over(server: Server) -> None:
     """Speech over a reply brings `interrupted`; nothing more of it comes."""
     async with server.call() as caller:
-        before = await _greeted(caller)
+        before = await received.greeted(caller)
         await caller.say(server.speech)
         async with caller.listening():
-            await caller.wait_for("audio", after=before, within=ANSWERED_WITHIN)
+            await caller.wait_for("audio", after=before, within=received.ANSWERED_WITHIN)
             await asyncio.sleep(1)
         await caller.say(server.speech)
         async with caller.listening():
-            await caller.wait_for("interrupted", after=before, within=ANSWERED_WITHIN)
+            await caller.wait_for("interrupted", after=before, within=received.ANSWERED_WITHIN)
             await asyncio.sleep(0.5)
     names = [message["event"] for _, message in caller.got[before:]]
     cut = names.index("interrupted")
@@ -134,11 +129,11 @@ async def stops_when_spoken_over(server: Server) -> None:
 async def names_what_is_wrong(server: Server) -> None:
     """What is not in the protocol brings an `error` and leaves the call open."""
     async with server.call() as caller:
-        await caller.wait_for("ready", within=STARTED_WITHIN)
+        await caller.wait_for("ready", within=received.STARTED_WITHIN)
         wrong = ("nonsense", "{}", '{"event": "audio"}', '{"event": "audio", "audio": "%"}')
         for data in wrong:
             await caller.socket.send(data)
-        await _until(caller, lambda: len(caller.all("error")) >= len(wrong))
+        await received.until(caller, lambda: len(caller.all("error")) >= len(wrong))
         assert all(isinstance(one["message"], str) for one in caller.all("error"))
         assert caller.code is None, f"closed with {caller.code}"
 
@@ -146,7 +141,7 @@ async def names_what_is_wrong(server: Server) -> None:
 async def refuses_what_is_too_big(server: Server) -> None:
     """A message over 256 KiB closes with 1009."""
     async with server.call() as caller:
-        await caller.wait_for("ready", within=STARTED_WITHIN)
+        await caller.wait_for("ready", within=received.STARTED_WITHIN)
         with contextlib.suppress(WebSocketException):
             await caller.send({"event": "audio", "audio": "A" * (messages.MAX_MESSAGE + 4)})
         assert await caller.closed() == 1009, f"closed with {caller.code}"
@@ -167,7 +162,9 @@ async def refuses_a_bad_token(server: Server) -> None:
 async def refuses_a_conversation_of_others(server: Server) -> None:
     """A conversation that is not the caller's closes with 4404."""
     async with server.call(str(uuid.uuid4())) as caller:
-        assert await caller.closed(within=STARTED_WITHIN) == 4404, f"closed with {caller.code}"
+        assert await caller.closed(within=received.STARTED_WITHIN) == 4404, (
+            f"closed with {caller.code}"
+        )
 
 
 async def runs_a_session(server: Server) -> None:
@@ -181,15 +178,17 @@ async def runs_a_session(server: Server) -> None:
         await caller.wait_for("status")
         assert caller.names()[0] == "status", f"first came {caller.names()[0]}"
         await caller.send(START)
-        await _until(caller, lambda: any(one["status"] == "active" for one in caller.all("status")))
+        await received.until(
+            caller, lambda: any(one["status"] == "active" for one in caller.all("status"))
+        )
         await caller.send({"type": "text", "text": "What helps against a cold?"})
-        await _until(caller, lambda: _has_final(caller, "assistant"), within=60)
+        await received.until(caller, lambda: received.has_final(caller, "assistant"), within=60)
         await caller.send(STOP)
         assert await caller.closed() == 1000, f"closed with {caller.code}"
     assert len(pcm_of(caller.all("audio"))) % 2 == 0, "half a sample"
     assert pcm_of(caller.all("audio")), "no sound"
     assert caller.all("status")[-1]["status"] == "ended"
-    _check_messages(caller, messages.SESSION_SERVER)
+    received.check_messages(caller, messages.SESSION_SERVER)
     async with calling(address, session=True, additional_headers=server.headers) as late:
         assert await late.closed() == 4410, f"closed with {late.code}"
 
@@ -264,53 +263,3 @@ async def report(
         console.print(f"{check.__name__.replace('_', ' '):<40}", end="")
         console.print(line, style=style, soft_wrap=True)
     return held
-
-
-async def _greeted(caller: Caller) -> int:
-    """Waits for the greeting, if there is one; how many messages have come by then."""
-    await caller.wait_for("ready", within=STARTED_WITHIN)
-    with contextlib.suppress(TimeoutError):
-        await caller.wait_for("audio", within=GREETED_WITHIN)
-        await caller.wait_for("audio_complete", within=60)
-    return len(caller.got)
-
-
-async def _until(
-    caller: Caller, holds: Callable[[], bool], within: float = ANSWERED_WITHIN
-) -> None:
-    async with asyncio.timeout(within):
-        while not holds():
-            caller.changed.clear()
-            await caller.changed.wait()
-
-
-def _has_final(caller: Caller, role: str) -> bool:
-    said = [one for one in caller.all("transcript") if one["role"] == role and one["final"]]
-    return any(one["text"] for one in said)
-
-
-def _check_messages(caller: Caller, kind: TypeAdapter[Any]) -> None:
-    for _, message in caller.got:
-        kind.validate_json(json.dumps(message))
-
-
-def _replies(caller: Caller) -> list[list[tuple[float, Message]]]:
-    """The chunks of each reply, with the second at which each came."""
-    found: list[list[tuple[float, Message]]] = []
-    for at, message in caller.got:
-        if message["event"] == "audio":
-            if message["chunk_num"] == 0:
-                found.append([])
-            assert found, "a reply begins with another chunk than 0"
-            found[-1].append((at, message))
-    return found
-
-
-def _check_reply(reply: list[tuple[float, Message]]) -> None:
-    chunks = [message for _, message in reply]
-    numbers = [chunk["chunk_num"] for chunk in chunks]
-    assert numbers == list(range(len(numbers))), f"chunks are numbered {numbers}"
-    seconds = len(decoded(mp3_of(chunks))) / 48_000
-    assert seconds > 0, "the chunks joined are no MP3"
-    took = reply[-1][0] - reply[0][0]
-    assert took > seconds - 1.0, f"{seconds:.1f} s of speech came within {took:.1f} s"
