@@ -29,9 +29,10 @@ class Metrics:
     """What one service has counted."""
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry
+        from prometheus_client import CollectorRegistry, ProcessCollector
 
         self.registry: CollectorRegistry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
         self._families: dict[str, Any] = {}
         self._children: dict[tuple[str, ...], Any] = {}
         self._sizes: dict[str, int] = {}

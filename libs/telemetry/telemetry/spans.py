@@ -160,8 +160,10 @@ def past(
     *,
     failure: str | None = None,
 ) -> None:
-    """Records what has just ended after so many seconds."""
-    if (tracer := tracing.get()) is not None:
+    """Records what has just ended after so many seconds, where it was done on behalf of something:
+    what a service does unasked, again and again, would be a trace each time."""
+    tracer, above = tracing.get(), traceparent.get()
+    if tracer is not None and above:
         now = time.time_ns()
         began = now - int(seconds * 1e9)
-        tracer.start(name, kind, traceparent.get(), attributes, began).end(failure, now)
+        tracer.start(name, kind, above, attributes, began).end(failure, now)

@@ -2,12 +2,23 @@
 
 from collections.abc import AsyncIterator
 
+import api_gateway.settings
 import auth_service.settings
 import conversation_service.settings
 import voice_service.settings
 from kit import settings
 from kit.errors import Misconfigured
-from medbot.doctor import answers, configuration, database, identity, keeping, machine, mail, voice
+from medbot.doctor import (
+    answers,
+    configuration,
+    database,
+    identity,
+    keeping,
+    machine,
+    mail,
+    parts,
+    voice,
+)
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings
 from medbot.terminal import out
@@ -33,6 +44,7 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
         yield finding
     try:
         chosen = settings.load(Settings)
+        gateway = settings.load(api_gateway.settings.Settings)
         conversation = settings.load(conversation_service.settings.Settings)
         auth = settings.load(auth_service.settings.Settings)
         speaking = settings.load(voice_service.settings.Settings)
@@ -47,18 +59,21 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
         yield finding
     for finding in (*machine.ports(chosen), *answers.library(conversation)):
         yield finding
-    async for finding in _asked(auth, conversation, speaking, probe=probe):
+    async for finding in _asked(gateway, auth, conversation, speaking, probe=probe):
         yield finding
 
 
 async def _asked(
+    gateway: api_gateway.settings.Settings,
     auth: auth_service.settings.Settings,
     conversation: conversation_service.settings.Settings,
     speaking: voice_service.settings.Settings,
     *,
     probe: bool,
 ) -> AsyncIterator[Finding]:
-    """What lies with others: a mail server, models, and a media server."""
+    """What lies with others: a broker, a mail server, models, and a media server."""
+    async for finding in parts.examine(gateway, probe=probe):
+        yield finding
     async for finding in identity.examine(auth, probe=probe):
         yield finding
     async for finding in mail.examine(auth, probe=probe):

@@ -1,0 +1,89 @@
+"""What the doctor says of RabbitMQ, Redis, the collector of traces and the counts."""
+
+from typing import Any
+
+import pytest
+from collector import collecting
+from pydantic import SecretStr
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api_gateway.settings import Settings
+from kit.testing import serve
+from kit.testing.rabbitmq import Broker
+from kit.testing.serving import free_port
+from medbot.doctor import parts
+from medbot.doctor.findings import Finding, Mark
+
+
+def told(**given: Any) -> Settings:
+    return Settings(service_token_secret=SecretStr("s" * 32), **given)
+
+
+def shown(finding: Finding) -> str:
+    return f"{finding.mark} {finding.said} → {finding.remedy}"
+
+
+async def test_nothing_configured_is_well() -> None:
+    found = [finding async for finding in parts.examine(told(), probe=True)]
+    assert [finding.mark for finding in found] == [Mark.GOOD] * 4
+    assert "through PostgreSQL" in found[0].said
+
+
+async def test_a_broker_that_answers(broker: Broker) -> None:
+    finding = await parts.bus(told(rabbitmq_url=broker.url))
+    assert (finding.mark, finding.said) == (Mark.GOOD, "RABBITMQ_URL answers")
+
+
+async def test_a_broker_that_is_away_and_its_password() -> None:
+    url = f"amqp://somebody:open-sesame@127.0.0.1:{free_port()}/"
+    finding = await parts.bus(told(rabbitmq_url=url))
+    assert finding.mark is Mark.BAD
+    assert "events wait in the outbox" in finding.said
+    assert "sesame" not in shown(finding)
+
+
+async def test_a_redis_that_is_away() -> None:
+    finding = await parts.limits(told(redis_url=f"redis://:sesame@127.0.0.1:{free_port()}/0"))
+    assert finding.mark is Mark.BAD
+    assert "each gateway counts alone" in finding.said
+    assert "sesame" not in shown(finding)
+
+
+async def test_the_collector_is_asked_with_probe_alone() -> None:
+    async with collecting() as collector:
+        chosen = told(otel_exporter_otlp_endpoint=collector.url, otel_traces_sampler_arg=0.1)
+        assert "10% of them" in (await parts.traces(chosen, probe=False)).said
+        assert collector.raw == []
+        assert (await parts.traces(chosen, probe=True)).mark is Mark.GOOD
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(404, "there is no /v1/traces"), (401, "refuses us"), (None, "does not answer")],
+)
+async def test_a_collector_that_takes_no_spans(status: int | None, said: str) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await Response(status_code=status or 500)(scope, receive, send)
+
+    async with serve(answer) as served:
+        address = served.url if status else f"http://127.0.0.1:{free_port()}"
+        finding = await parts.traces(told(otel_exporter_otlp_endpoint=address), probe=True)
+    assert finding.mark is Mark.BAD
+    assert said in finding.said
+
+
+@pytest.mark.parametrize(
+    ("given", "mark", "said"),
+    [
+        ({}, Mark.GOOD, "from this machine"),
+        ({"metrics_token": "t" * 16}, Mark.GOOD, "whoever has METRICS_TOKEN"),
+        ({"metrics_public": True}, Mark.NOTE, "everybody who reaches the gateway"),
+        ({"metrics_port": 9464}, Mark.NOTE, "on port 9464"),
+    ],
+)
+def test_who_may_read_the_counts(given: dict[str, Any], mark: Mark, said: str) -> None:
+    last = list(parts.metrics(told(**given)))[-1]
+    assert last.mark is mark
+    assert said in last.said

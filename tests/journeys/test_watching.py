@@ -1,0 +1,204 @@
+"""One installation as those see it who look after it: a trace from door to model, and counts."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+import queries
+from collector import Collector, Seen, collecting
+from installation import Installation, installed, newcomer
+from model_server import ModelServer, Say
+
+from kit.testing import serve
+from kit.testing.serving import free_port
+from telemetry import catalogue
+
+pytestmark = pytest.mark.journey
+
+TOKEN = "t" * 24
+OFFERED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+SERVICES = ("gateway", "auth", "conversation", "voice")
+AN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|[0-9a-f]{16}|@")
+SERVER, CLIENT = 2, 3
+MESSAGES = "/api/v1/conversations/{conversation_id}/messages"
+
+
+@pytest.fixture(scope="module")
+def ports() -> tuple[int, int]:
+    """Of the model and of the collector."""
+    return free_port(), free_port()
+
+
+@pytest.fixture(scope="module")
+def house(ports: tuple[int, int]) -> Iterator[Installation]:
+    model, collector = ports
+    with installed() as made:
+        made.begin(
+            {
+                "OPENAI_BASE_URL": f"http://127.0.0.1:{model}/v1",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector}",
+                "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+                "METRICS_TOKEN": TOKEN,
+            }
+        )
+        yield made
+
+
+@pytest.fixture
+async def collector(ports: tuple[int, int]) -> AsyncIterator[Collector]:
+    async with collecting(port=ports[1]) as made:
+        yield made
+
+
+async def spans_of(collector: Collector, trace_id: str, *wanted: str) -> list[Seen]:
+    """The spans of a trace, once those that are wanted have come."""
+    async with asyncio.timeout(30):
+        while True:
+            found = [span for span in collector.spans if span.trace_id == trace_id]
+            if set(wanted) <= {span.name for span in found}:
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def scrape(house: Installation, service: str, token: str | None = TOKEN) -> httpx.Response:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await http.get(f"{house.url_of(service)}/metrics", headers=headers)
+
+
+def one(spans: list[Seen], service: str, name: str, kind: int | None = None) -> Seen:
+    (found,) = (
+        span
+        for span in spans
+        if (span.service, span.name) == (f"medbot-{service}", name) and kind in (None, span.kind)
+    )
+    return found
+
+
+async def ask(house: Installation, port: int, text: str) -> None:
+    server = ModelServer([[Say("It helps to rest.")]])
+    async with serve(server.app(), port=port), newcomer(house.url) as person:
+        person.http.headers["traceparent"] = OFFERED
+        path = await person.start()
+        answer = await person.send(path, text)
+        assert answer.status_code == 201, answer.text
+
+
+async def test_a_trace_goes_from_the_door_to_the_model(
+    house: Installation, collector: Collector, ports: tuple[int, int]
+) -> None:
+    await ask(house, ports[0], "I have had a headache for three days.")
+    spans = await spans_of(collector, OFFERED[3:35], "chat gpt-4.1-mini", "reply")
+    chat = one(spans, "conversation", "chat gpt-4.1-mini", CLIENT)
+    way = [(span.service, span.name) for span in collector.above(chat)]
+    assert way == [
+        ("medbot-conversation", "reply"),
+        ("medbot-conversation", f"POST {MESSAGES}"),
+        ("medbot-gateway", "POST /api/v1/conversations/*"),
+        ("medbot-gateway", "POST /api/v1/conversations/*"),
+    ]
+    assert collector.above(chat)[-1].parent_id == OFFERED[36:52]
+    assert chat.attributes["gen_ai.usage.input_tokens"] == 11
+    assert chat.attributes["gen_ai.provider.name"] == "openai"
+    told = one(spans, "conversation", f"POST {MESSAGES}", SERVER).attributes
+    assert told["http.route"] == MESSAGES
+    assert told["http.response.status_code"] == 201
+    statements = [span for span in spans if span.name == "INSERT public.messages"]
+    assert statements
+    assert all(span.service == "medbot-conversation" for span in statements)
+
+
+async def test_a_trace_goes_through_the_bus_to_another_service(
+    house: Installation, collector: Collector
+) -> None:
+    topic = "medbot.auth.user.registered.v1"
+    async with newcomer(house.url):
+        async with asyncio.timeout(30):
+            while not collector.named(f"process {topic}"):
+                await asyncio.sleep(0.1)
+    taken = [span for span in collector.named(f"process {topic}")
+             if span.service == "medbot-conversation"][0]  # fmt: skip
+    await spans_of(collector, taken.trace_id, "POST /api/v1/auth/register")
+    way = [(span.service, span.name) for span in collector.above(taken)]
+    assert way[0] == ("medbot-auth", f"send {topic}")
+    assert way[-1] == ("medbot-gateway", "POST /api/v1/auth/register")
+
+
+async def test_no_name_in_a_span_holds_an_id_or_an_address(
+    house: Installation, collector: Collector, ports: tuple[int, int]
+) -> None:
+    await ask(house, ports[0], "I have had a cough for a week.")
+    async with httpx.AsyncClient(base_url=house.url, trust_env=False) as http:
+        for path in ("/api/v1/auth/erasures/7f1d2c9a-3f39-4c1c-9a55-2d1d0a5f6a01", "/no/such/path"):
+            await http.get(path)
+    await spans_of(collector, OFFERED[3:35], "reply")
+    await asyncio.sleep(2)
+    named = {span.name for span in collector.spans}
+    routes = {str(span.attributes.get("http.route")) for span in collector.spans}
+    assert len(named) > 10
+    assert [each for each in named | routes if AN_ID.search(each)] == []
+    assert "GET unmatched" in named
+
+
+async def test_only_who_may_reads_the_counts(house: Installation) -> None:
+    for service in SERVICES:
+        assert (await scrape(house, service)).status_code == 200
+        assert (await scrape(house, service, None)).status_code == 404
+        assert (await scrape(house, service, "x" * 24)).status_code == 404
+
+
+async def test_every_query_names_what_a_real_scrape_tells(
+    house: Installation, ports: tuple[int, int]
+) -> None:
+    await ask(house, ports[0], "I have had a headache for three days.")
+    pages = [(await scrape(house, service)).text for service in SERVICES]
+    told: dict[str, set[str]] = {"up": set()}
+    for page in pages:
+        for name, labels in queries.families(page).items():
+            told.setdefault(name, set()).update(labels)
+    asked = list(queries.queries())
+    assert len(asked) > 40
+    assert [
+        (each.where, each.metrics - set(told)) for each in asked if each.metrics - set(told)
+    ] == []
+    for kind in ("gate", "retrieval", "first_token", "first_text", "whole"):
+        assert f'medbot_reply_stage_seconds_count{{stage="{kind}"}}' in pages[2]
+    assert 'medbot_model_tokens_total{kind="input",model="gpt-4.1-mini"' in pages[2]
+    assert 'medbot_triage_total{channel="chat",level="none"}' in pages[2]
+    assert "medbot_outbox_lag_seconds 0" in pages[1]
+
+
+def labels_of(metric: str) -> set[str]:
+    """Those of its instrument; `up` and what is told of processes have none."""
+    for service in SERVICES:
+        for instrument in catalogue.of(service):
+            if re.fullmatch(rf"{instrument.name}(?:_bucket|_count|_sum)?", metric):
+                return set(instrument.labels)
+    return set()
+
+
+def test_every_query_and_legend_names_labels_that_there_are() -> None:
+    for query in queries.queries():
+        known = set[str]().union(*map(labels_of, query.metrics)) | queries.SCRAPED
+        assert query.labels <= known, query.where
+    for title, (shown, query) in queries.legends():
+        assert shown <= query.labels | queries.SCRAPED, title
+
+
+def test_every_instrument_is_on_the_dashboard() -> None:
+    asked = {name for query in queries.queries() for name in query.metrics}
+    for service in SERVICES:
+        for instrument in catalogue.of(service):
+            assert any(name.startswith(instrument.name) for name in asked), instrument.name
+
+
+@pytest.mark.long
+def test_prometheus_itself_takes_the_rules() -> None:
+    program = shutil.which("promtool")
+    assert program is not None, "Debian's prometheus must be installed"
+    rules = str(queries.FOLDER / "alerts.yml")
+    subprocess.run([program, "check", "rules", rules], check=True, capture_output=True)
