@@ -51,7 +51,9 @@ async def login(given: Login, client: Seen, ctx: Ctx) -> SignedIn:
     return await actions.login(ctx.provider, ctx.gate, ctx.verifier, given, client)
 
 
-@router.post("/password/forgot", status_code=202, openapi_extra=doors.PUBLIC)
+@router.post(
+    "/password/forgot", status_code=202, response_class=Response, openapi_extra=doors.PUBLIC
+)
 async def forgot(given: Forgot, ctx: Ctx) -> Response:
     """Mails a link to set a new password, if there is such an account."""
     await ctx.provider.forgot(given.email)

@@ -67,6 +67,11 @@ S = TypeVar("S", bound=settings.Settings)
 OpenContext = Callable[[S], AbstractAsyncContextManager[Context]]
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return problems.documented(super().openapi())
+
+
 def build_app(
     name: str,
     settings_type: type[S],
@@ -98,7 +103,7 @@ def build_app(
         ):
             yield
 
-    app = FastAPI(
+    app = _Application(
         title=f"Medbot {name} service",
         version=metadata.version("kit"),
         lifespan=lifespan,

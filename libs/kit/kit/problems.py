@@ -109,6 +109,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
+def documented(document: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI document in which problems have their own media type."""
+    for operation in (each for item in document["paths"].values() for each in item.values()):
+        content = operation["responses"]["default"]["content"]
+        if (schema := content.pop("application/json", None)) is not None:
+            content[MEDIA_TYPE] = schema
+    return document
+
+
 async def _domain(_: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
     return response(of_domain(error), retry_after=error.retry_after)
