@@ -49,8 +49,8 @@ class Project:
     owner_url: str
     service_url: str
     admin_url: str
-    root_url: str
     clock: Clock
+    root_url: str = ""
     url: str = ""
     symmetric: bool = False
     autoconfirm: bool = True

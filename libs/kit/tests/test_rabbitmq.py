@@ -137,6 +137,7 @@ async def test_an_event_whose_queue_is_gone_is_not_lost(
         await suite.wait_until(lambda: _all(effects, 1))
     await forget_queues(broker.url)
     await suite.emit(database, 2)
+    await suite.wait_until(lambda: _all_left(database), within=30)
     async with suite.consuming(bus, effects.handle):
         await suite.wait_until(lambda: _all(effects, 2), within=30)
     assert await effects.done() == [1, 2]
@@ -194,6 +195,11 @@ async def _relayed(database: Database, bus: Bus) -> bool:
         return await outbox.relay_once(database, bus, service=suite.QUEUE) > 0
     except ServiceUnavailable:
         return False
+
+
+async def _all_left(database: Database) -> bool:
+    async with database.transaction(suite.CONSUMER) as tx:
+        return not await tx.fetch("select 1 from medbot.outbox limit 1")
 
 
 async def _reached_or_dead(reached: asyncio.Event, database: Database) -> bool:
