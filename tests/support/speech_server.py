@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-Mode = Literal["works", "refuses", "dies", "hangs"]
+Mode = Literal["works", "refuses", "dies", "hangs", "stalls"]
 HANGS = 12.0
 DIES_AFTER = 3
 _TRANSCRIPTION = {
@@ -70,8 +70,8 @@ class SpeechServer:
         self.said.append(body)
         if self.speaking == "hangs":
             await asyncio.sleep(HANGS)
-        dies = self.speaking == "dies"
-        return StreamingResponse(_speech(body["input"], dies), media_type="text/event-stream")
+        spoken = _speech(body["input"], self.speaking)
+        return StreamingResponse(spoken, media_type="text/event-stream")
 
     def routes(self) -> list[Route]:
         return [
@@ -109,10 +109,12 @@ async def _form(request: Request) -> dict[str, bytes]:
     return fields
 
 
-async def _speech(text: str, dies: bool) -> AsyncIterator[bytes]:
+async def _speech(text: str, mode: Mode) -> AsyncIterator[bytes]:
     for place, _ in enumerate(text.split()):
-        if dies and place == DIES_AFTER:
+        if mode == "dies" and place == DIES_AFTER:
             raise ConnectionResetError
+        if mode == "stalls" and place == DIES_AFTER:
+            await asyncio.sleep(HANGS)
         audio = base64.b64encode(voice_parts.tone(place)).decode()
         yield _line({"type": "speech.audio.delta", "audio": audio})
         await asyncio.sleep(0)

@@ -141,6 +141,7 @@ class Conversation:
     line: Line
     ear: Ear
     desk: Desk
+    output: PacedOutput
     shown: list[Shown] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)
     """When each was shown."""
@@ -203,10 +204,12 @@ class Local:
         self.hears = list(hears)
         self.sure: list[float] = []
         """How sure it is of each hearing in turn; then .9."""
+        self.tells: list[dict[str, Any]] = []
+        """What it tells of each hearing in turn beside the words; then nothing."""
         self.said: list[str] = []
 
     def stt(self) -> stt.STT[Any]:
-        return _Hearing(self.hears, self.sure)
+        return _Hearing(self)
 
     def tts(self, voice: str | None = None) -> tts.TTS[Any]:
         return _Tones(self.said)
@@ -215,9 +218,9 @@ class Local:
 class _Hearing(stt.STT[Any]):
     """Hears the next line in whatever it is given."""
 
-    def __init__(self, lines: list[str], sure: list[float]) -> None:
+    def __init__(self, local: Local) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
-        self.lines, self.sure = lines, sure
+        self.local = local
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> stt.SpeechEvent:
         raise NotImplementedError("it streams")
@@ -231,7 +234,8 @@ class _Hearing(stt.STT[Any]):
 class _Stream(stt.RecognizeStream):
     def __init__(self, hearing: _Hearing, conn_options: APIConnectOptions) -> None:
         super().__init__(stt=hearing, conn_options=conn_options)
-        self._lines, self._sure = hearing.lines, hearing.sure
+        self._lines, self._sure = hearing.local.hears, hearing.local.sure
+        self._tells = hearing.local.tells
 
     async def _run(self) -> None:
         seconds, shown = 0.0, 0
@@ -245,10 +249,19 @@ class _Stream(stt.RecognizeStream):
                 self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, " ".join(words[:count]))
         if self._lines:
             sure = self._sure.pop(0) if self._sure else 0.9
-            self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, self._lines.pop(0), sure)
+            about = self._tells.pop(0) if self._tells else None
+            self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, self._lines.pop(0), sure, about)
 
-    def _tell(self, kind: stt.SpeechEventType, text: str, sure: float = 0.9) -> None:
-        data = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=sure)
+    def _tell(
+        self,
+        kind: stt.SpeechEventType,
+        text: str,
+        sure: float = 0.9,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        data = stt.SpeechData(
+            language=LanguageCode("en"), text=text, confidence=sure, metadata=about
+        )
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=[data]))
 
 
@@ -314,7 +327,7 @@ async def conversation(resources: Resources, wanted: Plan) -> AsyncIterator[Conv
     )
     await supervisor.start()
     try:
-        yield Conversation(supervisor, line, ear, desk, shown, moments)
+        yield Conversation(supervisor, line, ear, desk, output, shown, moments)
     finally:
         await supervisor.end("asked")
         output.close()

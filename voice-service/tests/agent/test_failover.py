@@ -5,6 +5,8 @@ from model_server import Cut, Hang, ModelServer, Refuse, Say, Step
 from providers import Cloud, Open
 from talking import Local, conversation, plan
 
+from voice_service.agent import phrases
+
 MOST_SILENT = 2.0
 ENDPOINTING = 0.45
 """Seconds from the end of the speech to the committed end of the turn."""
@@ -60,3 +62,40 @@ async def test_every_failure_of_every_pipeline(
     opened: Open, cloud: Cloud, local: Local, pipeline: str, how: str
 ) -> None:
     await _drill(opened, cloud, local, pipeline, how)
+
+
+@pytest.mark.parametrize("pipeline", ["offline", "cascade"])
+async def test_an_answer_that_stops_in_its_middle_is_gone_on_with(
+    opened: Open, cloud: Cloud, local: Local, pipeline: str
+) -> None:
+    """In the cascade the voice stalls, with the offline voice the model does."""
+    _set(cloud, local, "cascade", "works")
+    if pipeline == "cascade":
+        cloud.speech.speaking = "stalls"
+    else:
+        cloud.model = ModelServer([[Say("Rest and drink plenty of water. Then "), Hang()]])
+        cloud.speech.speaking = "refuses"
+    resources = await opened(llm_timeout_seconds=30)
+    async with conversation(resources, plan("cascade")) as talk:
+        ended = await talk.say(ASKED)
+        turns = await talk.turns(2, within=30)
+        last = talk.ear.played[-1][0]
+    assert talk.ear.longest_silence(ended, last) <= MOST_SILENT + ENDPOINTING
+    assert [turn.role for turn in turns] == ["user", "assistant"]
+    assert len(turns[1].text.split()) >= 8, turns[1].text
+
+
+async def test_an_utterance_that_is_not_played_is_given_up(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    _set(cloud, local, "cascade", "works")
+    cloud.model = ModelServer([[Say("Rest well.")]])
+    resources = await opened()
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.supervisor.say_typed(ASKED)
+        await talk.speaking()
+        talk.output.hold()
+        turns = await talk.turns(2, within=10)
+        talk.output.release()
+        assert (await talk.turns(3, within=10))[2].text == phrases.GO_ON
+    assert turns[1].interrupted

@@ -16,6 +16,8 @@ from voice_service.agent.rhythm import TAKES_LONG, TOO_QUIET, Fillers, Rhythm
 RESTS = 15.0
 """Seconds for which a part that failed is asked last."""
 LOOKS = 0.05
+STALLS_AFTER = 3.0
+"""Seconds between two words of an answer after which it has stopped; a tool may take its time."""
 BROKEN_OFF = "Sorry, I was cut off. "
 NO_ANSWER = "I am sorry, I cannot answer that just now. Please ask me again, or ask a pharmacist."
 
@@ -154,19 +156,23 @@ class Answers:
         """The mind's words, each with whether they are its own and no filler."""
         words = mind.answer(question)
         started, first = time.monotonic(), True
+        latest = started
         coming: asyncio.Task[Word] | None = None
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(words))
-                done, _ = await asyncio.wait((coming,), timeout=LOOKS if first else None)
+                done, _ = await asyncio.wait((coming,), timeout=LOOKS)
                 took = time.monotonic() - started
                 if done:
                     word, coming = coming.result(), None
+                    latest = time.monotonic()
                     first = first and not (isinstance(word, str) and word.strip())
                     yield word, True
-                elif took >= mind.within:
+                elif first and took >= mind.within:
                     raise PartFailed(mind.name, "too slow")
-                elif self._is_due(took):
+                elif not first and self._stalls(latest):
+                    raise PartFailed(mind.name, "stalled")
+                elif self._is_due(took if first else 0.0):
                     yield self.fillers.take(), False
         except StopAsyncIteration:
             return
@@ -175,6 +181,11 @@ class Answers:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
             await words.aclose()
+
+    def _stalls(self, latest: float) -> bool:
+        """Whether an answer has stopped in its middle, and all that it gave was heard."""
+        stalled = time.monotonic() - latest >= STALLS_AFTER
+        return stalled and self.rhythm.silent_for() >= TOO_QUIET
 
     def _is_due(self, took: float) -> bool:
         """Whether something should be said: late, and nothing is being said already."""

@@ -8,6 +8,7 @@ GREETING_OFFLINE = (
     "Hello, this is Medbot, the assistant of the clinic. I hear you best in a quiet room, near the"
     " microphone. How can I help?"
 )
+LIMITED = "Today's limit for the better voice is reached, so you hear the simple one."
 GETTING_READY = "I am still getting ready to listen. Please give me a moment."
 FILLERS = ("One moment, please.", "I am still looking.", "Nearly there.")
 STILL_THERE = "Are you still there? Take your time."
@@ -17,4 +18,6 @@ ENDING_SOON = "Just so you know, this call is about to end."
 GOODBYE_TIME = "Our time is up, so this call ends now. You can start a new one at any time."
 NOT_CAUGHT = "Sorry, I did not catch that. Could you say it again?"
 DID_YOU_SAY = "I am not sure that I understood. Did you say: {words}?"
+READ_BACK = "I heard: {words}."
+GO_ON = "Sorry, something went wrong while I was speaking. Please ask me again."
 SAY_IT_AGAIN = "Sorry about that. Please say it again, a little slower."

@@ -23,6 +23,7 @@ class Rhythm:
 
     def __init__(self) -> None:
         self._sound_until = self._caller_until = time.monotonic()
+        self._given = 0.0
 
     def caller(self, seconds_ago: float = 0.0) -> None:
         """The caller was heard."""
@@ -30,10 +31,20 @@ class Rhythm:
 
     def sound(self, seconds: float) -> None:
         """So much more sound was given to be played."""
+        self._given += seconds
         self._sound_until = max(self._sound_until, time.monotonic()) + seconds
+
+    def begins(self) -> None:
+        """What was given begins to be played only now."""
+        self._sound_until = max(self._sound_until, time.monotonic() + self._given)
+
+    def paused(self, seconds: float) -> None:
+        """Nothing was played for so long, and now it goes on."""
+        self._sound_until += seconds
 
     def stopped(self) -> None:
         """Nothing is being played any more."""
+        self._given = 0.0
         self._sound_until = min(self._sound_until, time.monotonic())
 
     def silent_for(self) -> float:

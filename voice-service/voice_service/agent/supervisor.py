@@ -173,9 +173,12 @@ class Supervisor:
     def _greeting(self) -> str:
         if self._plan.pipeline != "offline":
             return phrases.GREETING
+        said = [phrases.GREETING_OFFLINE]
+        if self._plan.limited:
+            said.append(phrases.LIMITED)
         if not self._can_hear():
-            return f"{phrases.GREETING_OFFLINE} {phrases.GETTING_READY}"
-        return phrases.GREETING_OFFLINE
+            said.append(phrases.GETTING_READY)
+        return " ".join(said)
 
     def _can_hear(self) -> bool:
         local = self._resources.local
@@ -280,6 +283,10 @@ class Supervisor:
             if self._transport.attended() != attended:
                 attended = not attended
                 await self._beat_once()
+            if self._transport.attended() and self._conversation.talk.stuck:
+                _log.error("session.stuck")
+                self._conversation.talk.unstick()
+                self._conversation.talk.say(phrases.GO_ON, protected=True)
             if self._alone():
                 self._spawn_end("caller_left")
                 return

@@ -21,6 +21,9 @@ from voice_service.agent.parts import Sound, Spent
 from voice_service.agent.pipelines import Pipes
 from voice_service.agent.ports import Audience, Interrupted, SpeechEnded
 
+STUCK_AFTER = 2.0
+"""Seconds of silence; each part of a pipeline has failed by then, and another has gone on."""
+
 
 class Utterances:
     """One session's. Times are seconds since 1970, but for `stirred`."""
@@ -34,7 +37,7 @@ class Utterances:
         self._open: dict[str, Said] = {}
         self._known: dict[str, Known] = {}
         self._latest: SpeechHandle | None = None
-        self._position = 0.0
+        self._position = self._stopped = 0.0
         self.unprotected = asyncio.Event()
         self.unprotected.set()
         self.asked, self.end_delay = 0.0, 0.0
@@ -94,6 +97,17 @@ class Utterances:
         if said is not None and (heard := self._heard().strip()):
             said.text = heard
 
+    @property
+    def stuck(self) -> bool:
+        """Whether it speaks, and nothing was given to be heard for longer than anything takes."""
+        return self.speaking and self._rhythm.silent_for() >= STUCK_AFTER
+
+    def unstick(self) -> None:
+        """Gives up what is being said, whatever it is."""
+        for handle in [*self._live.values()]:
+            if not handle.interrupted:
+                handle.interrupt(force=True)
+
     def interrupt(self) -> None:
         """Cuts off all that is not protected."""
         for handle in [*self._live.values()]:
@@ -132,11 +146,18 @@ class Utterances:
         handle.add_done_callback(self._done)
 
     def _state_changed(self, event: AgentStateChangedEvent) -> None:
-        if event.new_state != "speaking" or self._session is None:
+        if self._session is None:
+            return
+        if event.old_state == "speaking":
+            self._stopped = time.monotonic()
+        if event.new_state != "speaking":
             return
         self.stirred = time.monotonic()
         handle = self._session.current_speech
-        if handle is not None and handle.id not in self._open:
+        if handle is not None and handle.id in self._open:
+            self._rhythm.paused(time.monotonic() - self._stopped)
+        elif handle is not None:
+            self._rhythm.begins()
             self._open[handle.id] = self._ledger.begin(Said("assistant", datetime.now(UTC)))
 
     def _played(self, event: PlaybackFinishedEvent) -> None:
