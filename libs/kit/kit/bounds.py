@@ -76,39 +76,50 @@ class Bounds:
         await answer(scope, receive, send)
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = refused = False
-
-        def move() -> None:
-            nonlocal stream
-            if stream:
-                return
-            if self.streams >= scope["app"].state.most_streams:
-                raise Overloaded
-            stream = True
-            self.requests -= 1
-            self.streams += 1
+        place = _Place(self, scope["app"].state.most_streams)
 
         async def watched(message: Message) -> None:
-            nonlocal refused
             if message["type"] == "http.response.start" and _is_stream(message):
-                refused = True
-                move()
-                refused = False
+                place.move()
             await send(message)
 
-        self.requests += 1
-        _lasting.set(move)
+        _lasting.set(place.move)
         try:
             await self._app(scope, _in_time(receive), watched)
         except Exception:
-            if not refused:
+            if not place.refused:
                 raise
             await self._refuse(Overloaded(), scope, receive, send)
         finally:
-            if stream:
-                self.streams -= 1
-            else:
-                self.requests -= 1
+            place.leave()
+
+
+class _Place:
+    """What one request takes: a place among the requests, then perhaps among the streams."""
+
+    def __init__(self, bounds: Bounds, most_streams: int) -> None:
+        self._bounds = bounds
+        self._most = most_streams
+        self._stream = False
+        self.refused = False
+        bounds.requests += 1
+
+    def move(self) -> None:
+        """Raises Overloaded when there is no place among the streams."""
+        if self._stream:
+            return
+        if self._bounds.streams >= self._most:
+            self.refused = True
+            raise Overloaded
+        self.leave()
+        self._stream = True
+        self._bounds.streams += 1
+
+    def leave(self) -> None:
+        if self._stream:
+            self._bounds.streams -= 1
+        else:
+            self._bounds.requests -= 1
 
 
 def _is_stream(start: Message) -> bool:

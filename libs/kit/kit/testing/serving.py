@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
+from kit.server import Server, config
+
 START_WITHIN = 20.0
 
 
@@ -41,10 +43,7 @@ async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))
     port = bound.getsockname()[1]
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3
-    )
-    server = uvicorn.Server(config)
+    server = Server(config(app, drain=1))
     task = asyncio.create_task(_run(server, bound))
     try:
         async with asyncio.timeout(START_WITHIN):
