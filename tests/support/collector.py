@@ -62,7 +62,7 @@ class Collector:
         self.raw.append(body)
         self.headers.append(dict(request.headers))
         self.spans += _spans(ExportTraceServiceRequest.FromString(body))
-        return Response(b"", media_type=PROTOBUF)
+        return Response(b"", media_type=PROTOBUF, headers={"connection": "close"})
 
     def app(self) -> Starlette:
         """What listens."""
