@@ -167,10 +167,10 @@ async def _open_talk(
     for _ in range(ACCOUNTS):
         email = f"{uuid.uuid4().hex}@bench.example"
         person = {"email": email, "password": uuid.uuid4().hex}
-        made = _made(await wires[0].ask("POST", "/api/v1/auth/register", body=person))
+        made = created(await wires[0].ask("POST", "/api/v1/auth/register", body=person))
         for _ in range(CONVERSATIONS):
             token = made["session"]["access_token"]
-            one = _made(await wires[0].ask("POST", "/api/v1/conversations", token, {}))
+            one = created(await wires[0].ask("POST", "/api/v1/conversations", token, {}))
             places.append((token, f"/api/v1/conversations/{one['id']}"))
     return Talk(
         Figures(f"first character, {name}"), Figures(f"whole reply, {name}"),
@@ -198,7 +198,7 @@ async def _fill(owner: str, talk: Talk, count: int) -> None:
     await database.close()
 
 
-def _made(answer: Answer) -> dict[str, Any]:
+def created(answer: Answer) -> dict[str, Any]:
     if answer.status != 201:
         raise SystemExit(f"nothing was made: {answer.status} {answer.body!r}")
     made: dict[str, Any] = json.loads(answer.body)
@@ -240,7 +240,7 @@ async def _timed(figures: Figures, times: int, step: Callable[[], Awaitable[None
 
 
 @contextmanager
-def _up(folder: Path, **env: str) -> Iterator[testing.Up]:
+def installed(folder: Path, **env: str) -> Iterator[testing.Up]:
     """An installation of its own; the folder is open, since PostgreSQL may have another user."""
     folder.mkdir()
     folder.chmod(0o755)
@@ -253,7 +253,7 @@ def _up(folder: Path, **env: str) -> Iterator[testing.Up]:
 
 
 @contextmanager
-def _model() -> Iterator[str]:
+def instant_model() -> Iterator[str]:
     """The address of a model server in a process of its own."""
     port = testing.free_ports()
     process = subprocess.Popen(
@@ -324,6 +324,13 @@ def _print(figures: Sequence[Figures]) -> None:
         print(f"| {each.name} | {count} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {p50 / floor:.1f} |")
 
 
+def refuse_other_settings() -> None:
+    """Ends where a file of settings names another database or model than the benchmark's own."""
+    for path in environment.files():
+        if named := ELSEWHERE.intersection(map(str.upper, environment.names_in(path))):
+            raise SystemExit(f"bench: take {', '.join(sorted(named))} out of {path} first")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -331,16 +338,14 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=1, choices=range(1, 13))
     parser.add_argument("--long", type=int, default=0, help="messages in further conversations")
     options = parser.parse_args()
-    for path in environment.files():
-        if named := ELSEWHERE.intersection(map(str.upper, environment.names_in(path))):
-            raise SystemExit(f"bench/chat.py: take {', '.join(sorted(named))} out of {path} first")
+    refuse_other_settings()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
-        url = stack.enter_context(_model())
+        url = stack.enter_context(instant_model())
         asks = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none", "LLM_MODEL": "instant"}
-        model = stack.enter_context(_up(folder / "model", **asks))
-        library = stack.enter_context(_up(folder / "library"))
+        model = stack.enter_context(installed(folder / "model", **asks))
+        library = stack.enter_context(installed(folder / "library"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             figures = runner.run(_measure(library, model, folder, options))
     _print(figures)
