@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 from conversing import Person, Start, Visit
+from filling import chatter, fill
 from model_server import ModelServer, Refuse, Say
 from pydantic import SecretStr
 
@@ -28,26 +27,6 @@ async def model() -> AsyncIterator[tuple[ModelServer, dict[str, Any]]]:
         yield server, settings
 
 
-async def fill(addresses: Addresses, path: str, contents: list[str]) -> None:
-    """Writes exchanges straight into a conversation, as a busy year would."""
-    connection = await asyncpg.connect(addresses.owner)
-    conversation = uuid.UUID(path.rpartition("/")[2])
-    owner = await connection.fetchval(
-        "update public.conversations set last_seq = $2 where id = $1 returning owner_id",
-        conversation,
-        2 * len(contents),
-    )
-    rows = []
-    for n, content in enumerate(contents):
-        asked = (uuid.uuid4(), conversation, owner, 2 * n + 1, "user", content)
-        rows += [asked, (uuid.uuid4(), conversation, owner, 2 * n + 2, "assistant", "Yes. " * 80)]
-    columns = ("id", "conversation_id", "owner_id", "seq", "role", "content")
-    await connection.copy_records_to_table(
-        "messages", schema_name="public", records=rows, columns=columns
-    )
-    await connection.close()
-
-
 async def summary(person: Person, path: str, messages: int) -> dict[str, Any]:
     """The summary, as soon as it covers so many messages."""
     async with asyncio.timeout(20):
@@ -61,12 +40,6 @@ async def summary(person: Person, path: str, messages: int) -> dict[str, Any]:
 def sent(model: ModelServer) -> str:
     """All of the last prompt."""
     return json.dumps(model.requests[-1]["messages"], ensure_ascii=False)
-
-
-def chatter(count: int) -> list[str]:
-    """Long talk of one thing."""
-    return [f"My head hurt again on day {n}, and I was at the {n}th shop to buy bread. " * 3
-            for n in range(count)]  # fmt: skip
 
 
 async def test_the_start_of_2000_messages_is_still_in_a_bounded_prompt(

@@ -53,10 +53,10 @@ async def recollect(tx: Tx, conversation_id: UUID, *, before: int | None = None)
     if len(kept) == len(rows):
         return Memory(kept[::-1])
     oldest = oldest or rows[0]["seq"] + 1
-    return Memory(kept[::-1], await _earlier(tx, conversation_id, oldest))
+    return Memory(kept[::-1], await earlier(tx, conversation_id, oldest))
 
 
-async def _earlier(tx: Tx, conversation_id: UUID, oldest: int) -> str:
+async def earlier(tx: Tx, conversation_id: UUID, oldest: int) -> str:
     """The summary of what stands before the place `oldest`."""
     known = await summaries.get(tx, conversation_id)
     facts = [fact for fact in known.facts if fact.seq < oldest]

@@ -7,6 +7,7 @@ from uuid import UUID
 from contracts.voice import AskHistory, History, OpenConversation, RecordedTurns
 from conversation_service.conversations import store as conversations
 from conversation_service.conversations.models import ConversationId
+from conversation_service.replies import memory
 from conversation_service.replies import store as replies
 from conversation_service.upkeep import store as upkeep
 from conversation_service.voice import store
@@ -136,8 +137,11 @@ async def history(
         if await conversations.get(tx, conversation_id) is None:
             raise NotFound
         settled = await store.settled_seq(tx, conversation_id)
+        summary = ""
         if asked.after is None:
             messages = await store.newest(tx, conversation_id, asked.messages)
+            if messages and messages[0].seq > 1:
+                summary = await memory.earlier(tx, conversation_id, messages[0].seq)
         else:
             messages = await store.beyond(
                 tx, conversation_id, asked.after, asked.messages, asked.except_session
@@ -145,4 +149,4 @@ async def history(
             messages = [message for message in messages if message.seq <= settled]
             if len(messages) == asked.messages:
                 settled = messages[-1].seq
-    return History(messages=tuple(messages), last_seq=settled)
+    return History(messages=tuple(messages), summary=summary or None, last_seq=settled)

@@ -207,12 +207,13 @@ async def _rounds(
             yield use
 
 
+def summed_up(earlier: str) -> str:
+    """A summary as a message of the person's: it is made of their words, so no rule of ours."""
+    return f"{prompts.read('earlier')}\n\n<earlier>\n{search_library.plain(earlier)}\n</earlier>"
+
+
 def _summed_up(earlier: str) -> list[dict[str, Any]]:
-    """The summary as a message of the person's: it is made of their words, so no rule of ours."""
-    if not earlier:
-        return []
-    told = f"{prompts.read('earlier')}\n\n<earlier>\n{search_library.plain(earlier)}\n</earlier>"
-    return [{"role": "user", "content": told}]
+    return [{"role": "user", "content": summed_up(earlier)}] if earlier else []
 
 
 def _asked(calls: Sequence[ToolCall]) -> dict[str, Any]:

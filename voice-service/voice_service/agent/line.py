@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from livekit.agents import llm
 
-from assistant import tools
+from assistant import reply, tools
 from assistant.turns import Citation, Turn
 from voice_service.agent.parts import PartFailed
 
@@ -43,9 +43,11 @@ class Line:
         instructions: str,
         make_tools: MakeTools,
         history: Callable[[], Sequence[Turn]],
+        earlier: str = "",
     ) -> None:
         self.name = name
         self._make, self._history, self.make_tools = make, history, make_tools
+        self._earlier = earlier
         self._instructions = instructions
         self._model: llm.RealtimeModel | None = None
         self.session: llm.RealtimeSession[Any] | None = None
@@ -165,6 +167,8 @@ class Line:
 
     async def _prepare(self, session: llm.RealtimeSession[Any]) -> None:
         context = llm.ChatContext.empty()
+        if self._earlier:
+            context.add_message(role="user", content=reply.summed_up(self._earlier))
         for turn in self._history():
             context.add_message(role=turn.role, content=turn.content)
         declared = [_declared(tool) for tool in self.make_tools([]).values()]

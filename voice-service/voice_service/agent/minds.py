@@ -29,8 +29,15 @@ class AssistantMind:
 
     name = "assistant"
 
-    def __init__(self, assistant: Callable[[], Assistant], *, within: float) -> None:
-        self._assistant, self.within = assistant, within
+    def __init__(
+        self,
+        assistant: Callable[[], Assistant],
+        *,
+        within: float,
+        earlier: Callable[[Sequence[Turn]], str],
+    ) -> None:
+        """`earlier` sums up what was said before the turns that it is given."""
+        self._assistant, self.within, self._earlier = assistant, within, earlier
 
     async def answer(self, question: Question) -> AsyncGenerator[Word]:
         """The reply with markers taken out, and its sources named at the end."""
@@ -38,7 +45,10 @@ class AssistantMind:
         modelled = False
         try:
             async for piece in self._assistant().reply(
-                question.text, question.history, level=question.level
+                question.text,
+                question.history,
+                level=question.level,
+                earlier=self._earlier(question.history),
             ):
                 modelled = modelled or isinstance(piece, Usage)
                 for word in _words(piece, plain, given):

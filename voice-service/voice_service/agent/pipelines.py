@@ -17,6 +17,7 @@ from assistant.reply import Assistant
 from assistant.tools import search_library
 from assistant.turns import Turn
 from contracts.voice import Pipeline, Plan, VoiceSettings
+from voice_service.agent import remembering
 from voice_service.agent import resources as opened
 from voice_service.agent.ears import StreamEar, WholeEar
 from voice_service.agent.hearing import Chain
@@ -79,10 +80,10 @@ class Shop:
         return self.settings.openai_base_url or OPENAI
 
     def client(self) -> openai_client.AsyncClient:
-        """A client of this session's own over the shared pool."""
+        """A client of this session's own over the shared pool, for hearing and reading aloud."""
         return openai_client.AsyncClient(
             api_key=self.key,
-            base_url=self.address,
+            base_url=self.settings.speech_base_url or self.address,
             http_client=self.resources.http,
             max_retries=0,
         )
@@ -98,6 +99,7 @@ class Shop:
                     "search_library": search_library.make(self.assistant.library, given)
                 },
                 history=self.history,
+                earlier=self.plan.summary or "",
             )
             self._line.open()
         return self._line
@@ -163,7 +165,9 @@ def _realtime_mind(shop: Shop) -> Mind | None:
 def _assistant_mind(shop: Shop) -> Mind | None:
     each = shop.settings.voice_first_token_seconds + 0.3
     return AssistantMind(
-        lambda: shop.assistant, within=each * max(1, len(shop.assistant.models)) + 2
+        lambda: shop.assistant,
+        within=each * max(1, len(shop.assistant.models)) + 2,
+        earlier=lambda given: remembering.earlier(shop.plan.summary, shop.history(), given),
     )
 
 
