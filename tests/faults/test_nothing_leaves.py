@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from callers import Way, call
-from cloud import Cloud
 from installation import Installation, installed, newcomer, spoken
+from providers import Cloud
 
 from kit.testing import serve
 from kit.testing.serving import free_port
@@ -20,6 +20,7 @@ from kit.testing.serving import free_port
 pytestmark = pytest.mark.journey
 
 QUESTION = "what are the symptoms of diabetes"
+ANSWER = "Thirst, tiredness, and weight that goes down."
 CALLS = ("connect(", "sendto(", "sendmsg(", "sendmmsg(")
 ADDRESS = re.compile(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"')
 UDP_CONNECT = re.compile(r"connect\(\d+<UDP")
@@ -109,12 +110,20 @@ async def test_offline_nothing_leaves_this_machine() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("pipeline", ["offline", "cascade", "realtime"])
 async def test_nothing_goes_where_it_was_not_sent(pipeline: str) -> None:
-    """With rooms and the model of turns, to the configured provider alone."""
+    """With rooms and the model of turns, to the configured provider alone, which is really used."""
     cloud, port = Cloud(), free_port()
+    cloud.speech.hears = [QUESTION] * 20
+    cloud.realtime.hears, cloud.realtime.says = [QUESTION] * 20, [ANSWER] * 20
     env = {**spoken(port, VOICE_PIPELINE=pipeline), "VOICE_TURN_DETECTION": "model"}
+    if pipeline != "offline":
+        del env["STT_PROVIDER"]
     async with serve(cloud.app(), port=port):
         with watched(rooms=True, env=env) as (house, log):
             await talked(house, ("voice", "room", "session"), pipeline)
             counted(log)
             assert beyond(log) == set(), told(log)
             assert ("127.0.0.1", port) in sent_to(log)
+    assert cloud.model.requests, "the chat was answered by the provider's model"
+    assert bool(cloud.speech.heard) == (pipeline == "cascade")
+    assert bool(cloud.realtime.items) == (pipeline == "realtime")
+    assert cloud.speech.faults == cloud.realtime.faults == []
