@@ -27,6 +27,13 @@ _EMPTY = (
     f" where m.conversation_id = c.id and not ({_OLD}))"
 )
 
+_GUESTS_HEAD = (
+    "$1::timestamptz is not null and not exists (select from medbot.feed f"
+    " where f.owner_id = feed_heads.owner_id) and not exists (select from public.conversations c"
+    " where c.owner_id = feed_heads.owner_id) and not medbot.has_account(owner_id)"
+)
+"""The last number of a guest's feed, whose entries are gone: the guest's hour is long over. A
+person's stays, since one of their screens may know it."""
 _PAST_DAY = "day < ($1::timestamptz at time zone 'utc')::date"
 
 
@@ -47,6 +54,14 @@ def classes(
             table="medbot.feed",
             key="owner_id, seq",
             old="created_at < $1",
+        ),
+        retention.rows(
+            "guests_numbers",
+            "RETENTION_FEED_DAYS",
+            feed_days,
+            table="medbot.feed_heads",
+            key="owner_id",
+            old=_GUESTS_HEAD,
         ),
         retention.rows(
             "usage",

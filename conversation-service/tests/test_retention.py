@@ -82,7 +82,8 @@ async def test_exchanges_go_whole_and_empty_conversations_with_them(
     empty = await shelf.conversation(made=50)
     due = await retention.due(database, ITSELF, CLASSES, now=NOW)
     assert {each.name: each.rows for each in due} == {
-        "messages": 6, "conversations": 2, "feed": 0, "usage": 0, "spending": 0,
+        "messages": 6, "conversations": 2, "feed": 0, "guests_numbers": 0, "usage": 0,
+        "spending": 0,
     }  # fmt: skip
     gone = await retention.apply(database, ITSELF, CLASSES, now=NOW)
     assert gone == {each.name: each.rows for each in due}
@@ -167,7 +168,8 @@ async def test_without_a_setting_everything_stays(database: Database, shelf: She
     classes = kept.classes(messages_days=None, feed_days=7, usage_days=None)
     due = await retention.due(database, ITSELF, classes, now=NOW)
     assert Due("messages", "RETENTION_MESSAGES_DAYS", None, None, 0) in due
-    assert await retention.apply(database, ITSELF, classes, now=NOW) == {"feed": 0}
+    gone = await retention.apply(database, ITSELF, classes, now=NOW)
+    assert gone == {"feed": 0, "guests_numbers": 0}
     assert await shelf.owner.fetchval("select count(*) from public.messages") == 2
 
 
@@ -188,3 +190,25 @@ async def test_of_many_at_once_one_does_it_and_a_crash_is_made_up_for(
     )
     assert sum(each["messages"] for each in done) == left
     assert sum(each["conversations"] for each in done) == 60
+
+
+async def test_a_guests_number_goes_with_their_last_entry_and_a_persons_stays(
+    database: Database, shelf: Shelf, person: Actor
+) -> None:
+    guest, talking, fresh = [uuid.uuid4() for _ in range(3)]
+    for owner in (person.id, guest, talking, fresh):
+        await shelf.owner.execute("insert into medbot.feed_heads values ($1, 3)", owner)
+    await shelf.owner.execute(
+        "insert into public.conversations (owner_id, created_at) values ($1, $2)", talking, NOW
+    )
+    for owner, age in ((guest, 8), (person.id, 8), (fresh, 1)):
+        await shelf.owner.execute(
+            "insert into medbot.feed (owner_id, seq, type, ref, created_at)"
+            " values ($1, 3, 'message.created', '{}', $2)",
+            owner,
+            NOW - timedelta(days=age),
+        )
+    gone = await retention.apply(database, ITSELF, CLASSES, now=NOW)
+    assert (gone["feed"], gone["guests_numbers"]) == (2, 1)
+    left = await shelf.owner.fetch("select owner_id from medbot.feed_heads")
+    assert {row["owner_id"] for row in left} == {person.id, talking, fresh}

@@ -10,7 +10,7 @@ SECTIONS = (
         "public.voice_sessions",
         "owner_id",
         "id, conversation_id, channel, pipeline, status, end_reason, room_name, instructions,"
-        " voice_settings, ignored, metadata, agent_state, participants, created_at, expires_at,"
+        " voice_settings, ignored, metadata, limited, agent_state, participants, created_at, expires_at,"
         " joined_at, started_at, ends_at, ended_at, alias",
         {"id": "uuid"},
     ),

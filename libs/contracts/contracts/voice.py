@@ -54,6 +54,7 @@ class Plan(_Model):
     summary: str | None = Field(default=None, description="of what lies before `history`")
     cursor: str = Field(default="", max_length=100, description="where to ask for changes from")
     greeted: bool = Field(default=False, description="the conversation was greeted before")
+    limited: bool = Field(default=False, description="offline voice, since a cap was reached")
     next_seq: int = Field(default=1, ge=1, description="the number of the session's next turn")
     ends_at: datetime = Field(description="the longest duration is over then")
 

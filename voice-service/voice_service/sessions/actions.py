@@ -7,7 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from contracts.events import VoiceSessionEnded, VoiceSessionStarted, VoiceTurnRecorded
-from contracts.voice import AskHistory, Channel, EndReason, Heartbeat, Plan, VoiceSettings
+from contracts.voice import (
+    AskHistory,
+    Channel,
+    EndReason,
+    Heartbeat,
+    Pipeline,
+    Plan,
+    VoiceSettings,
+)
 from kit import idempotency, outbox
 from kit.database import Database, Tx
 from kit.errors import NotFound
@@ -15,6 +23,7 @@ from kit.identity import Actor
 from voice_service.conversations import Conversations
 from voice_service.sessions import store
 from voice_service.sessions.models import (
+    CapReached,
     ChangeConfig,
     CreateSession,
     Row,
@@ -26,6 +35,8 @@ from voice_service.sessions.models import (
 )
 from voice_service.sessions.pipelines import Pipelines, settle
 from voice_service.turns import store as turns
+from voice_service.usage.budget import Budget
+from voice_service.usage.store import Cap
 
 SOURCE = "voice-service"
 ITSELF = Actor.of_service("voice")
@@ -57,6 +68,7 @@ class Sessions:
     db: Database
     conversations: Conversations
     rules: Rules
+    budget: Budget
 
 
 async def create(
@@ -72,13 +84,14 @@ async def create(
 
     Raises:
         Unavailable: the pipeline or the avatar is not configured.
+        CapReached: a cap on cost is, and there is no offline voice.
         TooManySessions: the person has as many as one may.
         NotFound: the conversation is not theirs.
         idempotency.Mismatch: the key made something else.
     """
     if wanted.avatar:
         raise Unavailable
-    pipeline = sessions.rules.pipelines.choose(wanted.pipeline)
+    pipeline, limited = await _affordable(sessions, owner, wanted.pipeline)
     settings, ignored = settle(pipeline, wanted.instructions, wanted.voice_settings)
     session_id = uuid.uuid4()
     made = {"session_id": str(session_id)}
@@ -107,6 +120,7 @@ async def create(
         "voice_settings": settings.model_dump(exclude_none=True),
         "ignored": ignored,
         "metadata": wanted.metadata,
+        "limited": limited,
     }
     if wanted.conversation_id is not None:
         await go_on_elsewhere(sessions.db, wanted.conversation_id)
@@ -119,6 +133,22 @@ async def create(
             return await _made(tx, claimed)
         await _make_room(tx, owner, sessions.rules)
         return await store.insert(tx, owner, values, sessions.rules.join_within)
+
+
+async def _affordable(
+    sessions: Sessions, owner: Actor, wanted: Pipeline | None
+) -> tuple[Pipeline, Cap | None]:
+    """The pipeline of a session; offline voice where a cap, which is named, leaves no room."""
+    pipelines = sessions.rules.pipelines
+    chosen = pipelines.choose(wanted)
+    assert owner.id is not None
+    async with sessions.db.transaction(ITSELF) as tx:
+        reached = await sessions.budget.reached(tx, owner.id, chosen, guest=owner.kind == "guest")
+    if reached is None:
+        return chosen, None
+    if "offline" not in pipelines.available:
+        raise CapReached
+    return "offline", reached
 
 
 def _conversation(owner: Actor, key: str | None) -> UUID:
@@ -274,6 +304,7 @@ async def plan(sessions: Sessions, session_id: UUID) -> Plan:
         summary=history.summary,
         cursor=f"{row.config_version}.{row.message_version}.{history.last_seq}",
         greeted=greeted,
+        limited=row.limited is not None,
         next_seq=row.last_seq + 1,
         ends_at=ends_at,
     )

@@ -12,6 +12,8 @@ from kit.text import Storable
 
 Status = Literal["created", "connecting", "active", "ended", "failed"]
 
+Limited = Literal["person", "address", "installation"]
+
 METADATA_BYTES = 4096
 
 Instructions = Annotated[Storable, StringConstraints(strip_whitespace=True, max_length=20_000)]
@@ -30,6 +32,14 @@ class TooManySessions(DomainError):
     kind = Kind.TOO_MANY
     code = "voice.too_many_sessions"
     retry_after = 30
+
+
+class CapReached(DomainError):
+    """Today's limit for speech is reached, and this installation has no offline voice."""
+
+    kind = Kind.TOO_MANY
+    code = "voice.cap_reached"
+    retry_after = 3600
 
 
 class SessionOver(DomainError):
@@ -101,6 +111,9 @@ class Session(BaseModel):
     voice_settings: dict[str, Any]
     ignored: list[str]
     metadata: dict[str, Any]
+    limited: Limited | None = Field(
+        default=None, description="the cap on cost for which it began with offline voice"
+    )
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -155,6 +168,7 @@ class Row(BaseModel):
     voice_settings: dict[str, Any]
     ignored: list[str]
     metadata: dict[str, Any]
+    limited: Limited | None = None
     config_version: int
     last_seq: int
     message_version: int

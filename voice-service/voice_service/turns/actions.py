@@ -16,6 +16,7 @@ from voice_service.sessions.actions import ITSELF, SOURCE, Sessions
 from voice_service.sessions.models import Row, SessionOver
 from voice_service.turns import counting, store
 from voice_service.turns.models import OutOfOrder, TurnDiffers
+from voice_service.usage.budget import Budget
 
 LATE_WITHIN = 900.0
 """Seconds after its end in which a session's turns are still taken: its worker may have been cut
@@ -32,8 +33,8 @@ LOOK_EVERY = 5.0
 MESSAGES = 50
 
 
-async def record(db: Database, session_id: UUID, turn: SpokenTurn) -> None:
-    """Stores a turn and, once it is over, its event, once.
+async def record(db: Database, budget: Budget, session_id: UUID, turn: SpokenTurn) -> None:
+    """Stores a turn and, once it is over, its event and what it cost, once.
 
     A turn is only taken when the one before it was: order never hangs on the network. One that is
     open is rewritten until it is over; from then on the same again changes nothing.
@@ -49,14 +50,14 @@ async def record(db: Database, session_id: UUID, turn: SpokenTurn) -> None:
         if turn.seq <= row.last_seq:
             if not await _rewritten(tx, session_id, turn):
                 return
-            await _tell(tx, row, turn)
+            await _tell(tx, budget, row, turn)
             return
         if turn.seq > row.last_seq + 1:
             raise OutOfOrder
         if row.over and await store.late(tx, session_id, LATE_WITHIN):
             raise SessionOver
         await store.insert(tx, session_id, turn)
-        await _tell(tx, row, turn)
+        await _tell(tx, budget, row, turn)
 
 
 async def _rewritten(tx: Tx, session_id: UUID, turn: SpokenTurn) -> bool:
@@ -71,13 +72,15 @@ async def _rewritten(tx: Tx, session_id: UUID, turn: SpokenTurn) -> bool:
     return kept.open
 
 
-async def _tell(tx: Tx, row: Row, turn: SpokenTurn) -> None:
+async def _tell(tx: Tx, budget: Budget, row: Row, turn: SpokenTurn) -> None:
     if not turn.open:
         event = VoiceTurnRecorded(
             session_id=row.id, conversation_id=row.conversation_id, seq=turn.seq
         )
         await outbox.emit(tx, event, source=SOURCE)
         counting.show(turn, row.channel)
+        guest = row.user_id is None
+        await budget.count(tx, row.owner_id, row.pipeline, turn, guest=guest)
 
 
 async def recorded(

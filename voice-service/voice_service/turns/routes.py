@@ -29,7 +29,7 @@ async def record(session_id: UUID, seq: Seq, turn: SpokenTurn, caller: Caller, c
     """Stores a turn; the same again changes nothing."""
     if turn.seq != seq:
         raise TurnDiffers
-    await actions.record(ctx.db, session_id, turn)
+    await actions.record(ctx.db, ctx.sessions.budget, session_id, turn)
     ctx.signals.nudge(store.recorded(session_id))
 
 

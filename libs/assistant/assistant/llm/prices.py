@@ -17,10 +17,12 @@ CHARACTERS_A_TOKEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens, which is millionths of a dollar for one."""
+    """US dollars for a million tokens, which is millionths of a dollar for one; and for a minute
+    of speech that is heard or spoken."""
 
-    prompt: float
-    completion: float
+    prompt: float = 0.0
+    completion: float = 0.0
+    minute: float = 0.0
 
     def micro_usd(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Millionths of a US dollar, rounded up."""
