@@ -19,6 +19,7 @@ class Speaking(settings.Settings):
     livekit_api_secret: SecretStr | None = None
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = Field(default=None, pattern=r"^https?://")
+    speech_base_url: str | None = Field(default=None, pattern=r"^https?://")
     grok_api_key: SecretStr | None = None
     groq_api_key: SecretStr | None = None
     llm_provider: providers.ProviderName | None = None
@@ -40,10 +41,11 @@ class Speaking(settings.Settings):
     voice_endpointing_max: float = Field(default=2.5, ge=0.05, le=20)
     voice_first_token_seconds: float = Field(default=1.5, gt=0, le=60)
     voice_agent_max_jobs: int = Field(default=8, ge=1, le=500)
+    voice_agent_host: str = Field(default="127.0.0.1", max_length=253)
     voice_agent_port: int = Field(default=8081, ge=0, le=65_535)
     voice_drain_seconds: int = Field(default=600, ge=0, le=7200)
 
-    @field_validator("openai_base_url")
+    @field_validator("openai_base_url", "speech_base_url")
     @classmethod
     def _without_slash(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None

@@ -5,6 +5,7 @@ said goes to the voice service. On SIGTERM it takes no more jobs and lets those 
 """
 
 import asyncio
+import gc
 import json
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -51,6 +52,7 @@ def _prewarm(process: JobProcess) -> None:
     quiet.keep_quiet()
     resources.prewarm()
     process.userdata["loaded"] = resources.load(_settings())
+    gc.freeze()  # a collection during a call does not walk all that was loaded
 
 
 quiet.keep_quiet()
@@ -125,8 +127,8 @@ async def _local_voice(stack: AsyncExitStack, settings: Speaking) -> LocalVoice 
 class _Readiness:
     """Answers `GET /ready` on the worker's port: 200 once the media server knows the worker."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
         self._registered = False
         self._serving: asyncio.Task[None] | None = None
         server.on("worker_started", self._started)
@@ -140,7 +142,7 @@ class _Readiness:
         _log.info("worker.registered", agent_name=AGENT_NAME)
 
     async def _serve(self) -> None:
-        served = http_server.HttpServer("127.0.0.1", self._port)
+        served = http_server.HttpServer(self._host, self._port)
         served.app.add_routes([web.get("/ready", self._answer)])
         await served.start()
 
@@ -148,4 +150,4 @@ class _Readiness:
         return web.Response(status=200 if self._registered else 503)
 
 
-_readiness = _Readiness(_configured.voice_agent_port)
+_readiness = _Readiness(_configured.voice_agent_host, _configured.voice_agent_port)

@@ -1,0 +1,101 @@
+"""The files of a deployment say what the code says: ports, names, commands, health checks."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medbot import environment, services
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = ("auth", "conversation", "voice", "gateway")
+SILENT = {"migrate", "ollama-model", "tempo"}
+"""Two that end by themselves, and one whose image holds nothing to ask it with."""
+
+
+@cache
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return found
+
+
+@cache
+def fly() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "fly.toml").read_text())
+
+
+def known_names() -> set[str]:
+    return set(environment.read_here() | environment.ELSEWHERE)
+
+
+def test_every_service_of_compose_has_a_health_check() -> None:
+    checked = {name for name, one in compose()["services"].items() if "healthcheck" in one}
+    assert set(compose()["services"]) - checked == SILENT
+
+
+def test_services_wait_for_what_has_a_check_by_its_health() -> None:
+    for name, one in compose()["services"].items():
+        for other, how in one.get("depends_on", {}).items():
+            ready = {"migrate": "service_completed_successfully", "tempo": "service_started"}
+            assert how["condition"] == ready.get(other, "service_healthy"), f"{name} → {other}"
+
+
+def test_every_name_that_a_service_is_given_is_read_by_the_code() -> None:
+    for name in (*RUN, "worker", "migrate"):
+        given = compose()["services"][name]["environment"]
+        assert set(given) <= known_names(), name
+    other = yaml.safe_load((ROOT / "deploy" / "supabase.yml").read_text())["services"]
+    assert set(other) == {*RUN, "worker", "migrate"}
+    assert all(set(one["environment"]) <= known_names() for one in other.values())
+    assert set(fly()["env"]) <= known_names()
+
+
+def test_compose_and_fly_start_each_service_on_its_port() -> None:
+    for one in services.IN_ORDER:
+        port = 8000 + one.after
+        served = compose()["services"][one.name]
+        assert served["command"][:2] == ["serve", one.name]
+        assert served["healthcheck"]["test"][-1] == str(port)
+        assert fly()["processes"][one.name].startswith(f"serve {one.name} --host :: --port {port}")
+
+
+def test_counts_are_told_on_a_port_that_no_door_leads_to() -> None:
+    port = int(compose()["services"]["gateway"]["environment"]["METRICS_PORT"])
+    scraped = yaml.safe_load((ROOT / "deploy/observability/prometheus.yml").read_text())
+    jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in scraped["scrape_configs"]}
+    assert set(jobs) == set(RUN)
+    assert all(job == {"names": [name], "type": "A", "port": port} for name, job in jobs.items())
+    published = [each for one in compose()["services"].values() for each in one.get("ports", ())]
+    assert [each for each in published if str(port) in each] == []
+    assert {entry["port"] for entry in fly()["metrics"]} == {int(fly()["env"]["METRICS_PORT"])}
+    assert {name for entry in fly()["metrics"] for name in entry["processes"]} == set(RUN)
+    assert fly()["http_service"]["internal_port"] != int(fly()["env"]["METRICS_PORT"])
+
+
+def test_only_the_gateway_and_the_media_server_have_a_public_door() -> None:
+    public = {
+        name
+        for name, one in compose()["services"].items()
+        if any(not str(port).startswith("127.0.0.1:") for port in one.get("ports", ()))
+    }
+    assert public == {"gateway", "livekit"}
+
+
+def test_what_is_mounted_is_there() -> None:
+    for name, one in compose()["services"].items():
+        for volume in one.get("volumes", ()):
+            source = volume.split(":")[0]
+            if source.startswith("./"):
+                assert (ROOT / source).exists(), name
+            else:
+                assert source in compose()["volumes"], name
+
+
+def test_images_have_a_version() -> None:
+    own = {"medbot", "medbot-agent"}
+    for name, one in compose()["services"].items():
+        image = one.get("image", "")
+        assert image in own or re.search(r":v?\d", image), name
