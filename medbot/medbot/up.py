@@ -66,16 +66,17 @@ async def up(chosen: Settings, *, host: str, port: int) -> None:
                 warming = await _start(stack, chosen, place)
             _say_ready(place, time.perf_counter() - started)
             await _say_first_session(chosen, place)
-            saying = asyncio.create_task(_say_voice(warming, started))
-            stack.callback(saying.cancel)
+            if warming is not None:
+                saying = asyncio.create_task(_say_voice(warming, started))
+                stack.callback(saying.cancel)
             interrupts.running = True
             await interrupts.asked.wait()
             terminal.out.print("\nStopping: what is being answered may end; Ctrl-C again cuts it.")
     terminal.out.print("Stopped.")
 
 
-async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> Warming:
-    """Starts everything; the answer is what gets warm after that."""
+async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> Warming | None:
+    """Starts everything; the answer is what gets warm after that, if anything does."""
     running.allow_many_connections()
     given = {one.name: settings.load(one.reads) for one in services.IN_ORDER}
     sockets = {one.name: _bind(one.name, place, one.after) for one in services.IN_ORDER}
@@ -109,6 +110,8 @@ async def _start(stack: AsyncExitStack, chosen: Settings, place: Place) -> Warmi
     with step("agent") as done:
         log = place.log_file.with_name("agent.log")
         agent, done.said = await speaking.start_agent(stack, voice, log)
+    if agent is None and not voice.voice_prewarm:
+        return None
     return lambda: speaking.until_ready(apps[services.VOICE.name], voice, agent)
 
 

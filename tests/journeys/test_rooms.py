@@ -88,6 +88,35 @@ def agents(parent: int) -> list[int]:
     return found
 
 
+async def greets_after(person: Person) -> float:
+    """Seconds from asking for a session until its agent's first sound reaches the room."""
+    started = time.monotonic()
+    made = await make(person)
+    async with calling(made) as room, asyncio.timeout(COMES_WITHIN):
+        heard = asyncio.Event()
+        room.on("track_subscribed", lambda *_: heard.set())
+        await heard.wait()
+        (agent,) = room.remote_participants.values()
+        (published,) = agent.track_publications.values()
+        assert published.track is not None
+        async for event in rtc.AudioStream(published.track):
+            if any(event.frame.data):
+                break
+    return time.monotonic() - started
+
+
+@pytest.mark.journey
+@pytest.mark.long
+async def test_once_voice_is_ready_the_first_call_speaks_as_soon_as_the_next() -> None:
+    with installed(rooms=True) as house:
+        house.begin({"VOICE_PREWARM": "true"})
+        assert house.up is not None
+        house.up.wait_for("Voice is ready after")
+        async with newcomer(house.url) as person:
+            first, *later = [await greets_after(person) for _ in range(4)]
+    assert first < 2 * max(later) + 1, (first, later)
+
+
 @pytest.mark.journey
 @pytest.mark.long
 async def test_a_call_greets_and_its_agents_death_loses_nothing(
