@@ -24,6 +24,15 @@ def test_sentences_come_from_the_rules_and_repeat_with_a_seed() -> None:
     assert sum(words[0] == "hello" for words in drawn) > 350
 
 
+def test_an_option_may_have_a_weight_of_its_own() -> None:
+    read = grammar.parse("[hour]\none, 8: two, three\n4: four")
+    drawn = [words for (words,) in read.sentences("hour", 1_400, seed=1)]
+
+    assert set(drawn) == {"one", "two", "three", "four"} == read.words()
+    assert 700 < drawn.count("two") < 900
+    assert 350 < drawn.count("four") < 450
+
+
 def test_a_rule_goes_on_in_a_later_text() -> None:
     read = grammar.parse("[a]\none", "[a]\ntwo")
 

@@ -15,8 +15,10 @@ _TWO = [[5, 2], [5, 5], [3, 4]]
 def _models() -> list[ngrams.Model]:
     one, two = ngrams.estimate(_ONE, 6), ngrams.estimate(_TWO, 6)
     pairs = np.array([ngrams.START * 6 + 2, 2 * 6 + 3])
-    broad = ngrams.from_bigrams(
-        6, np.array([0, 0.2, 0.2, 0.2, 0.2, 0.2]), pairs, np.array([0.5, 0.4])
+    unigrams = np.array([0, 0.2, 0.2, 0.2, 0.2, 0.2])
+    triples = np.array([(2 * 6 + 3) * 6 + 4, (3 * 6 + 4) * 6 + 5])
+    broad = ngrams.from_chances(
+        unigrams, unigrams, (pairs, np.array([0.5, 0.4])), (triples, np.array([0.7, 0.3]))
     )
     mixed = ngrams.mix([(one, 0.6), (two, 0.3), (broad, 0.1)])
     return [one, two, broad, mixed, ngrams.prune(mixed, 1e-3), ngrams.prune(mixed, 1.0)]

@@ -73,7 +73,15 @@ async def test_a_stream_gives_words_so_far_then_all_with_a_confidence(
     ]
     assert final.text == "I have chest pain"
     assert final.confidence > 0.5
-    assert final.metadata == {"sure": True, "keyphrases": ["chest pain"]}
+    assert final.metadata == {"sure": True, "keyphrases": ["chest pain"], "read_back": []}
+
+
+async def test_drugs_and_doses_are_told_to_be_said_back(offline: opening.Offline) -> None:
+    async with offline.stt() as plugin:
+        events = await _heard(plugin, "i took two tablets of ibuprofen last night")
+    (final,) = [e for e in events if e.type == stt.SpeechEventType.FINAL_TRANSCRIPT]
+
+    assert (final.alternatives[0].metadata or {})["read_back"] == ["two tablets of ibuprofen"]
 
 
 async def test_each_flush_ends_an_utterance(offline: opening.Offline) -> None:
@@ -116,6 +124,7 @@ async def test_noise_is_not_taken_for_sure_words(offline: opening.Offline) -> No
         event = await plugin.recognize(_frames(pcm))
 
     assert not (event.alternatives[0].metadata or {})["sure"]
+    assert 0 < event.alternatives[0].confidence < 0.5  # zero would say that none is known
 
 
 async def _spoken(stream: tts.SynthesizeStream) -> tuple[float, str, list[float]]:

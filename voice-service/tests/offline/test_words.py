@@ -66,6 +66,10 @@ def test_confidence_falls_with_a_doubtful_word_and_with_readings_that_differ() -
         ("My name is Smith S M I T H", ("S M I T H",)),
         ("May I ask a question", ()),
         ("I have a headache", ()),
+        ("I have had a cough for three days", ()),
+        ("It hurts in the morning", ()),
+        ("After three", ("three",)),
+        ("Morning please", ("Morning",)),
     ],
 )
 def test_dates_times_doses_and_drugs_are_said_back(text: str, said_back: tuple[str, ...]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from livekit.agents import AgentSession, StopResponse
@@ -14,7 +13,7 @@ from livekit.agents.voice.turn import EndpointingOptions
 from assistant.safety import Assessment, Level
 from assistant.turns import Turn
 from contracts.voice import SpokenTurn
-from voice_service.agent import gate, listening, phrases
+from voice_service.agent import doubts, gate, listening, phrases
 from voice_service.agent.hearing import Stretch
 from voice_service.agent.ledger import Ledger, Said
 from voice_service.agent.parts import Heard, Question
@@ -26,8 +25,6 @@ from voice_service.agent.utterances import Utterances
 
 SHORT = 0.5
 """Seconds of speech below which it may be a noise."""
-SURE = 0.5
-"""The confidence below which words are said back before they are answered."""
 REMEMBERED = 40
 """Turns that an answer is given to look back on."""
 
@@ -55,8 +52,8 @@ class Conversation:
         self._question: Question | None = None
         self._urgent: str | None = None
         self._user: Said | None = None
-        self._partial, self._doubted = "", ""
-        self._confidence = 1.0
+        self._partial = ""
+        self._doubts = doubts.Doubts()
         self._over_agent: dict[float, bool] = {}
         self._waiting: dict[float, asyncio.TimerHandle] = {}
         self._asked_again = False
@@ -111,8 +108,7 @@ class Conversation:
         self._asked_again, self.heard_since = False, True
         said = self._open(stretch)
         said.text = self._so_far(heard.text)
-        if heard.confidence is not None:
-            self._confidence = min(self._confidence, heard.confidence)
+        self._doubts.heard(heard)
         self._show(Transcript("user", said.text, final=False, at=_at(stretch.began)))
         self._say_at_once(self._gate.whole(said.text))
         if self._session is not None:
@@ -141,24 +137,10 @@ class Conversation:
         if not text:
             raise StopResponse
         self.talk.end_delay = (message.metrics or {}).get("end_of_turn_delay") or 0.0
-        doubtful, self._confidence = self._confidence < SURE, 1.0
-        self._take(text, self._user or self._ledger.begin(Said("user", _now())))
-        self._ask_back(text, doubtful=doubtful)
-
-    def _ask_back(self, text: str, *, doubtful: bool) -> None:
-        """Has doubtful words confirmed; raises StopResponse when it asked instead of answering."""
-        doubted, self._doubted = self._doubted, ""
-        question = self._question
-        if question is None or question.level not in {Level.NONE, Level.ROUTINE}:
-            return
-        if doubted and listening.agrees(text):
-            self._question = replace(question, text=doubted)
-        elif doubted and listening.denies(text):
-            self.talk.say(phrases.SAY_IT_AGAIN)
-            raise StopResponse
-        elif doubtful:
-            self._doubted = text
-            self.talk.say(phrases.DID_YOU_SAY.format(words=text))
+        meant = self._doubts.meant(text)
+        verdict = self._take(text, self._user or self._ledger.begin(Said("user", _now())), meant)
+        if (asked := self._doubts.question(text, verdict.level)) is not None:
+            self.talk.say(asked)
             raise StopResponse
 
     async def last_words(self, within: float) -> None:
@@ -175,17 +157,18 @@ class Conversation:
         said = self._user = self._ledger.begin(Said("user", _now()))
         self.heard_since, self.talk.stirred = True, time.monotonic()
         self.talk.asked = time.time()
-        self._take(text, said)
+        self._take(text, said, text)
         self._session.generate_reply(user_input=text)
 
-    def _take(self, text: str, said: Said) -> None:
-        verdict = self._gate.whole(text)
+    def _take(self, text: str, said: Said, meant: str) -> Assessment:
+        verdict = self._gate.whole(meant)
         self._say_at_once(verdict)
         self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
-        self._question = Question(text, tuple(self.history[-REMEMBERED:]), verdict.level.value)
+        self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)
         self._user = None
         said.text, said.triage = text, gate.triage(verdict)
         self._ledger.settle(said, _at(max(self.talk.asked, said.started_at.timestamp())))
+        return verdict
 
     def _open(self, stretch: Stretch) -> Said:
         if self._user is None:
@@ -219,6 +202,9 @@ class Conversation:
         if self._urgent:
             yield self._urgent + " "
             self._urgent = None
+        if self._doubts.said_back:
+            yield self._doubts.said_back + " "
+            self._doubts.said_back = ""
         async for word in self._answers.reply(question):
             if (said := known.note(word)) is not None:
                 yield said

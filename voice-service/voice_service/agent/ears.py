@@ -149,7 +149,17 @@ def _heard(found: Sequence[stt.SpeechData]) -> Heard:
     """The first alternative of one event, or all finals of a stream joined."""
     text = " ".join(data.text.strip() for data in found).strip()
     sure = [data.confidence for data in found if data.confidence]
-    return Heard(text, min(sure) if sure else None)
+    return Heard(
+        text,
+        min(sure) if sure else None,
+        _listed(found, "read_back"),
+        tuple(words for words in _listed(found, "keyphrases") if words not in text.lower()),
+    )
+
+
+def _listed(found: Sequence[stt.SpeechData], name: str) -> tuple[str, ...]:
+    """What a plugin tells of the words beside them."""
+    return tuple(words for data in found for words in (data.metadata or {}).get(name, ()))
 
 
 def _reason(error: Exception) -> str:

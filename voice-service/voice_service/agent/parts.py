@@ -24,10 +24,16 @@ class PartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The words of one stretch of speech; `confidence` from 0 to 1, None where unknown."""
+    """The words of one stretch of speech; `confidence` from 0 to 1, None where unknown.
+
+    `read_back` are words that the caller must hear back: dates, numbers, drugs. `alarming` are
+    phrases that may have been said although the text has them not.
+    """
 
     text: str
     confidence: float | None = None
+    read_back: tuple[str, ...] = ()
+    alarming: tuple[str, ...] = ()
 
 
 class Ear(Protocol):

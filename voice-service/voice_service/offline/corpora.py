@@ -19,10 +19,21 @@ _GRAMMARS = (
     "emergency.txt",
     "short.txt",
     "more.txt",
+    "plain.txt",
 )
 _DATA = resources.files("voice_service.offline") / "data"
 _RULES = resources.files("assistant.safety") / "rules"
 _NAMES = resources.files("assistant.extractive") / "data" / "names.txt"
+_PROGRAMS = (
+    "building.py",
+    "corpora.py",
+    "espeak.py",
+    "general.py",
+    "grammar.py",
+    "model.py",
+    "ngrams.py",
+    "pronunciations.py",
+)
 _PLAIN = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
 
@@ -67,7 +78,7 @@ def _cards(library: Path) -> list[Path]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    front = yaml.safe_load(path.read_text(encoding="utf-8").split("---")[1])
+    front = yaml.load(path.read_text(encoding="utf-8").split("---")[1], yaml.CSafeLoader)
     for name in (front["title"], *front.get("also_called", ())):
         words = spelled(name)
         if words and len(words) < 5:
@@ -87,7 +98,8 @@ def alarms() -> Iterator[list[str]]:
     """What people say in danger, and what sounds like it: the examples of the safety rules."""
     for path in sorted(_RULES.iterdir(), key=lambda entry: entry.name):
         if path.name.endswith(".yaml"):
-            for rule in yaml.safe_load(path.read_text(encoding="utf-8")).get("rules", ()):
+            read = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+            for rule in read.get("rules", ()):
                 for example in (*rule.get("fire", ()), *rule.get("not", ())):
                     for sentence in _SENTENCE.split(str(example)):
                         yield spelled(sentence)
@@ -102,6 +114,11 @@ def spelled(text: str) -> list[str]:
     if not all(_PLAIN.fullmatch(word) for word in words):
         return []
     return words
+
+
+def respelled() -> Iterable[str]:
+    """Spellings of which the language model has another."""
+    return _american().keys()
 
 
 _SPELLINGS: dict[str, str] = {}
@@ -124,7 +141,7 @@ def fingerprint(library: Path, others: Iterable[str] = ()) -> str:
         digest.update(entry.name.encode() + entry.read_bytes())
     digest.update(_NAMES.read_bytes())
     here = resources.files("voice_service.offline")
-    for name in ("building.py", "corpora.py", "grammar.py", "ngrams.py", "pronunciations.py"):
+    for name in _PROGRAMS:
         digest.update((here / name).read_bytes())
     for path in _cards(library):
         digest.update(path.read_bytes())

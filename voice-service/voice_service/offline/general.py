@@ -1,111 +1,168 @@
-"""The general English model that comes with the recogniser, as pairs of words.
+"""The general English model that comes with the recogniser, read from its own file.
 
-Run as a program with the path of an ARPA file to write. The recogniser's writer ends in a
-segmentation fault after the pairs, so it runs in a process of its own, and the last line, which
-may be cut, is dropped by the reader.
+The recogniser's writer of a readable form ends in a segmentation fault, and its reader answers
+one n-gram a call; the file itself is a trie in packed arrays that are read here at once. A word's
+entry leads to the words before it: the children of `w` are the `v` of P(w|v), and theirs the `u`
+of P(w|u v).
 """
 
-import itertools
-import math
-import re
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pocketsphinx
+import numpy as np
+from numpy.typing import NDArray
 
-from voice_service.offline import model
+from voice_service.offline import ngrams
 
-_PROMISE = re.compile(r"ngram (\d)=(\d+)")
+_MARK = b"Trie Language Model"
+_ORDER = 3
+_BINS = 1 << 16
+_BASE = np.log(1.0001)
+_LEAST = -100.0
+
+
+class Unreadable(RuntimeError):
+    """The file is not what this module reads."""
 
 
 @dataclass(frozen=True)
 class General:
-    """Log10 chances of words and of pairs."""
+    """Words and the natural logarithms of their chances; `pairs` and `triples` hold numbers of
+    words in rows, in the order in which they are spoken."""
 
-    words: Mapping[str, tuple[float, float]]
-    """P(w), and what is left after w."""
-    pairs: Sequence[tuple[str, str, float]]
+    words: Sequence[str]
+    unigrams: ngrams.Reals
+    pairs: NDArray[np.int32]
+    bigrams: ngrams.Reals
+    triples: NDArray[np.int32]
+    trigrams: ngrams.Reals
 
     def likeliest(self, count: int) -> list[str]:
-        plain = (word for word in self.words if word.replace("'", "").isalpha())
-        return sorted(plain, key=lambda word: -self.words[word][0])[:count]
+        """The plain words that are said most often."""
+        found: list[str] = []
+        for number in np.argsort(-self.unigrams, kind="stable"):
+            if len(found) == count:
+                break
+            word = self.words[number]
+            if word[0].isalpha() and word.replace("'", "").isalpha():
+                found.append(word)
+        return found
+
+    def within(self, numbers: Mapping[str, int], least: float) -> ngrams.Model:
+        """The model over the words of `numbers`, with the pairs and triples of which the chance
+        to be said is above `least`."""
+        size = len(numbers)
+        new = np.array([numbers.get(word, -1) for word in self.words], dtype=np.int32)
+        unigrams = np.full(size, 1e-9)
+        unigrams[new[new >= 0]] = np.exp(self.unigrams[new >= 0])
+        unigrams[ngrams.START] = 0
+        unigrams /= unigrams.sum()
+        seen1 = unigrams.copy()
+        seen1[ngrams.START] = unigrams[ngrams.END]
+        keys2, bigrams, weight2 = self._pairs(new, size, seen1, least)
+        keys3, trigrams = self._triples(new, size, (keys2, weight2), least)
+        return ngrams.from_chances(unigrams, seen1, (keys2, bigrams), (keys3, trigrams))
+
+    def _pairs(
+        self, new: NDArray[np.int32], size: int, seen1: ngrams.Reals, least: float
+    ) -> tuple[ngrams.Keys, ngrams.Reals, ngrams.Reals]:
+        """Keys in order, chances, and the chances to be said."""
+        rows = new[self.pairs]
+        chances = np.exp(self.bigrams)
+        weights = seen1[rows[:, 0]] * chances
+        kept = (rows >= 0).all(axis=1) & (weights > least)
+        keys = rows[kept, 0].astype(np.int64) * size + rows[kept, 1]
+        order = np.argsort(keys)
+        return keys[order], chances[kept][order], weights[kept][order]
+
+    def _triples(
+        self,
+        new: NDArray[np.int32],
+        size: int,
+        pairs: tuple[ngrams.Keys, ngrams.Reals],
+        least: float,
+    ) -> tuple[ngrams.Keys, ngrams.Reals]:
+        """Keys in order and chances, of those whose first two words are among `pairs`."""
+        rows = new[self.triples]
+        known = (rows >= 0).all(axis=1)
+        rows, chances = rows[known], np.exp(self.trigrams[known])
+        keys2, weights = pairs
+        begin = rows[:, 0].astype(np.int64) * size + rows[:, 1]
+        places = np.minimum(np.searchsorted(keys2, begin), len(keys2) - 1)
+        said = np.where(keys2[places] == begin, weights[places], 0.0) * chances
+        kept = said > least
+        keys = begin[kept] * size + rows[kept, 2]
+        order = np.argsort(keys)
+        return keys[order], chances[kept][order]
 
 
-class Truncated(RuntimeError):
-    """The model's text ends too early."""
+def read(path: Path) -> General:
+    """Reads a trigram model as the recogniser stores it. Raises `Unreadable`."""
+    held = np.fromfile(path, dtype=np.uint8)
+    start = len(_MARK)
+    if held[:start].tobytes() != _MARK or held[start] != _ORDER:
+        raise Unreadable("the general model is of another kind")
+    try:
+        return _read(held, start + 1)
+    except (IndexError, ValueError) as error:
+        raise Unreadable("the general model is cut off") from error
 
 
-def read(folder: Path, least: float) -> General:
-    """The model's words, and its pairs with P(v) P(w|v) above `least`. Uses `folder`.
-
-    Raises `Truncated` when the writer ended before the pairs, three times.
-    """
-    path = folder / "general.arpa"
-    program = [sys.executable, "-P", "-m", "voice_service.offline.general", str(path)]
-    for _ in range(3):
-        subprocess.run(program, check=False)  # noqa: S603 - it ends in a fault, see above
-        try:
-            if _whole(path) and _sound(found := _parsed(path, math.log10(least))):
-                return found
-        finally:
-            path.unlink(missing_ok=True)
-    raise Truncated("the general model could not be read")
-
-
-def _whole(path: Path) -> bool:
-    """Whether all words are there, and nearly all pairs."""
-    counted, promised = [0, 0, 0], [0, 0, 0]
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in itertools.takewhile(lambda line: not line.startswith("\\1"), lines):
-            if found := _PROMISE.match(line):
-                promised[int(found.group(1)) - 1] = int(found.group(2))
-    for order, _ in _lines(path):
-        counted[order - 1] += 1
-    return counted[0] == promised[0] > 0 and counted[1] > promised[1] * 0.99
-
-
-def _sound(found: General) -> bool:
-    """Whether the chances of all words sum to one."""
-    total = sum(10**chance for word, (chance, _) in found.words.items() if word != "<s>")
-    return abs(total - 1) < 0.01
+def _read(held: NDArray[np.uint8], at: int) -> General:
+    counts = _plain(held, at, np.uint32, 3).astype(np.int64)
+    at += 16  # the counts, and a kind of quantisation that is always the same
+    bins = _plain(held, at, np.float32, 3 * _BINS).reshape(3, _BINS)
+    at += bins.nbytes
+    first = _plain(held, at, np.uint32, 3 * (counts[0] + 1)).reshape(-1, 3)
+    at += first.nbytes
+    bits = [int(count).bit_length() for count in counts]
+    middle = bits[0] + 32 + bits[2]
+    longest = bits[0] + 16
+    two = held[at : at + _bytes(counts[1], middle)]
+    at += len(two)
+    three = held[at : at + _bytes(counts[2], longest)]
+    at += len(three)
+    words = held[at + 4 :].tobytes().decode().split("\0")[: counts[0]]
+    word2 = _owners(first[:, 2])  # the counts in the head are those of room, not of entries
+    pairs = np.stack([_packed(two, len(word2), middle, 0, bits[0]), word2], axis=1)
+    pair3 = _owners(_packed(two, len(word2) + 1, middle, bits[0] + 32, bits[2]))
+    word1 = _packed(three, len(pair3), longest, 0, bits[0])
+    return General(
+        words,
+        np.maximum(first[:-1, 0].copy().view(np.float32) * _BASE, _LEAST),
+        pairs,
+        bins[0][_packed(two, len(word2), middle, bits[0] + 16, 16)] * _BASE,
+        np.column_stack([word1, pairs[pair3]]),
+        bins[2][_packed(three, len(pair3), longest, bits[0], 16)] * _BASE,
+    )
 
 
-def _parsed(path: Path, least: float) -> General:
-    words: dict[str, tuple[float, float]] = {}
-    pairs: list[tuple[str, str, float]] = []
-    for order, fields in _lines(path):
-        if order == 1 and len(fields) >= 2:
-            left = float(fields[2]) if len(fields) > 2 else 0.0
-            words[fields[1]] = (float(fields[0]), left)
-        elif order == 2 and len(fields) == 4:
-            first = 0.0 if fields[1] == "<s>" else words[fields[1]][0]
-            if first + float(fields[0]) > least:
-                pairs.append((fields[1], fields[2], float(fields[0])))
-    return General(words, pairs)
+def _plain(held: NDArray[np.uint8], at: int, kind: Any, count: int) -> NDArray[Any]:
+    return np.frombuffer(held, dtype=kind, count=int(count), offset=at)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    order = 0
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        before: list[str] | None = None
-        for line in lines:
-            if before is not None:
-                yield order, before
-            before = None
-            if line.startswith("\\"):
-                order = {"\\1-grams:\n": 1, "\\2-grams:\n": 2}.get(line, 0)
-            elif order and line.strip():
-                before = line.split()
+def _bytes(count: int, bits: int) -> int:
+    """Of an array of entries, with one more that ends the last one's children."""
+    return int(((1 + count) * bits + 7) // 8 + 8)
 
 
-def _write(path: str) -> None:
-    config, log = pocketsphinx.Config(), pocketsphinx.LogMath()  # the model only borrows them
-    read = pocketsphinx.NGramModel(config, log, str(model.bundled("en-us.lm.bin")))
-    read.write(path, pocketsphinx.NGramModel.str_to_type("arpa"))
+def _packed(
+    held: NDArray[np.uint8], count: int, entry: int, offset: int, bits: int
+) -> NDArray[np.int32]:
+    """A field of at most 25 bits of each entry."""
+    place = np.arange(count, dtype=np.int64) * entry + offset
+    at = place >> 3
+    whole = held[at].astype(np.uint32)
+    for index in (1, 2, 3):
+        whole |= held[at + index].astype(np.uint32) << np.uint32(8 * index)
+    field = (whole >> (place & 7).astype(np.uint32)) & np.uint32((1 << bits) - 1)
+    small: NDArray[np.int32] = field.astype(np.int32)
+    return small
 
 
-if __name__ == "__main__":
-    _write(sys.argv[1])
+def _owners(starts: NDArray[Any]) -> NDArray[np.int32]:
+    """Whose each child is, of where each one's children start; the last start is their end."""
+    counts = np.diff(starts.astype(np.int64)).astype(np.int64)
+    return np.repeat(np.arange(len(starts) - 1, dtype=np.int32), counts)

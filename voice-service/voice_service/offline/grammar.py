@@ -3,6 +3,7 @@
 [rule]                       a name; the lines under it are its options
 3: can you {see} me          a weight (1 when it is not given), a reference to a rule
 (please|) come in, go home   alternatives, one of them empty; a comma parts two options
+2: today, 5: tomorrow, now   the first weight is that of the line; an option may have its own
 """
 
 import itertools
@@ -129,12 +130,18 @@ def parse(*texts: str) -> Grammar:
 
 
 def _line(line: str, rule: tuple[list[tuple[Part, ...]], list[float]]) -> None:
-    found = _WEIGHT.match(line)
-    weight = float(found.group(1)) if found else 1.0
-    for option in line[found.end() if found else 0 :].split(","):
+    """A weight at the beginning is that of all options, one before an option is its own."""
+    weight, line = _weighted(line, 1.0)
+    for option in line.split(","):
+        own, option = _weighted(option.strip(), weight)
         parts = _sequence(iter(_TOKEN.finditer(option)), depth=0)
         rule[0].append(parts[0] if len(parts) == 1 else (Choice(tuple(parts)),))
-        rule[1].append(weight)
+        rule[1].append(own)
+
+
+def _weighted(text: str, otherwise: float) -> tuple[float, str]:
+    found = _WEIGHT.match(text)
+    return (float(found.group(1)), text[found.end() :]) if found else (otherwise, text)
 
 
 def _sequence(tokens: Iterator[re.Match[str]], *, depth: int) -> list[tuple[Part, ...]]:

@@ -4,11 +4,10 @@ A word is its number in a vocabulary of `size` words, of which the first is the 
 sentence and the second its end. An n-gram is one integer in base `size`.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,19 +114,21 @@ def _lower(keys2: Keys, count2: Keys, keys3: Keys, size: int) -> tuple[Reals, Re
     return unigrams, p2, left1, count2.astype(float)
 
 
-def from_bigrams(size: int, unigrams: Reals, keys2: Keys, bigrams: Reals) -> Model:
-    """A model of pairs alone; `unigrams` sum to one."""
-    history, word = keys2 // size, keys2 % size
-    explicit = np.bincount(history, bigrams, size)
-    covered = np.bincount(history, unigrams[word], size)
-    left1 = np.maximum(1 - explicit, 1e-6) / np.maximum(1 - covered, 1e-6)
-    seen1 = unigrams.copy()
-    seen1[START] = unigrams[END]
-    empty = np.zeros(0, dtype=np.int64)
-    return Model(
-        size, unigrams, left1, keys2, bigrams, np.ones(len(keys2)), empty, empty.astype(float),
-        seen1, seen1[history] * bigrams,
-    )  # fmt: skip
+def from_chances(
+    unigrams: Reals, seen1: Reals, two: tuple[Keys, Reals], three: tuple[Keys, Reals]
+) -> Model:
+    """A model of chances that are known, over a part of the words they were known for; `unigrams`
+    sum to one, and pairs that triples need are added."""
+    size = len(unigrams)
+    known, chances = two
+    keys3, trigrams = three
+    keys2 = np.unique(np.concatenate([known, keys3 // size, keys3 % (size * size)]))
+    explicit = np.bincount(known // size, chances, size)
+    covered = np.bincount(known // size, unigrams[known % size], size)
+    backed = _left(explicit, covered)[keys2 // size] * unigrams[keys2 % size]
+    bigrams = _looked_up(known, chances, keys2, backed)
+    seen = (seen1, seen1[keys2 // size] * bigrams)
+    return _balanced(size, unigrams, (keys2, bigrams), (keys3, trigrams), seen)
 
 
 def mix(models: Sequence[tuple[Model, float]]) -> Model:
@@ -198,22 +199,33 @@ def prune(model: Model, threshold: float) -> Model:
 def write_arpa(model: Model, words: Sequence[str], path: Path) -> None:
     """`words[i]` is the text of word `i`."""
     size = model.size
+    first = _logs(model.unigrams)
+    first[START] = "-99.0000"
+    pairs = [f"{words[u]} {words[v]}" for u, v in _columns(model.keys2, size)]
     with path.open("w", encoding="utf-8") as out:
         out.write(f"\\data\\\nngram 1={size}\nngram 2={len(model.keys2)}\n")
         out.write(f"ngram 3={len(model.keys3)}\n\n\\1-grams:\n")
-        for word in range(size):
-            chance = -99.0 if word == START else _log(model.unigrams[word])
-            out.write(f"{chance:.4f}\t{words[word]}\t{_log(model.left1[word]):.4f}\n")
+        _rows(out, first, words, _logs(model.left1))
         out.write("\n\\2-grams:\n")
-        first, second = model.keys2 // size, model.keys2 % size
-        for u, v, p, left in zip(first, second, model.bigrams, model.left2, strict=True):
-            out.write(f"{_log(p):.4f}\t{words[u]} {words[v]}\t{_log(left):.4f}\n")
+        _rows(out, _logs(model.bigrams), pairs, _logs(model.left2))
         out.write("\n\\3-grams:\n")
-        for key, p in zip(model.keys3.tolist(), model.trigrams, strict=True):
-            u, v, w = key // (size * size), key // size % size, key % size
-            out.write(f"{_log(p):.4f}\t{words[u]} {words[v]} {words[w]}\n")
+        history = np.searchsorted(model.keys2, model.keys3 // size).tolist()
+        last = (model.keys3 % size).tolist()
+        triples = (f"{pairs[uv]} {words[w]}" for uv, w in zip(history, last, strict=True))
+        logs = _logs(model.trigrams)
+        out.writelines(f"{log}\t{text}\n" for log, text in zip(logs, triples, strict=True))
         out.write("\n\\end\\\n")
 
 
-def _log(value: float) -> float:
-    return math.log10(max(value, 1e-9))
+def _rows(out: TextIO, logs: Sequence[str], texts: Sequence[str], left: Sequence[str]) -> None:
+    rows = zip(logs, texts, left, strict=True)
+    out.writelines(f"{log}\t{text}\t{rest}\n" for log, text, rest in rows)
+
+
+def _columns(keys2: Keys, size: int) -> Iterator[tuple[int, int]]:
+    return zip((keys2 // size).tolist(), (keys2 % size).tolist(), strict=True)
+
+
+def _logs(values: Reals) -> list[str]:
+    """Logarithms to the base of ten, as text; no value is below 1e-9."""
+    return [f"{log:.4f}" for log in np.log10(np.maximum(values, 1e-9)).tolist()]

@@ -16,18 +16,29 @@ class _Words:
     matter: frozenset[str]
     between: frozenset[str]
     weak: frozenset[str]
+    loose: frozenset[str]
+    leading: frozenset[str]
 
 
 def must_read_back(text: str) -> tuple[str, ...]:
     """The dates, times, numbers, spelled letters, doses and drug names in `text`, in its words
-    and order, neighbours joined: `("next Tuesday at half past three", "ibuprofen")`."""
+    and order, neighbours joined: `("next Tuesday at half past three", "ibuprofen")`. A number
+    or a part of the day alone matters as a time or in a short reply; "three days" does not."""
     words = text.split()
     kept = [_matters(word.lower().strip(".,?!")) for word in words]
     return tuple(
         " ".join(words[start:end])
         for start, end in _spans(words, kept)
-        if end - start > 1 or words[start].lower() not in _words().weak
+        if end - start > 1 or _alone(words, start)
     )
+
+
+def _alone(words: Sequence[str], at: int) -> bool:
+    """Whether a word that matters does so without a neighbour that does."""
+    word, before = words[at].lower(), words[at - 1].lower() if at else ""
+    if word in _words().weak:
+        return False
+    return word not in _words().loose or before in _words().leading or len(words) < 3
 
 
 def _matters(word: str) -> bool:
@@ -64,4 +75,6 @@ def _words() -> _Words:
         frozenset(matter.union(corpora.drugs())),
         frozenset(lists["between"].split()),
         frozenset(lists["weak"].split()),
+        frozenset(f"{lists['numbers']} {lists['loose']}".split()),
+        frozenset(lists["leading"].split()),
     )

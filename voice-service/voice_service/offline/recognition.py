@@ -17,9 +17,11 @@ from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, 
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import AudioBuffer, merge_frames
 
-from voice_service.offline import hearing, pool
+from voice_service.offline import hearing, pool, readback
 
 _LANGUAGE = LanguageCode("en")
+_LEAST = 0.001
+"""A confidence of zero would say that none is known."""
 
 Lease = Callable[[], AbstractAsyncContextManager[pool.Ear]]
 
@@ -161,7 +163,11 @@ def _event(kind: stt.SpeechEventType, heard: hearing.Hearing) -> stt.SpeechEvent
     data = stt.SpeechData(
         language=_LANGUAGE,
         text=heard.text,
-        confidence=round(heard.confidence, 3),
-        metadata={"sure": heard.sure, "keyphrases": list(heard.keyphrases)},
+        confidence=max(_LEAST, round(heard.confidence, 3)),
+        metadata={
+            "sure": heard.sure,
+            "keyphrases": list(heard.keyphrases),
+            "read_back": list(readback.must_read_back(heard.text)),
+        },
     )
     return stt.SpeechEvent(kind, alternatives=[data])

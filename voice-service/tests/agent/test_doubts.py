@@ -1,0 +1,80 @@
+"""Words that are not sure are asked about; dates and drugs are said back."""
+
+import pytest
+from providers import Cloud, Open
+from talking import Local, conversation, plan
+
+from assistant.safety import Level
+from voice_service.agent import phrases
+from voice_service.agent.doubts import Doubts
+from voice_service.agent.parts import Heard
+
+
+def _question(doubts: Doubts, heard: Heard, level: Level = Level.NONE) -> str | None:
+    doubts.heard(heard)
+    return doubts.question(heard.text, level)
+
+
+async def test_drugs_that_were_heard_begin_the_answer(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    local.hears[:] = ["what helps against a cold besides ibuprofen"]
+    local.tells[:] = [{"read_back": ["ibuprofen"]}]
+    resources = await opened()
+    async with conversation(resources, plan("offline")) as talk:
+        await talk.say("what helps against a cold besides ibuprofen")
+        turns = await talk.turns(2, within=30)
+    assert turns[1].text.startswith("I heard: ibuprofen. ")
+    assert turns[1].citations
+
+
+async def test_an_alarm_that_may_have_been_said_is_asked_about_and_then_acted_on(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    local.hears[:] = ["I have just plain", "yes"]
+    local.tells[:] = [{"keyphrases": ["chest pain"]}]
+    resources = await opened()
+    async with conversation(resources, plan("offline")) as talk:
+        await talk.say("I have just plain")
+        await talk.turns(2)
+        await talk.say("yes that is right")
+        turns = await talk.turns(4, within=30)
+    assert turns[1].text == phrases.DID_YOU_SAY.format(words="chest pain")
+    assert turns[2].text == "yes"
+    assert turns[2].triage is not None
+    assert "911" in turns[3].text or "999" in turns[3].text or "112" in turns[3].text
+
+
+def test_a_phrase_that_the_text_has_too_is_not_asked_about() -> None:
+    assert _question(Doubts(), Heard("I have chest pain", 0.9)) is None
+
+
+@pytest.mark.parametrize("level", [Level.URGENT, Level.EMERGENCY, Level.CRISIS])
+def test_nothing_is_asked_where_the_gate_has_spoken(level: Level) -> None:
+    doubtful = Heard("chest pain", 0.1, ("two tablets",), ("can't breathe",))
+    assert _question(Doubts(), doubtful, level) is None
+
+
+def test_the_least_sure_stretch_of_a_turn_decides() -> None:
+    doubts = Doubts()
+    doubts.heard(Heard("I have a cough", 0.9))
+    doubts.heard(Heard("and a fever", 0.2))
+    asked = doubts.question("I have a cough and a fever", Level.NONE)
+    assert asked == phrases.DID_YOU_SAY.format(words="I have a cough and a fever")
+    assert doubts.meant("yes please") == "I have a cough and a fever"
+    assert _question(doubts, Heard("yes please", 0.1)) is None
+    assert doubts.meant("yes please") == "yes please"
+
+
+def test_words_that_are_denied_are_asked_for_again() -> None:
+    doubts = Doubts()
+    _question(doubts, Heard("take to eye", 0.1))
+    assert _question(doubts, Heard("no", 0.9)) == phrases.SAY_IT_AGAIN
+    assert _question(doubts, Heard("take two ibuprofen", 0.9, ("two ibuprofen",))) is None
+    assert doubts.said_back == "I heard: two ibuprofen."
+    assert _question(doubts, Heard("thank you", 0.9)) is None
+    assert doubts.said_back == ""
+
+
+def test_what_hears_without_telling_how_sure_it_is_is_believed() -> None:
+    assert _question(Doubts(), Heard("what helps against a cold")) is None
