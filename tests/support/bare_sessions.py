@@ -52,6 +52,8 @@ class Stored:
     """The turns that a session keeps: role, text, interrupted."""
 
     turns: list[tuple[str, str, bool]] = field(default_factory=list)
+    spoken: list[list[tuple[str, float]]] = field(default_factory=list)
+    """The words of each utterance with the seconds of their sound."""
 
 
 class BareSession:
@@ -83,7 +85,9 @@ class BareSession:
         self.session.input.audio = self._ends.audio_in
         self.session.output.audio = self._ends.audio_out
         self.session.output.transcription = self._ends.text_out
-        await self.session.start(Answering(self._script.greeting), record=False)
+        agent = Answering(self._script.greeting)
+        self._stored.spoken = agent.spoken
+        await self.session.start(agent, record=False)
 
     async def say_typed(self, text: str) -> None:
         """Answers it."""

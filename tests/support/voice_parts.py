@@ -5,13 +5,19 @@ words reached a client.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import numpy as np
-from livekit.agents import Agent, llm, stt, tts, utils
+from livekit import rtc
+from livekit.agents import Agent, ModelSettings, llm, stt, tts, utils
 from livekit.agents.language import LanguageCode
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, TimedString
+from livekit.agents.types import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    USERDATA_TIMED_TRANSCRIPT,
+    APIConnectOptions,
+    TimedString,
+)
 
 WORD = 0.25
 RATE = 24_000
@@ -172,6 +178,19 @@ class Answering(Agent):
     def __init__(self, greeting: str | None = None) -> None:
         super().__init__(instructions="Answer.")
         self._greeting = greeting
+        self.spoken: list[list[tuple[str, float]]] = []
+        """Each utterance's words with the seconds at which they begin, as their voice told."""
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterator[rtc.AudioFrame]:
+        """As any agent does it."""
+        words: list[tuple[str, float]] = []
+        self.spoken.append(words)
+        async for frame in Agent.default.tts_node(self, text, model_settings):
+            for word in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, []):
+                words.append((str(word), float(word.start_time)))
+            yield frame
 
     async def on_enter(self) -> None:
         """Says the greeting."""

@@ -18,19 +18,6 @@ REPLY = (
 )
 
 
-async def words_with_times(text: str) -> list[tuple[str, float]]:
-    """The words as one utterance, each with the second at which its sound begins."""
-    found: list[tuple[str, float]] = []
-    async with OfflineTTS(None).stream() as stream:
-        stream.push_text(text)
-        stream.end_input()
-        async for made in stream:
-            for word in made.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, []):
-                found.append((str(word), float(word.start_time)))
-    return found
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("after", [1.2, 2.6])
 async def test_a_cut_reply_is_stored_to_the_word(open_sockets: OpenSockets, after: float) -> None:
     script = Script(heard=("first", "stop"), replies=(REPLY, "Fine."), voice=OfflineTTS(None))
@@ -46,8 +33,8 @@ async def test_a_cut_reply_is_stored_to_the_word(open_sockets: OpenSockets, afte
     cut = caller.names().index("interrupted")
     received = mp3_of([message for _, message in caller.got[:cut] if message["event"] == "audio"])
     seconds = len(decoded(received)) / 2 / 24_000 - DELAY / 24_000
-    heard = [word for word, begins in await words_with_times(REPLY) if begins < seconds]
     (stored,) = sockets.desk.stored.values()
+    heard = [word for word, begins in stored.spoken[0] if begins < seconds]  # of this very sound
     role, text, interrupted = stored.turns[1]
     assert (role, interrupted) == ("assistant", True)
     assert text == "".join(heard).strip()
@@ -63,3 +50,16 @@ async def test_words_of_two_sentences_keep_the_blank_between_them() -> None:
         for word in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, [])
     ]
     assert "".join(words).strip() == "Hello there. How can I help?"
+
+
+async def test_a_word_is_told_before_its_sentence_is_over() -> None:
+    seconds, told = 0.0, list[float]()
+    async with OfflineTTS(None).stream() as stream:
+        stream.push_text(", and ".join(["keep warm and drink plenty of water"] * 6))
+        stream.end_input()
+        async for made in stream:
+            for word in made.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, []):
+                told.append(seconds - float(word.start_time))
+            seconds += made.frame.duration
+    assert len(told) > 40
+    assert max(told) < 2.0 < seconds - 5

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -120,7 +120,10 @@ def sentences(text: str) -> Iterator[str]:
 
 
 async def _speak(text: str, voice: str, out: tts.AudioEmitter, clock: _Clock) -> None:
-    """The sound of one sentence, and its words with the seconds at which they begin."""
+    """The sound of one sentence, and its words with the seconds at which they begin.
+
+    A word is told as soon as the next one begins: whoever cuts the sentence knows it by then.
+    """
     form = spoken.form(text)
     if not form.text.strip():
         if text:
@@ -141,11 +144,10 @@ async def _speak(text: str, voice: str, out: tts.AudioEmitter, clock: _Clock) ->
             loop.call_soon_threadsafe(sounds.put_nowait, None)
 
     speaking = loop.run_in_executor(_one_thread, speak)
-    begun = clock.seconds()
-    starts: list[espeak.WordStart] = []
+    words = _Words(form, clock.seconds())
     try:
         while (sound := await sounds.get()) is not None:
-            starts += sound.words
+            out.push_timed_transcript(words.over(sound.words, clock.seconds()))
             if sound.pcm:
                 out.push(sound.pcm)
                 clock.samples += len(sound.pcm) // 2
@@ -154,7 +156,31 @@ async def _speak(text: str, voice: str, out: tts.AudioEmitter, clock: _Clock) ->
         raise APIError(str(error), retryable=False) from error
     finally:
         stop.set()
-    out.push_timed_transcript(list(_timed(form, starts, begun, clock.seconds())))
+    out.push_timed_transcript(words.rest(clock.seconds()))
+
+
+class _Words:
+    """The words of one sentence, told once each; times are seconds within the segment."""
+
+    def __init__(self, form: spoken.Form, begun: float) -> None:
+        self._form, self._begun = form, begun
+        self._starts: list[espeak.WordStart] = []
+        self._told = 0
+
+    def over(self, starts: Sequence[espeak.WordStart], now: float) -> list[TimedString]:
+        """Those after which another has begun; `starts` are new."""
+        if not starts:
+            return []
+        self._starts += starts
+        latest = max(start.start for start in self._starts)
+        places = [place for place, word in enumerate(self._form.words) if word.start <= latest]
+        before = self._told
+        self._told = max(before, places[-1] if places else 0)
+        return list(_timed(self._form, self._starts, self._begun, now))[before : self._told]
+
+    def rest(self, ended: float) -> list[TimedString]:
+        """Those that were not told."""
+        return list(_timed(self._form, self._starts, self._begun, ended))[self._told :]
 
 
 def _timed(
