@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -124,3 +125,51 @@ async def test_a_long_message_leaves_room_for_the_question_alone(
     await alice.send(path, "What is flu?")
     assert len(sent(model[0])) < BOUND
     assert "allergic to latex" in sent(model[0])
+
+
+EARLY = [
+    "Penicillin nearly killed me once.",
+    "Ramipril in the morning, bisoprolol at night.",
+    "My ticker isn't good, two stents.",
+    "Baby's due in March.",
+    "Peanuts close my throat right up.",
+]
+"""What matters, in words that no list of signs was made for."""
+
+LATER = ["Sugar trouble since primary school.", "Latex and me are enemies."]
+
+SUBJECTS = (
+    "the garden",
+    "our holiday",
+    "work",
+    "the neighbours",
+    "my knee",
+    "the weather",
+    "football",
+)
+SAYINGS = (
+    "{} was on my mind again today, number {}.", "Nothing new about {}, day {}.",
+    "We talked about {} for {} minutes.", "{} keeps me awake at {} in the night.",
+    "Can you say more about {} and {}?", "My sister asked about {} {} times.",
+)  # fmt: skip
+
+
+def wandering(count: int, seed: int) -> list[str]:
+    """Varied talk of many things."""
+    chance = random.Random(seed)
+    return [chance.choice(SAYINGS).format(chance.choice(SUBJECTS), n) for n in range(count)]
+
+
+async def test_the_start_stays_whatever_words_it_was_told_in(
+    start: Start, visit: Visit, addresses: Addresses, model: tuple[ModelServer, dict[str, Any]]
+) -> None:
+    alice = await visit(await start(**model[1]))
+    path = await alice.start("Long")
+    talk = [*EARLY, *wandering(300, 1), LATER[0], *wandering(400, 2), LATER[1], *wandering(292, 3)]
+    await fill(addresses, path, talk)
+    await alice.send(path, "What helps against a sore throat?")
+    await summary(alice, path, 2 * len(talk) + 2)
+    await alice.send(path, "And against a cough?")
+    told = sent(model[0])
+    assert [words for words in (*EARLY, *LATER) if words not in told] == []
+    assert len(told) < BOUND

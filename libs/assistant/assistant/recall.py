@@ -3,10 +3,16 @@
 A running summary is a list of facts, sentences of the person each with the message that it stands
 in. New messages are merged into it, and every kind of fact has room of its own, so that a long talk
 of one thing pushes out nothing of another: an allergy that was named at the start stays.
+
+Kinds are told by English words, and people have others. So the first messages are kept as they
+were written, whatever they say, and of what bears no sign the sentences stay whose words are rare
+in this conversation: "penicillin nearly killed me" among a thousand headaches.
 """
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,17 +26,17 @@ ROOM: dict[Kind, int] = {
     "condition": 600,
     "pregnancy": 300,
     "person": 400,
-    "opening": 600,
+    "opening": 2_400,
     "symptom": 700,
-    "other": 300,
+    "other": 1_000,
 }
 """Characters that the facts of a kind may take together."""
 
 LONGEST = 240
 """Characters of one fact; what is longer is cut at a word."""
 
-OPENINGS = 3
-"""So many first messages are kept whatever they say."""
+OPENINGS = 12
+"""So many first messages are kept whatever they say, as far as their room goes."""
 
 HEADINGS: dict[Kind, str] = {
     "allergy": "Allergies and reactions",
@@ -88,7 +94,7 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         r"chills?\b|lump|blurr|vision|sleep|insomnia|palpitat|discharge|bruis|stiff|fell\b|"
         r"injur|broke|cut my|bitten|stung|feel(?:s|ing)?\b|felt\b",
     ),
-    ("other", r"(?:i|i'm|i've|i'd|my|we|our|me)\b"),
+    ("other", r"(?:[^\W_]+\W+){2}[^\W_]"),  # whatever was told, in three words or more
 )
 _SIGNS = tuple((kind, re.compile(rf"\b(?:{words})", re.IGNORECASE)) for kind, words in _WORDS)
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?]*")
@@ -128,8 +134,8 @@ def merge(known: Iterable[Fact], said: Sequence[Said]) -> list[Fact]:
     kept: list[Fact] = []
     for kind in get_args(Kind):
         own = sorted((f for f in facts if f.kind == kind), key=lambda fact: fact.seq)
-        own = _distinct(own)[:OPENINGS] if kind == "opening" else _distinct(own)
-        kept += _within(own, ROOM[kind])
+        keep = _KEEP.get(kind, _within)
+        kept += keep(_distinct(own), ROOM[kind])
     return kept
 
 
@@ -202,3 +208,38 @@ def _within(facts: Sequence[Fact], room: int) -> list[Fact]:
         used += len(fact.text)
         last.append(fact)
     return first + last[::-1]
+
+
+def _first(facts: Sequence[Fact], room: int) -> list[Fact]:
+    """The oldest facts that fit into the room."""
+    kept: list[Fact] = []
+    for fact in facts[:OPENINGS]:
+        room -= len(fact.text)
+        if room < 0:
+            break
+        kept.append(fact)
+    return kept
+
+
+def _rarest(facts: Sequence[Fact], room: int) -> list[Fact]:
+    """The facts whose words are the rarest among all of them, in the order they were said."""
+    words = [set(_WORD.findall(fact.text.lower())) for fact in facts]
+    often = Counter(word for each in words for word in each)
+
+    def common(place: int) -> tuple[float, int]:
+        rare = sorted(often[word] for word in words[place])[:3]
+        return (sum(rare) / len(rare) if rare else math.inf, place)
+
+    chosen = []
+    for place in sorted(range(len(facts)), key=common):
+        if len(facts[place].text) <= room:
+            room -= len(facts[place].text)
+            chosen.append(place)
+    return [facts[place] for place in sorted(chosen)]
+
+
+_KEEP: Mapping[Kind, Callable[[Sequence[Fact], int], list[Fact]]] = {
+    "opening": _first,
+    "other": _rarest,
+}
+"""How a kind is kept within its room, where it is not the oldest and the newest that stay."""
