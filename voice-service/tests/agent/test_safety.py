@@ -2,6 +2,7 @@
 
 import pytest
 import voice_parts
+from model_server import CallTool, Hang, ModelServer
 from providers import Cloud, Open
 from talking import Conversation, Local, conversation, plan
 
@@ -137,3 +138,20 @@ async def test_safety_speech_begins_at_once(opened: Open, cloud: Cloud, local: L
         transcript = talk.shown_at("user")[0]
         await talk.speaking()
         assert talk.ear.played[0][0] - transcript < QUICK
+
+
+async def test_an_emergency_during_a_tool_call_gets_its_words(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    _hear(cloud, local, "what helps against a cold", CHEST_PAIN)
+    cloud.model = ModelServer([[CallTool("search_library", {"query": "a cold"})], [Hang()]])
+    resources = await opened(voice_first_token_seconds=30)
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.say("what helps against a cold")
+        await talk.until(lambda: len(cloud.model.requests) == 2)
+        await talk.say(CHEST_PAIN)
+        await talk.until(lambda: _alarm(talk), within=40)
+        turns = talk.desk.turns
+    alarm = next(turn for turn in turns if "999" in turn.text)
+    assert not alarm.interrupted
+    assert [turn.text for turn in turns if turn.role == "user"][1] == CHEST_PAIN
