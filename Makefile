@@ -14,6 +14,9 @@ UV := $(or $(shell uv --version 2>/dev/null | grep -q '^uv 0\.13\.' && command -
 BIN := .venv/bin
 READY := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
+# Each process would compile everything anew: seconds at every start, and minutes of the tests.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test prove check fmt bench openapi schema answers clean livekit

@@ -14,14 +14,17 @@ import supabase_server
 
 from auth_service.mails.testing import PostOffice, open_post_office
 from auth_service.testing import Auth, Member, make_app
-from kit import embedded
+from kit import embedded, outgoing
 from kit.testing import Addresses, FixedClock, serve
 
 
 @pytest.fixture
 async def auth(addresses: Addresses, clock: FixedClock) -> AsyncIterator[Auth]:
     app = make_app(addresses.service, clock)
-    async with serve(app) as served, httpx.AsyncClient(base_url=served.url, timeout=30) as http:
+    async with (
+        serve(app) as served,
+        httpx.AsyncClient(base_url=served.url, timeout=30, verify=outgoing.trusted()) as http,
+    ):
         yield Auth(app, http)
 
 
@@ -36,7 +39,7 @@ async def open_auth(addresses: Addresses, clock: FixedClock) -> AsyncIterator[Op
         async def open_one(**settings: Any) -> Auth:
             app = make_app(addresses.service, clock, **settings)
             served = await stack.enter_async_context(serve(app))
-            http = httpx.AsyncClient(base_url=served.url, timeout=30)
+            http = httpx.AsyncClient(base_url=served.url, timeout=30, verify=outgoing.trusted())
             return Auth(app, await stack.enter_async_context(http))
 
         yield open_one
@@ -52,7 +55,10 @@ async def post_office() -> AsyncIterator[PostOffice]:
 async def second(addresses: Addresses, clock: FixedClock) -> AsyncIterator[Auth]:
     """Another instance over the same database."""
     app = make_app(addresses.service, clock)
-    async with serve(app) as served, httpx.AsyncClient(base_url=served.url, timeout=30) as http:
+    async with (
+        serve(app) as served,
+        httpx.AsyncClient(base_url=served.url, timeout=30, verify=outgoing.trusted()) as http,
+    ):
         yield Auth(app, http)
 
 

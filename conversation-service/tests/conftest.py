@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from conversation_service import main
 from conversation_service.settings import Settings
+from kit import outgoing
 from kit.identity import Actor
 from kit.testing import SERVICE_SECRET, Addresses, Issuer, Served, make_person, serve
 
@@ -65,7 +66,9 @@ async def visit(issuer: Issuer, addresses: Addresses) -> AsyncIterator[Visit]:
         async def visit(served: Served, actor: Actor | None = None) -> Person:
             who = actor or await make_person(addresses)
             headers = {"authorization": f"Bearer {issuer.token(who)}"}
-            client = httpx.AsyncClient(base_url=served.url, headers=headers)
+            client = httpx.AsyncClient(
+                base_url=served.url, headers=headers, verify=outgoing.trusted()
+            )
             return Person(who, await stack.enter_async_context(client))
 
         yield visit

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 import conversation_service.main
 import conversation_service.settings
+from kit import outgoing
 from kit.identity import Actor
 from kit.testing import SERVICE_SECRET, Addresses, Issuer, Served, make_person, serve
 from kit.testing.serving import free_port
@@ -92,7 +93,9 @@ async def visit(issuer: Issuer, addresses: Addresses) -> AsyncIterator[Visit]:
         async def visit(served: Served, actor: Actor | None = None) -> Person:
             who = actor or await make_person(addresses)
             headers = {"authorization": f"Bearer {issuer.token(who)}"}
-            client = httpx.AsyncClient(base_url=served.url, headers=headers, timeout=30)
+            client = httpx.AsyncClient(
+                base_url=served.url, headers=headers, timeout=30, verify=outgoing.trusted()
+            )
             return Person(who, await stack.enter_async_context(client))
 
         yield visit

@@ -9,7 +9,7 @@ import httpx
 
 import tokens
 from contracts.voice import AskHistory, Channel, History, OpenConversation
-from kit import trace
+from kit import outgoing, trace
 from kit.database import Clock
 from kit.errors import NotFound, ServiceUnavailable
 
@@ -79,5 +79,7 @@ class Conversations:
 @asynccontextmanager
 async def open_conversations(url: str, secret: str, clock: Clock) -> AsyncIterator[Conversations]:
     """A client for as long as the block lasts."""
-    async with httpx.AsyncClient(timeout=ASK_WITHIN, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
+    ) as http:
         yield Conversations(http, url.rstrip("/"), secret, clock)

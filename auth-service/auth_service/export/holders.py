@@ -11,7 +11,7 @@ import httpx
 
 import tokens
 from contracts.people import HOLDERS
-from kit import logs, trace
+from kit import logs, outgoing, trace
 from kit.database import Clock
 from kit.errors import DomainError, Kind, Misconfigured
 from kit.settings import Settings
@@ -116,5 +116,7 @@ async def open_holders(settings: Settings, *, service: str, clock: Clock) -> Asy
             raise Misconfigured(f"{name.upper()}_SERVICE_URL must be set")
         urls[name] = str(url)
     limits = httpx.Timeout(READ_WITHIN, connect=CONNECT_WITHIN)
-    async with httpx.AsyncClient(timeout=limits, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        timeout=limits, trust_env=False, verify=outgoing.trusted()
+    ) as http:
         yield Holders(urls, http, service, settings.service_secret(), clock)

@@ -17,6 +17,7 @@ from auth_service.providers.supabase_cloud import Cloud
 from auth_service.providers.supabase_directory import SupabaseDirectory
 from auth_service.providers.supabase_waiting import open_waiting
 from auth_service.settings import Settings
+from kit import outgoing
 from kit.database import Clock, Database
 from kit.errors import Misconfigured
 from tokens.supabase import DEADLINE, Project, project
@@ -108,7 +109,7 @@ async def _supabase(
 
 
 def _calling() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
+    return httpx.AsyncClient(timeout=DEADLINE, trust_env=False, verify=outgoing.trusted())
 
 
 def _service_key(settings: Settings) -> str | None:

@@ -8,7 +8,7 @@ import httpx
 
 import tokens
 from contracts.voice import RecordedTurns
-from kit import trace
+from kit import outgoing, trace
 from kit.database import Clock
 from kit.errors import ServiceUnavailable
 
@@ -55,5 +55,7 @@ class VoiceSessions:
 @asynccontextmanager
 async def open_voice_sessions(url: str, secret: str, clock: Clock) -> AsyncIterator[VoiceSessions]:
     """A client for as long as the block lasts."""
-    async with httpx.AsyncClient(timeout=ASK_WITHIN, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
+    ) as http:
         yield VoiceSessions(http, url.rstrip("/"), secret, clock)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 import tokens
-from kit import background, logs
+from kit import background, logs, outgoing
 from kit.database import Clock
 from kit.errors import InvalidToken
 from kit.identity import Actor
@@ -34,7 +34,9 @@ async def open_verifier(
     """
     project = supabase.project(settings)
     url = settings.auth_service_url.rstrip("/")
-    async with httpx.AsyncClient(timeout=httpx.Timeout(3, connect=1)) as http:
+    async with httpx.AsyncClient(
+        timeout=httpx.Timeout(3, connect=1), verify=outgoing.trusted()
+    ) as http:
         http.event_hooks["request"].append(_trace)
         if project is None:
             keys = tokens.RemoteKeys(f"{url}/.well-known/jwks.json", http, clock=clock)
