@@ -1,6 +1,7 @@
 """How soon a reply begins: from the request to the first streamed character, through the gateway.
 
     python bench/chat.py [--rounds 5] [--requests 100] [--concurrency 1] [--long 2000]
+    python bench/chat.py --at-once 1,2,5,10,20,50,100,200,500
 
 Two installations run as `medbot up`, each with an embedded PostgreSQL of its own in a new folder:
 one asks a model server that answers at once, one has no model and answers from the library.
@@ -12,6 +13,7 @@ written in bench/README.md.
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -253,14 +255,15 @@ def installed(folder: Path, **env: str) -> Iterator[testing.Up]:
 
 
 @contextmanager
-def instant_model() -> Iterator[str]:
-    """The address of a model server in a process of its own."""
+def instant_model(pace: float = 0.0) -> Iterator[str]:
+    """The address of a model server in a process of its own; `pace` is seconds before a word."""
     port = testing.free_ports()
     process = subprocess.Popen(
         [
             sys.executable, "-m", "uvicorn", "chat_model:app", "--app-dir", str(HERE),
             "--port", str(port), "--no-access-log", "--log-level", "error", "--lifespan", "off",
-        ]
+        ],
+        env={**os.environ, "PACE": str(pace)},
     )  # fmt: skip
     try:
         yield f"http://127.0.0.1:{port}/v1"
@@ -337,8 +340,14 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100, help="in each mode, a round")
     parser.add_argument("--concurrency", type=int, default=1, choices=range(1, 13))
     parser.add_argument("--long", type=int, default=0, help="messages in further conversations")
+    parser.add_argument("--at-once", help="conversations at once, as 1,10,100; nothing else then")
     options = parser.parse_args()
     refuse_other_settings()
+    if options.at_once:
+        import at_once
+
+        at_once.run([int(many) for many in options.at_once.split(",")])
+        return
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)

@@ -1,13 +1,18 @@
 """A model that answers at once: an OpenAI-compatible chat server that thinks for no time.
 
-    uvicorn chat_model:app --app-dir bench --port 9200
+    [PACE=0.25] uvicorn chat_model:app --app-dir bench --port 9200
+
+With `PACE` it speaks like a slow one instead: so many seconds pass before each word.
 
 Every request gets the same streamed answer, a chunk a word, written out beforehand.
 """
 
+import asyncio
 import json
+import os
 from typing import Any
 
+PACE = float(os.environ.get("PACE", "0"))
 ANSWER = "Rest, drink enough and see a pharmacist if it does not get better [1]."
 
 
@@ -44,5 +49,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         pass
     await send(START)
     for chunk in CHUNKS:
+        if PACE:
+            await asyncio.sleep(PACE)
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

@@ -12,6 +12,7 @@ descriptors grew.
 import argparse
 import asyncio
 import csv
+import json
 import random
 import sys
 import tempfile
@@ -100,7 +101,7 @@ class Crowd:
             self.failed[f"{name}: {type(error).__name__}"] += 1
             return
         if answer.status >= 400:
-            self.failed[f"{name}: {answer.status}"] += 1
+            self.failed[f"{name}: {answer.status} {json.loads(answer.body)['code']}"] += 1
         self.taken[name].append((time.perf_counter() - due) * 1000)
 
 
@@ -279,7 +280,8 @@ def _report(crowd: Crowd, samples: Samples, minutes: float) -> bool:
         p50, p95, p99 = np.percentile(everything[name], [50, 95, 99])
         print(f"| {name} | {len(everything[name])} | {p50:.1f} | {p95:.1f} | {p99:.1f} |")
     rate = len(everything["all"]) / minutes / 60
-    print(f"\n{rate:.0f} requests/s; failed: {dict(crowd.failed) or 'none'}; {dict(crowd.heard)}\n")
+    print(f"\n{rate:.0f} requests/s; refused or cut: {dict(crowd.failed) or 'none'}")
+    print(f"{dict(crowd.heard)}\n")
     print("| processes | MiB, settled | MiB, at the end | descriptors, settled | at the end |")
     print("| --- | ---: | ---: | ---: | ---: |")
     well = not crowd.failed

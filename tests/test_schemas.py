@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 SERVICES = {one.name: one for one in services.IN_ORDER}
-DEEP = 40
+DEEP = 20
 """Calls of each kind in the long run; the default run makes one."""
 
 SIZES = [1, pytest.param(DEEP, marks=pytest.mark.long)]

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from plant import Plant
 
+CARDS = 20
 INDEX_BYTES = 64 * 1024
 """The largest file where the disk is full; an index of a few cards has larger ones."""
+
+INDEXED_WITHIN = 150.0
+"""Seconds until an instance has tried to make its index; a coarse bound."""
 
 AHEAD = 7200
 """Seconds by which the clock jumps: longer than an access token lives."""
@@ -91,12 +95,12 @@ async def _new_release_on_a_full_disk(plant: Plant) -> None:
     cards = plant.folder / "newer-library"
     if not cards.exists():
         cards.mkdir()
-        for card in sorted((plant.folder / "library").glob("*.md"))[::2]:
+        for card in sorted((plant.folder / "library").glob("*.md"))[:CARDS]:
             (cards / card.name).symlink_to(card.resolve())
     plant.start(
         "conversation", name="newer", env={"LIBRARY_DIR": str(cards)}, largest_file=INDEX_BYTES
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(INDEXED_WITHIN):
         while "OSError" not in plant.log_of("newer").read_text():
             await asyncio.sleep(0.1)
 
