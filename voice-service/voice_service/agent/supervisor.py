@@ -29,7 +29,7 @@ BEATS = 3.0
 """Seconds between two heartbeats."""
 ANNOUNCED = 60.0
 """Seconds before the longest duration is over at which it is said."""
-ALONE_FOR = 20.0
+ALONE_FOR = 12.0
 """Seconds for which a room is kept without its caller, whose network may come back."""
 LAST_WORDS_WITHIN = 2.0
 """Seconds for the words of somebody who has just hung up."""
