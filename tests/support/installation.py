@@ -89,7 +89,8 @@ class Installation:
     def end(self) -> None:
         """Stops it as Ctrl-C does, then whatever a killed one has left."""
         self._stop(signal.SIGINT)
-        with contextlib.suppress(subprocess.CalledProcessError):  # it has stopped already
+        # It has stopped already, or there never was one: the database is another.
+        with contextlib.suppress(subprocess.CalledProcessError, FileNotFoundError):
             self._pg_ctl("-m", "immediate", "stop")
 
     def stop_database(self, mode: str) -> None:

@@ -159,7 +159,7 @@ async def open_database(
 def behind_pooler(url: str) -> bool:
     """Whether statements may have no name: Supabase's port 6543, or `?pgbouncer=true`."""
     parts = urlsplit(url)
-    return parts.port == 6543 or parse_qs(parts.query).get("pgbouncer") == ["true"]
+    return parts.port == 6543 or "true" in parse_qs(parts.query).get("pgbouncer", [])
 
 
 def without_hints(url: str) -> str:

@@ -1,7 +1,8 @@
 """The pytest plugin: a real PostgreSQL, a database a test, services on real sockets, a clock.
 
 The server comes from the wheel, or is the one that `MEDBOT_TEST_POSTGRES` names by its owner's
-address. Each test's database is a copy of a migrated template.
+address; `MEDBOT_TEST_POOLER` names a pooler before it, by way of which the services come. Each
+test's database is a copy of a migrated template.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from kit import embedded, migrations
 from kit.database import Database, open_database
 from kit.identity import Actor
 from kit.signals import Signals, open_signals
-from kit.testing import rabbitmq
+from kit.testing import rabbitmq, servers
 from kit.testing.issuing import SERVICE_SECRET, Issuer, open_issuer
 from kit.testing.serving import Served, serve
 
@@ -162,10 +163,10 @@ def _addresses(postgres: str, name: str) -> Addresses:
     parts = urlsplit(postgres)
     server = parts.netloc.rpartition("@")[2]
     login = embedded.SERVICE_LOGIN if not parts.password else f"{embedded.SERVICE_LOGIN}:service"
-    return Addresses(
-        owner=_unsplit(postgres, parts.netloc, name),
-        service=_unsplit(postgres, f"{login}@{server}", name),
-    )
+    service = _unsplit(postgres, f"{login}@{server}", name)
+    if pooler := os.environ.get("MEDBOT_TEST_POOLER"):
+        service = servers.through(pooler, service)
+    return Addresses(owner=_unsplit(postgres, parts.netloc, name), service=service)
 
 
 def _unsplit(url: str, netloc: str, name: str) -> str:
