@@ -31,7 +31,7 @@ PUBLIC: dict[str, Any] = {"security": []}
 """`openapi_extra` of a route that anybody may call."""
 
 
-_SILENT: TelemetryConfig = {
+SILENT: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
     "logs": False,
@@ -108,7 +108,7 @@ def build_app(
         version=metadata.version("kit"),
         lifespan=lifespan,
         redirect_slashes=False,
-        telemetry=_SILENT,
+        telemetry=SILENT,
         responses={"default": {"description": "A problem", "model": problems.Problem}},
     )
     problems.install(app)

@@ -17,7 +17,7 @@ NOWHERE = "unmatched"
 class Exchange:
     """From the head of a request to the end of its answer; a socket, to its close."""
 
-    __slots__ = ("_method", "_socket", "_span", "_started")
+    __slots__ = ("_method", "_socket", "_span", "_started", "_telemetry")
 
     def __init__(
         self,
@@ -33,15 +33,16 @@ class Exchange:
             tracing.set(None)
         self._method = method if method in METHODS else "_OTHER"
         self._socket = socket
+        self._telemetry = telemetry
         self._started = time.perf_counter()
-        self._gauge(1)
+        self._running(1)
         self._span = Span(self._method, Kind.SERVER, parent=offered, root=True)
 
     def end(self, route: str | None, status: int, failure: str | None = None) -> float:
         """It is over; the seconds that it took. `status` 0: there was no answer."""
         seconds = time.perf_counter() - self._started
         where = route or NOWHERE
-        self._gauge(-1)
+        self._running(-1)
         if not self._socket:
             catalogue.REQUEST_SECONDS.observe(seconds, self._method, where, str(status))
         if self._span.recorded:
@@ -53,6 +54,8 @@ class Exchange:
         self._span.end(failure or (str(status) if status >= 500 else None))
         return seconds
 
-    def _gauge(self, change: int) -> None:
-        gauge = catalogue.OPEN_SOCKETS if self._socket else catalogue.ACTIVE_REQUESTS
-        gauge.add(change)
+    def _running(self, change: int) -> None:
+        if self._socket:
+            self._telemetry.sockets += change
+        else:
+            self._telemetry.requests += change

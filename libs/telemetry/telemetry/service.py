@@ -40,13 +40,18 @@ class Collector:
 
 
 class Telemetry:
-    """One service's counts and its tracer. A process may hold several services."""
+    """One service's counts and its tracer. A process may hold several services.
+
+    `requests` and `sockets` are those that are going on.
+    """
 
     def __init__(self, service: str) -> None:
         self.service = service
         self.metrics = Metrics()
         self.metrics.declare(catalogue.of(service))
         self.tracer: Tracer | None = None
+        self.requests = 0
+        self.sockets = 0
         self._looks: dict[str, Look] = {}
         self._looked = -LOOKS_EVERY
         self._looking = asyncio.Lock()
@@ -90,6 +95,9 @@ class Telemetry:
             if time.monotonic() - self._looked >= LOOKS_EVERY:
                 await asyncio.gather(*(self._ask(name) for name in self._looks))
                 self._looked = time.monotonic()
+        running = {catalogue.ACTIVE_REQUESTS: self.requests, catalogue.OPEN_SOCKETS: self.sockets}
+        for gauge, value in running.items():
+            self.metrics.child(gauge, ()).set(value)
         return self.metrics.render()
 
     async def _ask(self, name: str) -> None:
