@@ -60,7 +60,7 @@ class Holder:
 @asynccontextmanager
 async def beside(addresses: Addresses, clock: FixedClock, holder: Holder) -> AsyncIterator[Auth]:
     async with serve(holder.app()) as other:
-        urls = {f"{name}_service_url": f"{other.url}/{name}" for name in HOLDERS}
+        urls: dict[str, Any] = {f"{name}_service_url": f"{other.url}/{name}" for name in HOLDERS}
         app = make_app(addresses.service, clock, **urls)
         async with (
             serve(app) as served,

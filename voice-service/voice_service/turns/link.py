@@ -35,9 +35,7 @@ class LocalLink:
         attempt = 0
         while True:
             try:
-                await actions.record(
-                    self.sessions.db, self.sessions.budget, self.session_id, turn
-                )
+                await actions.record(self.sessions.db, self.sessions.budget, self.session_id, turn)
             except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
                 _log.warning("turn.waiting", **logs.failure(error))
                 await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
