@@ -33,7 +33,8 @@ async def handle(context: Context, scope: Scope, receive: Receive, send: Send) -
         check_headers(context, scope, fields)
         await _serve(context, scope, fields, receive, send, own)
     except refusals.Refusal as refused:
-        await _refuse(send, refused.problem(), own, list(refused.headers))
+        log = not isinstance(refused, refusals.NotAsked)
+        await _refuse(send, refused.problem(), own, list(refused.headers), log=log)
     except DomainError as refused:
         await _refuse(send, problems.of_domain(refused), own, _hints(refused))
     except Exception as bug:  # the client gets a problem, the log the place
@@ -172,13 +173,13 @@ async def _pass_on(
     pool = context.pools.get(route.service)
     if pool is None:
         raise refusals.Unavailable
+    stream = b"text/event-stream" in fields.get(b"accept", b"")
+    patient = not stream and routes.asks_for_reply(method, scope["path"])
+    pool.refuse_early(patient=patient)
     asked = {"http.request.method": method, "url.template": route.path, "peer.service": pool.name}
     with Span(f"{method} {route.path}", Kind.CLIENT, asked):
         request = _request(context, scope, fields, pool, client)
-        request.endless = route.endless
-        request.stream = b"text/event-stream" in fields.get(b"accept", b"")
-        if not request.stream:
-            request.patient = routes.asks_for_reply(method, scope["path"])
+        request.endless, request.stream, request.patient = route.endless, stream, patient
         await relay.relay(request, pool, own, receive, send)
 
 
@@ -250,14 +251,19 @@ async def _metrics(context: Context, scope: Scope) -> bytes:
 
 
 async def _refuse(
-    send: Send, problem: Mapping[str, object], own: headers.Pairs, more: headers.Pairs
+    send: Send,
+    problem: Mapping[str, object],
+    own: headers.Pairs,
+    more: headers.Pairs,
+    *,
+    log: bool = True,
 ) -> None:
     kind = (b"content-type", problems.MEDIA_TYPE.encode())
     pairs = [kind, (b"cache-control", b"no-store"), *more, *own]
     status = problem["status"]
     assert isinstance(status, int)
     catalogue.REFUSALS.add(str(problem["code"]))
-    if status >= 500:
+    if status >= 500 and log:
         _log.warning("request.refused", status=status, code=problem["code"])
     await _send(send, status, pairs, json.dumps(problem).encode())
 

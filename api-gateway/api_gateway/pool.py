@@ -62,13 +62,29 @@ class Pool:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.limits = limits
         self.breaker = Breaker(name, failures=limits.failures, pause=limits.pause)
-        self.requests = Room(limits.requests, waiting=WAITING * limits.requests, within=limits.wait)
-        self.streams = Room(limits.streams)
-        self.sockets = Room(limits.sockets)
+        self.requests = Room(
+            f"{name} requests",
+            limits.requests,
+            waiting=WAITING * limits.requests,
+            within=limits.wait,
+        )
+        self.streams = Room(f"{name} streams", limits.streams)
+        self.sockets = Room(f"{name} sockets", limits.sockets)
         self.leave_by: float | None = None
         self._probe: asyncio.Task[None] | None = None
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+
+    def refuse_early(self, *, patient: bool) -> None:
+        """Spares the work on a request that would be refused in any case.
+
+        Raises:
+            CircuitOpen, Overloaded
+        """
+        self.breaker.admit()
+        room = self.streams if patient else self.requests
+        if room.crowded:
+            raise room.refusal()
 
     def waiting(self) -> Connection | None:
         """A connection that is open and free, if there is one."""

@@ -2,7 +2,9 @@
 
 Refusal
 ├── Unavailable, TimedOut, BadAnswer      a service is away, slow or broken
-├── CircuitOpen, Overloaded, Restarting   nobody is asked: it is away, full, or the gateway leaves
+├── NotAsked
+│   ├── CircuitOpen, Overloaded           it is away or full; who would ask is counted, not logged
+├── Restarting                            the gateway leaves
 ├── BodyTooLarge, BodyTooSlow, HeadersTooLarge, TargetTooLong
 ├── MalformedPath, RepeatedHeader
 ├── UnknownPath, MethodNotAllowed
@@ -42,7 +44,11 @@ class BadAnswer(Unavailable):
     status = 502
 
 
-class CircuitOpen(Unavailable):
+class NotAsked(Unavailable):
+    """The service behind this path is not asked now."""
+
+
+class CircuitOpen(NotAsked):
     """The service behind this path does not answer; it is asked again soon."""
 
     code = "gateway.circuit_open"
@@ -52,7 +58,7 @@ class CircuitOpen(Unavailable):
         self.headers = ((b"retry-after", b"%d" % wait),)
 
 
-class Overloaded(Unavailable):
+class Overloaded(NotAsked):
     """The service behind this path has all the work that it can take."""
 
     code = "gateway.overloaded"

@@ -1,8 +1,16 @@
 """How much a service is asked at once: beyond that one waits a moment, then is refused."""
 
 import asyncio
+import math
+import time
 
 from api_gateway import refusals
+from kit import logs
+
+TELL_EVERY = 1.0
+"""Seconds between two lines of the log about one room."""
+
+_log = logs.get(__name__)
 
 
 class Room:
@@ -12,9 +20,11 @@ class Room:
     who would be late in any case are the ones to be refused.
     """
 
-    def __init__(self, most: int, *, waiting: int = 0, within: float = 0.0) -> None:
+    def __init__(self, name: str, most: int, *, waiting: int = 0, within: float = 0.0) -> None:
         self.taken = 0
-        self.refused = 0
+        self._name = name
+        self._refused = 0
+        self._told = -math.inf
         self._most = most
         self._longest = waiting
         self._within = within
@@ -36,7 +46,7 @@ class Room:
         if self.taken < self._most:
             self.taken += 1
             return
-        if len(self._waiting) >= self._longest or not self._within:
+        if self.crowded or not self._within:
             raise self.refusal()
         given = asyncio.get_running_loop().create_future()
         self._waiting[given] = None
@@ -65,9 +75,18 @@ class Room:
         """Whether every place is taken."""
         return self.taken >= self._most
 
+    @property
+    def crowded(self) -> bool:
+        """Whether nobody may even wait."""
+        return self.full and len(self._waiting) >= self._longest
+
     def refusal(self) -> refusals.Overloaded:
-        """What one is told who finds no place; counts it."""
-        self.refused += 1
+        """What one is told who finds no place. The log is told once a while how many they are."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._told >= TELL_EVERY:
+            _log.warning("upstream.full", room=self._name, refused=self._refused)
+            self._refused, self._told = 0, now
         return refusals.Overloaded()
 
 

@@ -37,7 +37,7 @@ class Settings(settings.Settings):
     rate_limit_sign_in: int = Field(default=30, ge=0)
     rate_limit_webhook: int = Field(default=6000, ge=0)
 
-    upstream_requests: int = Field(default=128, ge=1, le=100_000)
+    upstream_requests: int = Field(default=64, ge=1, le=100_000)
     upstream_streams: int = Field(default=2000, ge=1, le=100_000)
     upstream_sockets: int = Field(default=1000, ge=1, le=100_000)
     upstream_wait: float = Field(default=0.5, ge=0, le=30, allow_inf_nan=False)

@@ -70,7 +70,7 @@ def test_a_circuit_opens_is_probed_and_closes() -> None:
 
 
 async def test_a_room_serves_the_last_first_and_keeps_no_endless_queue() -> None:
-    room, served = Room(1, waiting=2, within=5.0), []
+    room, served = Room("x", 1, waiting=2, within=5.0), []
     await room.enter()
 
     async def come(name: str) -> None:
@@ -88,7 +88,7 @@ async def test_a_room_serves_the_last_first_and_keeps_no_endless_queue() -> None
 
 
 async def test_whoever_waits_too_long_or_leaves_takes_no_place() -> None:
-    room = Room(1, waiting=9, within=0.05)
+    room = Room("x", 1, waiting=9, within=0.05)
     await room.enter()
     with pytest.raises(refusals.Overloaded):
         await room.enter()

@@ -164,7 +164,7 @@ async def test_a_reply_that_takes_too_long_ends_with_a_named_error(
 async def test_when_the_gateway_alone_leaves_a_stream_says_so_and_can_be_resumed(
     parts: separate.Parts, model: ModelServer
 ) -> None:
-    model.scripts = [ENDLESS[:160]]
+    model.scripts = [ENDLESS[:440]]
     async with parts.visitor() as http:
         path = f"/api/v1/conversations/{await _conversation(http)}"
         reply = Reader(http, "POST", f"{path}/messages")
@@ -179,7 +179,7 @@ async def test_when_the_gateway_alone_leaves_a_stream_says_so_and_can_be_resumed
         ids = reply.events[0].json()
         stream = f"{path}/messages/{ids['assistant_message_id']}/stream?after={len(reply.said)}"
         rest = Reader(http, "GET", stream)
-        await asyncio.wait_for(rest.task, 30)
+        await asyncio.wait_for(rest.task, 40)
         assert rest.events[-1].event == "done"
         assert rest.events[-1].json()["message"]["content"] == reply.said + rest.said
 
