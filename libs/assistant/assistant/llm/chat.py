@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import openai
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 
 from assistant.llm.providers import Provider
 from assistant.turns import Text, Usage
@@ -99,16 +98,16 @@ class Chat:
         started = time.monotonic()
         calls: dict[int, _Growing] = {}
         first: int | None = None
-        usage: Any = None
+        usage: object = None
         letters = _Letters()
         async for chunk in self._chunks(messages, tools, started, span.headers):
-            usage = chunk.usage or usage
+            usage = chunk.get("usage") or usage
             for delta in _deltas(chunk):
                 if first is None:
                     first = round((time.monotonic() - started) * 1000)
-                if text := letters.whole(delta.content):
+                if text := letters.whole(delta.get("content")):
                     yield Text(text)
-                for part in delta.tool_calls or ():
+                for part in delta.get("tool_calls") or ():
                     self._grow(calls, part)
         if first is None:
             raise ProviderFailed(self.provider.name, "answered nothing")
@@ -117,8 +116,8 @@ class Chat:
         used = Usage(
             self.provider.name,
             self.provider.model,
-            usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0,
+            _tokens(usage, "prompt_tokens"),
+            _tokens(usage, "completion_tokens"),
             first,
         )
         _count(used, span)
@@ -130,21 +129,23 @@ class Chat:
         tools: Sequence[Any],
         started: float,
         headers: dict[str, str],
-    ) -> AsyncIterator[Any]:
-        """The provider's chunks, each within its deadline."""
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The provider's chunks, each within its deadline.
+
+        As plain JSON: to make typed objects of every chunk, and to check the messages against
+        their types, takes more of a core than everything else that a streamed reply needs.
+        """
         within = self._first_token
-        stream: Any = None
+        stream: AsyncStream[object] | None = None
         try:
             async with asyncio.timeout(within):
-                stream = await self._client.chat.completions.create(
-                    model=self.provider.model,
-                    messages=list(messages),
-                    tools=list(tools) or openai.omit,
+                stream = await self._client.post(
+                    "/chat/completions",
+                    body=self._body(messages, tools),
+                    options={"headers": headers} if headers else {},
+                    cast_to=object,
                     stream=True,
-                    stream_options={"include_usage": True},
-                    temperature=openai.omit if self._temperature is None else self._temperature,
-                    max_completion_tokens=self._max_tokens,
-                    extra_headers=headers or None,
+                    stream_cls=AsyncStream[object],
                 )
             chunks = stream.__aiter__()
             while True:
@@ -155,6 +156,8 @@ class Chat:
                         chunk = await chunks.__anext__()
                     except StopAsyncIteration:
                         return
+                if not isinstance(chunk, dict):
+                    raise TypeError
                 if _deltas(chunk):
                     within = STALLS_AFTER
                 yield chunk
@@ -166,14 +169,30 @@ class Chat:
             if stream is not None:
                 await stream.close()
 
+    def _body(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.provider.model,
+            "messages": list(messages),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_completion_tokens": self._max_tokens,
+        }
+        if tools:
+            body["tools"] = list(tools)
+        if self._temperature is not None:
+            body["temperature"] = self._temperature
+        return body
+
     def _grow(self, calls: dict[int, "_Growing"], part: Any) -> None:
         try:
-            call = calls.setdefault(part.index, _Growing())
-            call.id = part.id or call.id
-            if part.function is not None:
-                call.name = part.function.name or call.name
-                call.raw += part.function.arguments or ""
-        except (AttributeError, TypeError) as error:
+            call = calls.setdefault(part["index"], _Growing())
+            call.id = part.get("id") or call.id
+            if (function := part.get("function")) is not None:
+                call.name = function.get("name") or call.name
+                call.raw += function.get("arguments") or ""
+        except (AttributeError, KeyError, TypeError) as error:
             raise ProviderFailed(self.provider.name, type(error).__name__) from None
         if len(call.raw) > MAX_ARGUMENTS:
             raise ProviderFailed(self.provider.name, "endless tool arguments")
@@ -189,15 +208,25 @@ def _count(used: Usage, span: Aside) -> None:
     )
 
 
-def _deltas(chunk: Any) -> list[Any]:
-    """The deltas of a chunk that say something; the client does not check what a provider sends."""
-    deltas = [getattr(choice, "delta", None) for choice in getattr(chunk, "choices", None) or ()]
+def _tokens(usage: object, kind: str) -> int:
+    count = usage.get(kind) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) else 0
+
+
+def _deltas(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    """The deltas of a chunk that say something; nobody has checked what a provider sends."""
+    choices = chunk.get("choices")
+    deltas = [
+        choice.get("delta")
+        for choice in (choices if isinstance(choices, list) else ())
+        if isinstance(choice, dict)
+    ]
     return [
         delta
         for delta in deltas
-        if delta is not None
-        and (isinstance(delta.content, str) or delta.tool_calls)
-        and (delta.content or delta.tool_calls)
+        if isinstance(delta, dict)
+        and (isinstance(delta.get("content"), str) or delta.get("tool_calls"))
+        and (delta.get("content") or delta.get("tool_calls"))
     ]
 
 
