@@ -18,7 +18,7 @@ import numpy as np
 import uvloop
 import voice_stage
 from voice_bare import ENDPOINTING, SILENCE_DURATION, bare_turns, question
-from voice_calls import PERIOD, Reply, call, many
+from voice_calls import MADE_WITHIN, PERIOD, Reply, call, many
 
 from medbot import testing
 from medbot.calling import decoded
@@ -90,7 +90,7 @@ async def density(
     base = (0.0, 0.0)
     for count in counts:
         running = asyncio.create_task(many(up.url, token, spoken, count, seconds))
-        await asyncio.sleep(min(10.0, count * 0.1) + PERIOD + seconds / 4)
+        await asyncio.sleep(MADE_WITHIN + PERIOD + seconds / 4)
         before, since = voice_stage.worked(up.process.pid), time.perf_counter()
         await asyncio.sleep(seconds / 2)
         busy = (voice_stage.worked(up.process.pid) - before) / (time.perf_counter() - since)
@@ -126,6 +126,7 @@ async def main(asked: argparse.Namespace) -> None:
             "VOICE_ENDPOINTING_MIN": str(ENDPOINTING),
             "VOICE_SESSIONS_PER_PERSON": "1000",
             "VOICE_PREWARM": "true",
+            "VOICE_TIMEOUT": "600",
         }
         up = stack.enter_context(voice_stage.medbot(asked.cores, env))
         token = voice_stage.token_of(up.url)

@@ -66,7 +66,7 @@ def medbot(cores: int, env: dict[str, str]) -> Iterator[testing.Up]:
         finally:
             os.sched_setaffinity(0, ALL_CORES[cores:] or ALL_CORES)
         try:
-            up.wait_for("is ready after")
+            up.wait_for("Voice is ready after")
             _wait_for_ears(folder / ".medbot")
             yield up
         finally:
