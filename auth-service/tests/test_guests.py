@@ -11,6 +11,7 @@ from dirty_equals import IsInt, IsStr, IsUUID
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from auth_service import main
+from auth_service.guests import store
 from auth_service.testing import Auth, Member
 from kit.testing import FixedClock
 
@@ -158,3 +159,26 @@ async def test_a_guest_of_more_than_an_hour_ago_joins_nobody(
     again = Member.of((await open_house.login(alice.email)).json())
     answer = await open_house.post(JOIN, again.access, guest_token=guest["access_token"])
     assert answer.json()["code"] == "auth.not_a_guest"
+
+
+async def test_where_a_guest_came_from_goes_when_they_join_leave_or_a_day_has_passed(
+    open_auth: OpenAuth, clock: FixedClock, owner: Any
+) -> None:
+    auth = await open_auth(allow_guests=True)
+    person = await auth.register()
+    joining, leaving, staying = [(await auth.post("/guest")).json() for _ in range(3)]
+    places = await owner.fetch("select guest_id, place from medbot.guest_places")
+    assert len(places) == 3
+    assert len({row["place"] for row in places}) == 1, "they came from one address"
+    joined = await auth.post("/guest/join", person.access, guest_token=joining["access_token"])
+    assert joined.status_code == 204
+    assert (await auth.delete("/api/v1/auth/me", leaving["access_token"])).status_code == 202
+    left = await owner.fetch("select guest_id from medbot.guest_places")
+    assert [str(row["guest_id"]) for row in left] == [staying["guest_id"]]
+    clock.advance(hours=25)
+    elsewhere = (await auth.post("/guest")).json()
+    async with auth.context.db.transaction(auth.context.actor) as tx:
+        await store.forget_old(tx, now=clock())
+    kept = await owner.fetch("select guest_id, place from medbot.guest_places")
+    assert [str(row["guest_id"]) for row in kept] == [elsewhere["guest_id"]]
+    assert kept[0]["place"] != places[0]["place"], "another day, another number"

@@ -16,6 +16,7 @@ OWN = (
     "delete from medbot.sign_in_failures where key in"
     " (select key from medbot.sign_in_places where user_id = $1)",
     "delete from medbot.sign_in_places where user_id = $1",
+    "delete from medbot.guest_places where guest_id = $1",
     "delete from medbot.joined_guests where user_id = $1",
     "delete from medbot.account_locks where user_id = $1",
     "delete from medbot.account_changes where user_id = $1",
