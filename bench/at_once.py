@@ -7,6 +7,7 @@ installation.
 
 import asyncio
 import os
+import re
 import tempfile
 import time
 import uuid
@@ -96,7 +97,8 @@ async def _converse(
                 level.first.append(answer.marked * 1000)
                 level.whole.append(answer.whole * 1000)
             else:
-                level.refused[str(answer.status)] += 1
+                code = re.search(rb'"code": ?"([a-z_.]+)"', answer.body)
+                level.refused[code[1].decode() if code else f"{answer.status}, cut"] += 1
                 await asyncio.sleep(1.0)
     finally:
         wire.close()
