@@ -10,11 +10,16 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from supabase_project import REAL, Linked, Loopback, real
 from supabase_server import Project
 
 from auth_service.mails.testing import PostOffice, open_post_office
 from auth_service.testing import PASSWORD, Auth, Member, make_app
+from contracts.events import HOLDERS
 from kit.database import utc_now
 from kit.identity import Role
 from kit.testing import Addresses, FixedClock, serve
@@ -49,26 +54,38 @@ def where(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(name) if name is not None else None
 
 
+async def _export(_: Request) -> Response:
+    return Response('{"rows":0}\n')
+
+
+async def opened(stack: AsyncExitStack, where: Any, clock: FixedClock, **more: Any) -> Home:
+    """The auth service beside others that keep nothing."""
+    others = Starlette(routes=[Route("/internal/people/{person}/export", _export)])
+    beside = await stack.enter_async_context(serve(others))
+    settings: dict[str, Any] = {f"{name}_service_url": beside.url for name in HOLDERS}
+    settings |= {"allow_guests": True, **more}
+    if isinstance(where, Project):
+        app = make_app(where.service_url, clock, **settings, **where.settings)
+        links: Linked = Loopback(where)
+    elif isinstance(where, Addresses):
+        office = await stack.enter_async_context(open_post_office())
+        app = make_app(where.service, clock, smtp_url=office.url, **settings)
+        links = Posted(office)
+    else:
+        links = found = real(PostOffice())
+        await found.office.open()
+        stack.push_async_callback(found.office.close)
+        app = make_app(found.said["service_url"], utc_now, **settings, **found.settings)
+    served = await stack.enter_async_context(serve(app))
+    http = httpx.AsyncClient(base_url=served.url, timeout=30)
+    return Home(Auth(app, await stack.enter_async_context(http)), links)
+
+
 @pytest.fixture
 async def home(where: Any, clock: FixedClock) -> AsyncIterator[Home]:
     """The auth service with each kind of accounts."""
     async with AsyncExitStack() as stack:
-        settings: dict[str, Any] = {"allow_guests": True}
-        if isinstance(where, Project):
-            app = make_app(where.service_url, clock, **settings, **where.settings)
-            links: Linked = Loopback(where)
-        elif isinstance(where, Addresses):
-            office = await stack.enter_async_context(open_post_office())
-            app = make_app(where.service, clock, smtp_url=office.url, **settings)
-            links = Posted(office)
-        else:
-            links = found = real(PostOffice())
-            await found.office.open()
-            stack.push_async_callback(found.office.close)
-            app = make_app(found.said["service_url"], utc_now, **settings, **found.settings)
-        served = await stack.enter_async_context(serve(app))
-        http = httpx.AsyncClient(base_url=served.url, timeout=30)
-        yield Home(Auth(app, await stack.enter_async_context(http)), links)
+        yield await opened(stack, where, clock)
 
 
 @pytest.fixture
@@ -338,3 +355,45 @@ async def test_who_is_erased_does_not_come_back(auth: Auth, alice: Member) -> No
     assert (await auth.get("/api/v1/auth/me", alice.access)).status_code == 401
     assert (await auth.refresh(alice.refresh)).status_code == 401
     assert (await auth.login(alice.email)).status_code == 401
+
+
+async def test_an_erasure_can_be_followed(auth: Auth, alice: Member) -> None:
+    erasure = (await auth.delete("/api/v1/auth/me", alice.access)).json()["erasure_id"]
+    state = (await auth.get(f"/api/v1/auth/erasures/{erasure}")).json()
+    assert state["status"] == "pending"
+    assert {part["service"] for part in state["services"]} == {"auth", *HOLDERS}
+    assert (await auth.get(f"/api/v1/auth/erasures/{uuid4()}")).status_code == 404
+
+
+async def test_an_export(auth: Auth, alice: Member, bob: Member) -> None:
+    document = await auth.get("/api/v1/auth/me/export", alice.access)
+    assert document.status_code == 200
+    assert alice.email in document.text
+    assert str(alice.id) in document.text
+    assert bob.email not in document.text
+    assert (await auth.get("/api/v1/auth/me/export")).status_code == 401
+
+
+async def test_the_keys_are_public(auth: Auth) -> None:
+    answer = await auth.get("/.well-known/jwks.json")
+    assert [key["kty"] for key in answer.json()["keys"]] == ["EC"]
+    assert all("d" not in key for key in answer.json()["keys"])
+
+
+@pytest.mark.parametrize("where", [name for name in PROVIDERS if name != "real"], indirect=True)
+async def test_where_addresses_are_confirmed(where: Any, clock: FixedClock) -> None:
+    """A real project is not asked: it is told to confirm none."""
+    if isinstance(where, Project):
+        where.autoconfirm = False
+    async with AsyncExitStack() as stack:
+        home = await opened(stack, where, clock, email_confirmation=True)
+        email = f"{secrets.token_hex(6)}@example.org"
+        made = await home.auth.post("/register", email=email, password=PASSWORD)
+        assert (made.status_code, made.json()["session"]) == (201, None)
+        assert code_of(await home.auth.login(email)) == (401, "auth.bad_credentials")
+        token = await home.links.link("signup")
+        assert (await home.auth.post("/verify", token=token)).status_code == 204
+        assert (await home.auth.login(email)).status_code == 200
+        again = await home.auth.post("/register", email=email, password=PASSWORD)
+        assert (again.status_code, again.json()["session"]) == (201, None)
+        assert again.json()["user"].keys() == made.json()["user"].keys()
