@@ -1,8 +1,8 @@
 """What the conversation service reads from the environment."""
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field
 
-from assistant.llm import providers
+from assistant.llm import environment
 from assistant.llm.prices import Price, Prices
 from conversation_service import retention
 from conversation_service.usage.budget import Budget
@@ -11,18 +11,11 @@ from kit.database import Clock
 from privacy.retention import Class
 
 
-class Settings(settings.Settings):
+class Settings(settings.Settings, environment.Models):
     """Without a key or an address of a model, library mode answers."""
 
     voice_service_url: settings.ServiceUrl = "http://127.0.0.1:8003"
-    openai_api_key: SecretStr | None = None
-    openai_base_url: str | None = Field(default=None, pattern=r"^https?://")
-    grok_api_key: SecretStr | None = None
-    groq_api_key: SecretStr | None = None
-    llm_provider: providers.ProviderName | None = None
-    llm_model: str | None = Field(default=None, max_length=200)
     llm_first_token_seconds: float = Field(default=4.0, gt=0, le=60)
-    system_prompt: str | None = Field(default=None, max_length=20_000)
     reply_lease_seconds: float = Field(default=15.0, ge=0.5, le=300)
     guest_conversations_days: float = Field(default=7.0, gt=0, le=3650)
     cost_cap_person_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)
@@ -35,22 +28,6 @@ class Settings(settings.Settings):
     retention_feed_days: float = Field(default=7.0, ge=1, le=365)
     retention_usage_days: float | None = Field(default=None, ge=1, le=36_500)
     library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")
-
-    @field_validator("openai_base_url")
-    @classmethod
-    def _without_slash(cls, value: str | None) -> str | None:
-        return value.rstrip("/") if value else None
-
-    def models(self) -> tuple[providers.Provider, ...]:
-        """The models that may answer, in order."""
-        return providers.chain(
-            openai_key=_plain(self.openai_api_key),
-            openai_base_url=self.openai_base_url,
-            grok_key=_plain(self.grok_api_key),
-            groq_key=_plain(self.groq_api_key),
-            first=self.llm_provider,
-            model=self.llm_model,
-        )
 
     def retained(self) -> list[Class]:
         """How long this service keeps what."""
@@ -76,7 +53,3 @@ class Settings(settings.Settings):
 def _micro(usd: float | None) -> int | None:
     """Millionths of a US dollar."""
     return None if usd is None else round(usd * 1_000_000)
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret is not None else None

@@ -13,6 +13,7 @@ from livekit.plugins import openai
 from openai.types import realtime as realtime_types
 
 from assistant import prompts
+from assistant.llm.environment import plain
 from assistant.reply import Assistant
 from assistant.tools import search_library
 from assistant.turns import Turn
@@ -27,7 +28,6 @@ from voice_service.agent.parts import Ear, Mind, Voice
 from voice_service.agent.realtime import RealtimeEar, RealtimeMind
 from voice_service.agent.resources import Resources
 from voice_service.agent.rhythm import Fillers, Rhythm
-from voice_service.agent.settings import plain
 from voice_service.agent.speaker import SAMPLE_RATE
 from voice_service.agent.voices import PluginVoice, Speech
 

@@ -2,29 +2,22 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from assistant.llm import providers
+from assistant.llm import environment
 from kit import settings
 
 SpeechProvider = Literal["openai", "offline"]
 
 
-class Speaking(settings.Settings):
+class Speaking(settings.Settings, environment.Models):
     """Without a key, offline voice hears, answers and speaks."""
 
     voice_service_url: settings.ServiceUrl = "http://127.0.0.1:8003"
     livekit_url: str | None = Field(default=None, pattern=r"^(wss?|https?)://")
     livekit_api_key: str | None = Field(default=None, max_length=200)
     livekit_api_secret: SecretStr | None = None
-    openai_api_key: SecretStr | None = None
-    openai_base_url: str | None = Field(default=None, pattern=r"^https?://")
-    speech_base_url: str | None = Field(default=None, pattern=r"^https?://")
-    grok_api_key: SecretStr | None = None
-    groq_api_key: SecretStr | None = None
-    llm_provider: providers.ProviderName | None = None
-    llm_model: str | None = Field(default=None, max_length=200)
-    system_prompt: str | None = Field(default=None, max_length=20_000)
+    speech_base_url: environment.BaseUrl | None = None
     library_dir: settings.RootedPath = Field(default_factory=lambda: settings.home() / "library")
     stt_provider: SpeechProvider | None = None
     tts_provider: SpeechProvider | None = None
@@ -44,24 +37,3 @@ class Speaking(settings.Settings):
     voice_agent_host: str = Field(default="127.0.0.1", max_length=253)
     voice_agent_port: int = Field(default=8081, ge=0, le=65_535)
     voice_drain_seconds: int = Field(default=600, ge=0, le=7200)
-
-    @field_validator("openai_base_url", "speech_base_url")
-    @classmethod
-    def _without_slash(cls, value: str | None) -> str | None:
-        return value.rstrip("/") if value else None
-
-    def models(self) -> tuple[providers.Provider, ...]:
-        """The models that may answer, in order."""
-        return providers.chain(
-            openai_key=plain(self.openai_api_key),
-            openai_base_url=self.openai_base_url,
-            grok_key=plain(self.grok_api_key),
-            groq_key=plain(self.groq_api_key),
-            first=self.llm_provider,
-            model=self.llm_model,
-        )
-
-
-def plain(secret: SecretStr | None) -> str | None:
-    """What a secret holds."""
-    return secret.get_secret_value() if secret is not None else None

@@ -16,6 +16,7 @@ from aiohttp import web
 from livekit.agents import AgentServer, JobContext, JobProcess
 from livekit.agents.utils import http_server
 
+from assistant.llm.environment import plain
 from contracts.voice import Plan
 from kit import metrics
 from kit import settings as kit_settings
@@ -26,7 +27,7 @@ from voice_service.agent import quiet, resources
 from voice_service.agent.link_http import Away, HttpLink, open_http
 from voice_service.agent.ports import SessionLost, Transport
 from voice_service.agent.resources import LocalVoice
-from voice_service.agent.settings import Speaking, plain
+from voice_service.agent.settings import Speaking
 from voice_service.agent.supervisor import Supervisor
 
 AGENT_NAME = "medbot"
