@@ -66,7 +66,7 @@ def listen(job: Job) -> list[Heard]:
         ended = time.perf_counter()
         decoded = ears.end()
         wait = time.perf_counter() - ended
-        sure = hearing.confidence(decoded.lowest, decoded.distance) >= hearing.SURE
+        sure = hearing.confidence(decoded.clarity) >= hearing.SURE
         heard.append(
             Heard(
                 recognising.Read(sentence, hearing.written(decoded.text)),

@@ -32,6 +32,7 @@ async def test_an_alarm_that_may_have_been_said_is_asked_about_and_then_acted_on
     opened: Open, cloud: Cloud, local: Local
 ) -> None:
     local.hears[:] = ["I have just plain", "yes"]
+    local.sure[:] = [0.6, 0.9]
     local.tells[:] = [{"keyphrases": ["chest pain"]}]
     resources = await opened()
     async with conversation(resources, plan("offline")) as talk:
@@ -45,8 +46,11 @@ async def test_an_alarm_that_may_have_been_said_is_asked_about_and_then_acted_on
     assert "911" in turns[3].text or "999" in turns[3].text or "112" in turns[3].text
 
 
-def test_a_phrase_that_the_text_has_too_is_not_asked_about() -> None:
-    assert _question(Doubts(), Heard("I have chest pain", 0.9)) is None
+@pytest.mark.parametrize(("sure", "asked"), [(0.9, False), (0.6, True), (0.2, True)])
+def test_a_second_ear_counts_only_where_the_first_is_not_certain(sure: float, asked: bool) -> None:
+    heard = Heard("what causes ringing", sure, alarming=("unconscious",))
+    question = _question(Doubts(), heard)
+    assert question == (phrases.DID_YOU_SAY.format(words="unconscious") if asked else None)
 
 
 @pytest.mark.parametrize("level", [Level.URGENT, Level.EMERGENCY, Level.CRISIS])

@@ -1,5 +1,6 @@
 """How words are pronounced, written, said and said back."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,16 @@ def test_recognised_words_are_written_as_people_write(words: str, text: str) -> 
 
 
 def test_confidence_falls_with_a_doubtful_word_and_with_readings_that_differ() -> None:
-    clear = hearing.confidence(0.0, 0.0)
+    def sure(**less: float) -> float:
+        clear = hearing.Clarity(mean=-0.02, least=-500, pace=0.5)
+        return hearing.confidence(dataclasses.replace(clear, **less))
 
-    assert clear > hearing.SURE
-    assert hearing.confidence(-8.0, 0.0) < hearing.SURE
-    assert hearing.confidence(0.0, 0.5) < hearing.SURE
+    assert sure() > 0.8
+    assert sure(mean=-2.0) < hearing.SURE
+    assert sure(distance=1.0) < hearing.SURE
+    assert sure(least=-1_000) < sure()
+    assert sure(pace=4.0) < hearing.SURE < sure(pace=1.9)
+    assert sure(mean=-30.0, distance=1_000) >= 0
     assert not hearing.Hearing("", "", 1.0).sure
 
 

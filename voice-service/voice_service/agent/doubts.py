@@ -6,6 +6,8 @@ from voice_service.agent.parts import Heard
 
 SURE = 0.5
 """The confidence below which words are said back before they are answered."""
+CERTAIN = 0.8
+"""The confidence from which a phrase that a second ear believes it heard counts for nothing."""
 _CALM = frozenset({Level.NONE, Level.ROUTINE})
 
 
@@ -38,11 +40,17 @@ class Doubts:
             return None
         if doubted and listening.denies(text):
             return phrases.SAY_IT_AGAIN
-        alarming = [words for heard in stretches for words in heard.alarming]
-        unsure = any((heard.confidence or 1.0) < SURE for heard in stretches)
+        alarming = [
+            words for heard in stretches if _sure(heard) < CERTAIN for words in heard.alarming
+        ]
+        unsure = any(_sure(heard) < SURE for heard in stretches)
         if alarming or unsure:
             self._doubted = alarming[0] if alarming else text
             return phrases.DID_YOU_SAY.format(words=self._doubted)
         if said := [words for heard in stretches for words in heard.read_back]:
             self.said_back = phrases.READ_BACK.format(words=", ".join(dict.fromkeys(said)))
         return None
+
+
+def _sure(heard: Heard) -> float:
+    return 1.0 if heard.confidence is None else heard.confidence

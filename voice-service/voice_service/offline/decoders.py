@@ -16,18 +16,18 @@ from voice_service.offline import hearing, model
 
 _BATCH = hearing.RATE_HZ * 2 // 50  # 20 ms
 _MEAN = "50,-4,8,8,-8,-5,1,-1,0,4,2,5,5"
+_LONGEST = hearing.RATE_HZ * 2 * 60
+"""What comes after a minute of one utterance is not heard, lest its end takes for ever."""
 _FILLERS = ("<", "[", "++")
 _LOG = pocketsphinx.LogMath()
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What was heard. `lowest` is the log chance of the least certain word, `distance` how far the
-    first pass was from the last, in words of it; both tell how sure the words are."""
+    """What was heard, and how clearly; alarming phrases beside it."""
 
     text: str
-    lowest: float
-    distance: float
+    clarity: hearing.Clarity
     short: bool
     keyphrases: tuple[str, ...]
 
@@ -78,6 +78,7 @@ class Decoders:
         pcm = self._rest + pcm
         whole = len(pcm) - len(pcm) % 2
         self._rest = pcm[whole:]
+        whole = min(whole, max(0, _LONGEST - self._heard))
         for at in range(0, whole, _BATCH):
             self._take(self._audible(pcm[at : min(at + _BATCH, whole)]))
 
@@ -105,7 +106,7 @@ class Decoders:
         """Ends the utterance and says what was heard; nothing outside one."""
         if not self._listening or not self._heard:
             self.drop()
-            return Decoded("", 0.0, 0.0, False, ())
+            return Decoded("", hearing.Clarity(), False, ())
         first = _words(self._main)
         for decoder in self._all:
             decoder.end_utt()
@@ -113,14 +114,25 @@ class Decoders:
         main, short = _words(self._main), _words(self._short)
         shorter = bool(short) and _score(self._short) >= _score(self._main)
         chosen = short if shorter else main
-        lowest = _lowest(self._short if shorter else self._main)
         other = main if shorter else first
         return Decoded(
             " ".join(chosen),
-            lowest,
-            _distance(other, chosen) / max(1, len(chosen)),
+            self._clarity(self._short if shorter else self._main, chosen, other),
             shorter,
             tuple(self._found),
+        )
+
+    def _clarity(
+        self, decoder: pocketsphinx.Decoder, chosen: Sequence[str], other: Sequence[str]
+    ) -> hearing.Clarity:
+        count = max(1, len(chosen))
+        parts = [part for part in decoder.seg() or () if not part.word.startswith(_FILLERS)]
+        chances = [math.log(max(part.prob, 1e-12)) for part in parts]
+        return hearing.Clarity(
+            sum(chances) / max(1, len(chances)),
+            min((_LOG.log(part.lscore) for part in parts if part.lscore > 0), default=0.0),
+            _distance(other, chosen) / count,
+            self._heard / 2 / hearing.RATE_HZ / count,
         )
 
 
@@ -140,11 +152,6 @@ def _words(decoder: pocketsphinx.Decoder) -> list[str]:
 def _score(decoder: pocketsphinx.Decoder) -> float:
     found = decoder.hyp()
     return _LOG.log(found.score) if found is not None and found.score > 0 else -math.inf
-
-
-def _lowest(decoder: pocketsphinx.Decoder) -> float:
-    chances = [part.prob for part in decoder.seg() or () if not part.word.startswith(_FILLERS)]
-    return math.log(max(min(chances, default=1.0), 1e-12))
 
 
 def _distance(one: Sequence[str], two: Sequence[str]) -> int:

@@ -37,6 +37,7 @@ class Ear:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reading = asyncio.create_task(self._read())
         self._partial: Callable[[str], None] | None = None
+        self._fed = 0
 
     @classmethod
     async def open(cls, model: Path) -> "Ear":
@@ -68,11 +69,12 @@ class Ear:
 
     def start(self, partial: Callable[[str], None] | None = None) -> None:
         """Begins an utterance; `partial` gets the words so far, as written, when they change."""
-        self._partial = partial
+        self._partial, self._fed = partial, 0
         self._send(worker.START)
 
     async def feed(self, pcm: bytes) -> None:
         """More of it, 16-bit PCM, mono, 16 kHz. Waits when the process is behind."""
+        self._fed += len(pcm)
         self._send(worker.AUDIO, pcm)
         with contextlib.suppress(ConnectionError):
             await self._in.drain()
@@ -84,11 +86,12 @@ class Ear:
             self._send(worker.DROP)
 
     async def end(self) -> hearing.Hearing:
-        """Ends the utterance. Raises `Deaf`."""
+        """Ends the utterance. Raises `Deaf`, at the latest after ten seconds and the length of
+        what it was fed, which may have come at once."""
         self._heard = asyncio.get_running_loop().create_future()
         self._send(worker.END)
         try:
-            async with asyncio.timeout(_END_SECONDS):
+            async with asyncio.timeout(_END_SECONDS + self._fed / 2 / hearing.RATE_HZ):
                 return await self._heard
         except TimeoutError:
             self._process.kill()
@@ -134,11 +137,10 @@ class Ear:
 
 def _hearing(heard: dict[str, object]) -> hearing.Hearing:
     words, keyphrases = str(heard["text"]), heard["keyphrases"]
-    lowest, distance = heard["lowest"], heard["distance"]
-    assert isinstance(lowest, float | int)
-    assert isinstance(distance, float | int)
+    clarity = heard["clarity"]
+    assert isinstance(clarity, dict)
     assert isinstance(keyphrases, list)
-    sure = hearing.confidence(lowest, distance) if words else 0.0
+    sure = hearing.confidence(hearing.Clarity(**clarity)) if words else 0.0
     return hearing.Hearing(words, hearing.written(words), sure, tuple(map(str, keyphrases)))
 
 
