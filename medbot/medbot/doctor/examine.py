@@ -1,5 +1,6 @@
 """Goes through every check and prints a line each."""
 
+import itertools
 from collections.abc import AsyncIterator
 
 import api_gateway.settings
@@ -14,6 +15,7 @@ from medbot.doctor import (
     database,
     identity,
     keeping,
+    load,
     machine,
     mail,
     parts,
@@ -57,7 +59,8 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
     yield configuration.service_secret(chosen)
     async for finding in keeping.examine(auth, conversation):
         yield finding
-    for finding in (*machine.ports(chosen), *answers.library(conversation)):
+    own = (machine.ports(chosen), load.examine(gateway), answers.library(conversation))
+    for finding in itertools.chain(*own):
         yield finding
     async for finding in _asked(gateway, auth, conversation, speaking, probe=probe):
         yield finding
