@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module")]
 SAMPLE = {
     ("service killed", "a reply streaming"),
     ("database restarted", "50 readers of events"),
-    ("broker down", "50 readers of events"),
     ("model server dead", "a body of 1 MiB being sent"),
 }
 TABLE = [
