@@ -12,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from contracts.events import Envelope, UserErased
-from kit.bus.rabbitmq import EXCHANGE
+from kit.bus.rabbitmq_queues import EXCHANGE
 from kit.database import utc_now
 from kit.testing import Addresses
 from kit.testing.rabbitmq import Broker

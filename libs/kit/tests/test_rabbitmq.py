@@ -9,7 +9,8 @@ import pytest
 from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus, Retries
-from kit.bus.rabbitmq import DELIVERIES, EXCHANGE, open_rabbitmq
+from kit.bus.rabbitmq import open_rabbitmq
+from kit.bus.rabbitmq_queues import DELIVERIES, EXCHANGE
 from kit.database import Database
 from kit.errors import Misconfigured, ServiceUnavailable
 from kit.settings import Settings, load

@@ -1,9 +1,8 @@
-"""The bus over RabbitMQ: one topic exchange, a quorum queue a consumer, delays as queues.
+"""The bus over RabbitMQ: `rabbitmq_queues` says what is declared there.
 
-A queue `Q` has `Q.again.<ms>` for each delay, whose messages fall back into `Q` when their time
-is up, and `Q.dead`, from which letters move into `medbot.dead_letters`, where either bus keeps
-them. Every hop is confirmed before its source is acknowledged: a crash doubles a message, which
-the inbox makes harmless, and loses none.
+Dead letters move into `medbot.dead_letters`, where either bus keeps them. Every hop is confirmed
+before its source is acknowledged: a crash doubles a message, which the inbox makes harmless, and
+loses none.
 """
 
 import asyncio
@@ -26,17 +25,14 @@ from pydantic import ValidationError
 from contracts.events import Envelope, Event
 from kit import logs
 from kit.bus import Handler, Retries
+from kit.bus import rabbitmq_queues as queues
 from kit.bus.handling import attempt
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 
-EXCHANGE = "medbot"
 PREFETCH = 50
 """Messages that wait at a consumer; they are handled one after the other."""
-DELIVERIES = 20
-"""How often the broker hands out a message whose consumers die; then it counts as one failed
-attempt, since it may only have waited behind the one that killed them."""
 CONFIRM_WITHIN = 10.0
 RECONNECT_AFTER = 1.0
 
@@ -104,7 +100,7 @@ class RabbitBus:
             raise ServiceUnavailable from error
 
     async def _depth(self, channel: AbstractRobustChannel, queue: str) -> int:
-        asked = await channel.declare_queue(_name(queue), passive=True)
+        asked = await channel.declare_queue(queues.name_of(queue), passive=True)
         return asked.declaration_result.message_count or 0
 
     async def publish(self, tx: Tx, envelopes: list[Envelope]) -> None:
@@ -132,8 +128,8 @@ class RabbitBus:
         """Sends an event straight to one queue, whatever `tx` comes to; waits for the broker."""
         try:
             async with asyncio.timeout(CONFIRM_WITHIN), await self._open_channel() as channel:
-                await declare(channel, self._subscriptions, self._retries)
-                await channel.default_exchange.publish(_message(envelope), _name(queue))
+                await queues.declare(channel, self._subscriptions, self._retries)
+                await channel.default_exchange.publish(_message(envelope), queues.name_of(queue))
         except _LOST as error:
             raise ServiceUnavailable from error
 
@@ -141,15 +137,15 @@ class RabbitBus:
         """Consumes until cancelled, and keeps the queue's dead letters meanwhile."""
         async with asyncio.TaskGroup() as both:
             both.create_task(
-                self._drain(_name(queue), lambda m, x: self._deliver(queue, m, x, handler))
+                self._drain(queues.name_of(queue), lambda m, x: self._deliver(queue, m, x, handler))
             )
             both.create_task(
-                self._drain(f"{_name(queue)}.dead", lambda m, x: self._bury(queue, m, x))
+                self._drain(f"{queues.name_of(queue)}.dead", lambda m, x: self._bury(queue, m, x))
             )
 
     async def _open_exchange(self) -> AbstractRobustExchange:
         channel = await self._open_channel()
-        self._outgoing = await declare(channel, self._subscriptions, self._retries)
+        self._outgoing = await queues.declare(channel, self._subscriptions, self._retries)
         return self._outgoing
 
     async def _open_channel(self) -> AbstractRobustChannel:
@@ -173,7 +169,7 @@ class RabbitBus:
     async def _drain_channel(
         self, channel: AbstractRobustChannel, name: str, take: "_Take"
     ) -> None:
-        await declare(channel, self._subscriptions, self._retries)
+        await queues.declare(channel, self._subscriptions, self._retries)
         await channel.set_qos(prefetch_count=PREFETCH)
         queue = await channel.get_queue(name)
         async with queue.iterator() as messages:
@@ -206,12 +202,12 @@ class RabbitBus:
         attempts = _attempts(message) + 1
         told = {"queue": queue, "event_id": str(envelope.id), "attempts": attempts}
         dead = attempts > len(self._retries.delays)
-        to = "dead" if dead else _again(self._retries.delays[attempts - 1])
+        to = "dead" if dead else queues.again(self._retries.delays[attempts - 1])
         log = _log.error if dead else _log.warning
         log("event.dead" if dead else "event.postponed", **told, **logs.failure(error))
         headers = {"attempts": attempts, "error": type(error).__qualname__.lstrip("_")}
         await direct.publish(
-            _message(envelope, headers), f"{_name(queue)}.{to}", timeout=CONFIRM_WITHIN
+            _message(envelope, headers), f"{queues.name_of(queue)}.{to}", timeout=CONFIRM_WITHIN
         )
         return dead
 
@@ -246,45 +242,6 @@ class RabbitBus:
 _Take = Callable[[AbstractIncomingMessage, Any], Awaitable[None]]
 
 
-async def declare(
-    channel: AbstractRobustChannel,
-    subscriptions: Mapping[str, tuple[type[Event], ...]],
-    retries: Retries,
-) -> AbstractRobustExchange:
-    """Makes the exchange and every queue, whoever consumes it; answers the exchange."""
-    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
-    for queue, events in subscriptions.items():
-        name = _name(queue)
-        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{name}.dead"}
-        main = await channel.declare_queue(
-            name, durable=True, arguments={**_QUORUM, **dead, "x-delivery-limit": DELIVERIES}
-        )
-        await channel.declare_queue(
-            f"{name}.dead", durable=True, arguments={"x-queue-type": "quorum", **_ONE_AT_A_TIME}
-        )
-        for delay in retries.delays:
-            back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name}
-            await channel.declare_queue(
-                f"{name}.{_again(delay)}",
-                durable=True,
-                arguments={**_SURE, **back, "x-message-ttl": round(delay * 1000)},
-            )
-        for event in events:
-            await main.bind(exchange, event.topic)
-    return exchange
-
-
-# A dead letter is sure to arrive only when it is handed on at least once, which needs a queue
-# that refuses what it cannot hold.
-_SURE = {
-    "x-queue-type": "quorum",
-    "x-dead-letter-strategy": "at-least-once",
-    "x-overflow": "reject-publish",
-}
-_ONE_AT_A_TIME = {"x-single-active-consumer": True}
-_QUORUM = {**_SURE, **_ONE_AT_A_TIME}
-
-
 class _TooOften(Exception):
     """The broker has handed it out too often to consumers that died."""
 
@@ -299,14 +256,6 @@ def _read(message: AbstractIncomingMessage) -> Envelope | None:
         return Envelope.model_validate_json(message.body)
     except ValidationError:
         return None
-
-
-def _name(queue: str) -> str:
-    return f"{EXCHANGE}.{queue}"
-
-
-def _again(delay: float) -> str:
-    return f"again.{round(delay * 1000)}"
 
 
 def _message(envelope: Envelope, headers: dict[str, Any] | None = None) -> aio_pika.Message:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aio_pika
 
-from kit.bus.rabbitmq import EXCHANGE
+from kit.bus.rabbitmq_queues import EXCHANGE
 from kit.testing import bus as suite
 
 PROGRAM = "rabbitmq-server"
