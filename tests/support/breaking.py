@@ -91,12 +91,12 @@ async def _wake_models(plant: Plant) -> None:
 
 
 async def _new_release_on_a_full_disk(plant: Plant) -> None:
-    """A second instance comes with another library, and has no room to index it."""
-    cards = plant.folder / "newer-library"
-    if not cards.exists():
-        cards.mkdir()
-        for card in sorted((plant.folder / "library").glob("*.md"))[:CARDS]:
-            (cards / card.name).symlink_to(card.resolve())
+    """A second instance comes with a library that nobody has indexed, and has no room for that."""
+    before = len(list(plant.folder.glob("newer-library-*")))
+    cards = plant.folder / f"newer-library-{before}"
+    cards.mkdir()
+    for card in sorted((plant.folder / "library").glob("*.md"))[: CARDS + before]:
+        (cards / card.name).symlink_to(card.resolve())
     plant.start(
         "conversation", name="newer", env={"LIBRARY_DIR": str(cards)}, largest_file=INDEX_BYTES
     )
