@@ -16,6 +16,7 @@ from livekit.agents import APIConnectOptions, LanguageCode, stt, vad
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import AudioBuffer, aio
 
+from telemetry import catalogue
 from voice_service.agent.detecting import Detector
 from voice_service.agent.parts import Ear, Heard, PartFailed
 
@@ -69,6 +70,7 @@ class Chain:
             try:
                 heard = await ear.hear(frames)
             except PartFailed as failed:
+                catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("ear.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[ear.name] = time.monotonic() + RESTS
             else:

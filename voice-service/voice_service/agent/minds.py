@@ -9,6 +9,7 @@ import structlog
 
 from assistant.reply import Assistant, ReplyFailed
 from assistant.turns import Citation, Piece, Text, Turn, Usage
+from telemetry import catalogue
 from voice_service.agent import wording
 from voice_service.agent.parts import Mind, PartFailed, Question, Spent, Word
 from voice_service.agent.rhythm import TAKES_LONG, TOO_QUIET, Fillers, Rhythm
@@ -148,6 +149,7 @@ class Answers:
                     return
                 raise PartFailed(mind.name, "no words")
             except PartFailed as failed:
+                catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("mind.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[mind.name] = time.monotonic() + RESTS
         yield NO_ANSWER

@@ -11,6 +11,7 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, tts
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 
+from telemetry import catalogue
 from voice_service.agent import wording
 from voice_service.agent.parts import PartFailed, Voice
 
@@ -99,6 +100,7 @@ class Speech:
                 self._rests_until.pop(voice.name, None)
                 return
             except PartFailed as failed:
+                catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("voice.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[voice.name] = time.monotonic() + RESTS
                 rest, told = _after(rest, spoken), told or spoken > 0
