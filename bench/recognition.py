@@ -1,10 +1,11 @@
 """How well offline recognition reads sentences, and what it costs.
 
     python bench/recognition.py [--sentences FILE] [--voices slt,rms,awb,kal16] [--noise 20]
-                                [--every 1] [--processes 2]
+                                [--every 1] [--processes 2] [--one-voice]
 
 FILE is a table whose last two columns are the kind of a sentence and its text, under a heading;
-without it the tests' own are read. Every sentence is spoken by each voice of flite. The model is
+without it the tests' own are read. Every sentence is spoken by each voice of flite,
+or with --one-voice by one of them in turn. The model is
 built in a new folder first. What each figure holds is written in bench/README.md.
 """
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, action="append", help="dB below the speech")
     parser.add_argument("--every", type=int, default=1, help="take every n-th sentence")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--one-voice", action="store_true", help="a quarter of the time")
     wanted = parser.parse_args()
     sentences = recognising.read(wanted.sentences)[:: wanted.every]
     with tempfile.TemporaryDirectory() as folder:
@@ -97,14 +99,26 @@ def main() -> None:
         building.build(ROOT / "library", model)
         print(f"built in {time.perf_counter() - began:.1f} s")
         for noise in (None, *(wanted.noise or ())):
-            jobs = [
-                Job(model, voice, sentences[part :: wanted.processes], noise)
-                for voice in wanted.voices.split(",")
-                for part in range(wanted.processes)
-            ]
+            jobs = divided(model, sentences, noise, wanted)
             with multiprocessing.get_context("spawn").Pool(wanted.processes) as pool:
                 heard = [one for part in pool.map(listen, jobs, chunksize=1) for one in part]
             show("clean" if noise is None else f"{noise:g} dB", heard)
+
+
+def divided(
+    model: Path,
+    sentences: Sequence[recognising.Sentence],
+    noise: float | None,
+    wanted: argparse.Namespace,
+) -> list[Job]:
+    """What each voice says, in parts for the processes."""
+    voices = wanted.voices.split(",")
+    return [
+        Job(model, voice, said[part :: wanted.processes], noise)
+        for number, voice in enumerate(voices)
+        for said in (sentences[number :: len(voices)] if wanted.one_voice else sentences,)
+        for part in range(wanted.processes)
+    ]
 
 
 def show(name: str, heard: Sequence[Heard]) -> None:
