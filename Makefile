@@ -56,7 +56,7 @@ fmt: $(READY) ## Formats the code and mends what lint can mend
 	$(BIN)/ruff format .
 
 bench: $(READY) ## Runs the benchmarks, one after the other
-	@set -e; for name in chat knowledge gateway voice; do \
+	@set -e; for name in chat knowledge gateway voice watching; do \
 		echo "== bench/$$name.py"; $(BIN)/python bench/$$name.py; done
 
 openapi: $(READY) ## Writes the OpenAPI documents from the code
