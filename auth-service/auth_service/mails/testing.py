@@ -53,7 +53,7 @@ class PostOffice:
 
     def check(self, _: Any, __: Any, ___: Any, mechanism: str, given: Any) -> AuthResult:
         self.logins.append((given.login, given.password))
-        return AuthResult(success=given.password == b"right")
+        return AuthResult(success=given.password == b"right", handled=False)
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
