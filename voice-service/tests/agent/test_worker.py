@@ -64,7 +64,9 @@ class Desk:
         if self.refuses:
             self.refuses -= 1
             return Response(status_code=503)
-        self.turns.append(await request.json())
+        turn = await request.json()
+        if not turn.get("open"):
+            self.turns.append(turn)
         return Response(status_code=204)
 
     def app(self) -> Starlette:
