@@ -3,7 +3,7 @@
 UV_VERSION := 0.13.8
 LIVEKIT_VERSION := 1.13.5
 WORKERS ?= auto
-PACKAGES := api_gateway assistant auth_service contracts conversation_service kit medbot privacy telemetry tokens voice_service
+PACKAGES := api_gateway assistant auth_service contracts conversation_service kit medbot privacy serving telemetry tokens voice_service
 TESTS := $(wildcard api-gateway/tests auth-service/tests conversation-service/tests \
 	libs/*/tests medbot/tests voice-service/tests tests)
 

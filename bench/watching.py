@@ -26,9 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 
 from collector import collecting
 
-from kit import edge, logs
-from kit.app import SILENT
-from kit.edge import Edge
+from kit import logs
+from serving import edge
+from serving.app import SILENT
+from serving.edge import Edge
 from telemetry import Collector, Exchange, Telemetry
 from telemetry.context import child_of, traceparent
 

@@ -140,7 +140,7 @@ def test_every_route_stands_in_the_interface_and_no_other() -> None:
 
 
 def codes() -> set[str]:
-    """Every error code in the packages: of classes, and those that `kit.problems` makes."""
+    """Every error code in the packages: of classes, and those that `serving.problems` makes."""
     found: set[str] = set()
     for folder in (
         "api-gateway",
@@ -149,6 +149,7 @@ def codes() -> set[str]:
         "voice-service",
         "libs/kit",
         "libs/privacy",
+        "libs/serving",
         "libs/telemetry",
         "libs/tokens",
         "libs/assistant",
@@ -156,7 +157,7 @@ def codes() -> set[str]:
         for path in (ROOT / folder).rglob("*.py"):
             if not {"tests", "testing", "testing.py"} & set(path.parts):
                 found |= set(_class_codes(path))
-    problems = read("libs/kit/kit/problems.py")
+    problems = read("libs/serving/serving/problems.py")
     return found | set(re.findall(r'(?:\d{3}[:,]|status,) "([a-z_.]+)"', problems))
 
 

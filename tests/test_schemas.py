@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from installation import ROOT, Installation
 
-from kit import problems
 from medbot import services
+from serving import problems
 
 pytestmark = [
     pytest.mark.journey,

@@ -20,9 +20,9 @@ from api_gateway.limits import Policy
 from api_gateway.settings import Settings
 from api_gateway.shared_limits import Shared, open_limiter
 from kit import background, metrics
-from kit.app import Check
 from kit.database import Clock, utc_now
 from kit.server import Drain
+from serving.app import Check
 from telemetry import Readers, Telemetry, catalogue
 from tokens.verification import open_verifier
 

@@ -9,9 +9,10 @@ from api_gateway import clients, cors, headers, refusals, relay, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
 from api_gateway.request import Request
-from kit import logs, problems, trace
-from kit.app import readiness
+from kit import logs, trace
 from kit.errors import DomainError, InvalidToken
+from serving import problems
+from serving.app import readiness
 from telemetry import CONTENT_TYPE, Kind, Span, catalogue
 
 _log = logs.get(__name__)

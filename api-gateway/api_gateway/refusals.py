@@ -14,7 +14,7 @@ Refusal
 import math
 from collections.abc import Iterable
 
-from kit import problems
+from serving import problems
 
 
 class Refusal(Exception):

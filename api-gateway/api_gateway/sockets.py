@@ -14,8 +14,9 @@ from api_gateway import clients, door, headers, refusals, routes
 from api_gateway.context import Context
 from api_gateway.pool import Pool
 from api_gateway.room import Place
-from kit import logs, problems
+from kit import logs
 from kit.errors import DomainError, InvalidToken
+from serving import problems
 from telemetry import catalogue
 
 BEARER = "bearer"

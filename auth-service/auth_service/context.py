@@ -24,12 +24,12 @@ from auth_service.sessions import store
 from auth_service.settings import Settings
 from contracts.sessions import EndedSessions
 from kit import background
-from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.bus import Bus
 from kit.database import Clock, Database, utc_now
 from kit.identity import Actor
 from privacy.retention import daily
+from serving.app import Ground
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from auth_service.guests import routes as guests
 from auth_service.profiles import routes as profiles
 from auth_service.sessions import routes as sessions
 from auth_service.settings import Settings
-from kit.app import build_app
+from serving.app import build_app
 
 ROUTERS = (
     administration.router,

@@ -14,10 +14,10 @@ import tokens
 from auth_service import main
 from auth_service.context import Context, open_context
 from auth_service.settings import Settings
-from kit.app import build_app
 from kit.database import Clock
 from kit.identity import Role
 from privacy.audit import Desk, seal_of
+from serving.app import build_app
 
 # Made up, and of no account outside a test's own database.
 SERVICE_SECRET = "the secret that signs service tokens in tests"  # noqa: S105

@@ -19,12 +19,12 @@ from conversation_service.settings import Settings
 from conversation_service.usage.budget import Budget
 from conversation_service.voice.client import VoiceSessions, open_voice_sessions
 from kit import background
-from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
 from kit.server import Drain
 from kit.signals import Signals
 from privacy import retention
+from serving.app import Ground
 from tokens.verification import open_verifier
 
 NAME = "conversation"

@@ -15,7 +15,7 @@ from conversation_service.settings import Settings
 from conversation_service.summaries import routes as summaries
 from conversation_service.usage import routes as usage
 from conversation_service.voice import routes as voice
-from kit.app import build_app
+from serving.app import build_app
 
 
 def build(settings: Settings | None = None) -> FastAPI:

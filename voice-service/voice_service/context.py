@@ -10,10 +10,10 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from kit import background
-from kit.app import Ground
 from kit.backbone import open_backbone
 from kit.database import Database, utc_now
 from kit.signals import Signals
+from serving.app import Ground
 from tokens.verification import open_verifier
 from voice_service import worker
 from voice_service.conversations import open_conversations

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from kit.app import build_app
+from serving.app import build_app
 from voice_service import people
 from voice_service.context import NAME, open_context
 from voice_service.rooms import routes as rooms

@@ -12,9 +12,10 @@ from conversation_service.conversations.models import ConversationId
 from conversation_service.replies import actions, store, stream
 from conversation_service.replies.models import Begun, Exchange, SendMessage
 from conversation_service.voice import actions as voice
-from kit import bounds, idempotency
+from kit import idempotency
 from kit.errors import NotFound
 from kit.identity import Actor
+from serving import bounds
 from tokens.doors import Person
 
 router = APIRouter(prefix="/api/v1/conversations/{conversation_id}/messages", tags=["messages"])

@@ -14,10 +14,10 @@ from conversation_service.messages.models import Message, MessageId, Triage
 from conversation_service.replies import store
 from conversation_service.replies.models import BeyondEnd, ReplyFailed, Snapshot, StreamCut
 from conversation_service.sse import ServerEvent
-from kit import problems
 from kit.database import CONNECTION_ERRORS, Tx
 from kit.errors import NotFound, ServiceUnavailable
 from kit.identity import Actor
+from serving import problems
 
 AWAY_WITHIN = 8.0
 """Seconds that a reader waits for a database that has gone away, before the stream says so."""

@@ -1,6 +1,6 @@
 """What every service with tables stands on: the database, its signals and the bus, opened once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,6 @@ import asyncpg
 
 from contracts.events import SUBSCRIPTIONS
 from kit import background, embedded, metrics, migrations, outbox
-from kit.app import Check
 from kit.bus import Bus
 from kit.bus.postgres import PostgresBus
 from kit.bus.rabbitmq import open_rabbitmq
@@ -17,6 +16,9 @@ from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.settings import Settings
 from kit.signals import Signals, open_signals
+
+Ask = Callable[[], Awaitable[object]]
+"""Raises when what it asks cannot be used now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,11 @@ class Backbone:
     signals: Signals
     bus: Bus
 
-    def checks(self) -> dict[str, Check]:
+    def checks(self) -> dict[str, Ask]:
         """What a service asks before it calls itself ready."""
         return {"database": self.db.ping}
 
-    def spare(self) -> dict[str, Check]:
+    def spare(self) -> dict[str, Ask]:
         """What it can do without for a while: events wait in the outbox for their bus."""
         return {"bus": self.bus.ping}
 

@@ -126,7 +126,7 @@ async def test_a_collector_that_takes_nothing_costs_a_line_and_no_wait(
 
 def test_no_exporter_is_imported_without_an_address() -> None:
     code = (
-        "import sys, kit.app, kit.backbone, api_gateway.main, auth_service.main\n"
+        "import sys, serving.app, kit.backbone, api_gateway.main, auth_service.main\n"
         "late = [name for name in sys.modules if name.startswith('opentelemetry.exporter')]\n"
         "assert not late and 'telemetry.exporting' not in sys.modules, late"
     )

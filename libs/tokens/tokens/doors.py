@@ -11,9 +11,9 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 import tokens
-from kit.app import PUBLIC
 from kit.errors import Forbidden, InvalidToken
 from kit.identity import Actor, Role, Verifier
+from serving.app import PUBLIC
 
 __all__ = [
     "PUBLIC", "Admin", "Caller", "Member", "Person", "Staff", "bearer_token", "require", "still_in",

@@ -22,7 +22,7 @@ def _speech(rate: int) -> bytes:
     sound = np.concatenate([quiet, question, quiet, question, quiet]).astype(float)
     sound += np.random.default_rng(7).normal(0, 20, sound.size)
     places = np.arange(0, sound.size - 1, 16_000 / rate)
-    return np.interp(places, np.arange(sound.size), sound).astype(np.int16).tobytes()
+    return bytes(np.interp(places, np.arange(sound.size), sound).astype(np.int16).tobytes())
 
 
 async def _found(stream: vad.VADStream, pcm: bytes, rate: int) -> list[vad.VADEvent]:

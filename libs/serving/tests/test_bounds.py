@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kit import bounds
-from kit.bounds import Bounds
 from kit.server import Drain, Server, config
 from kit.testing.serving import free_port
+from serving import bounds
+from serving.bounds import Bounds
 
 
 class Work:

@@ -6,8 +6,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit import logs, problems, trace
+from kit import logs, trace
 from kit.errors import DomainError, Misconfigured, ServiceUnavailable
+from serving import problems
 from telemetry import Exchange, Telemetry
 
 MAX_BODY = 1024 * 1024

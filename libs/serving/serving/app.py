@@ -13,13 +13,14 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.telemetry import TelemetryConfig
 from starlette.responses import JSONResponse, Response
 
-from kit import logs, metrics, problems, settings, starting
-from kit.bounds import Bounds
+from kit import logs, metrics, settings
 from kit.database import Clock
-from kit.edge import Edge
 from kit.errors import NotFound
 from kit.identity import Verifier
 from kit.server import Drain
+from serving import problems, starting
+from serving.bounds import Bounds
+from serving.edge import Edge
 from telemetry import CONTENT_TYPE, Telemetry
 
 Check = Callable[[], Awaitable[object]]

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit import problems
 from kit.errors import ServiceUnavailable
+from serving import problems
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Paths that are answered in any case."""

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import AfterValidator, BaseModel
 
-from kit import problems
+from serving import problems
 
 
 def _even(number: int) -> int:

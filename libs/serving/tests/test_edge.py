@@ -5,7 +5,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from kit.edge import Edge
+from serving.edge import Edge
 from telemetry import Telemetry
 
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from kit import starting
 from kit.errors import Misconfigured, ServiceUnavailable
+from serving import starting
 
 
 class Need:

@@ -1,0 +1,1 @@
+"""The frame of a service: its application, health, problems and bounds."""
