@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import chat
+import chat_stage
 import numpy as np
 import uvloop
 
@@ -66,13 +66,13 @@ HEADER = (
 
 async def _places(port: int, many: int) -> list[tuple[str, str]]:
     """Tokens and paths of so many conversations."""
-    wire, found = chat.Wire(port), []
+    wire, found = chat_stage.Wire(port), []
     for _ in range(-(-many // PER_PERSON)):
         sent = {"email": f"{uuid.uuid4().hex}@bench.example", "password": uuid.uuid4().hex}
-        person = chat.created(await wire.ask("POST", "/api/v1/auth/register", body=sent))
+        person = chat_stage.created(await wire.ask("POST", "/api/v1/auth/register", body=sent))
         token = person["session"]["access_token"]
         for _ in range(PER_PERSON):
-            one = chat.created(await wire.ask("POST", "/api/v1/conversations", token, {}))
+            one = chat_stage.created(await wire.ask("POST", "/api/v1/conversations", token, {}))
             found.append((token, f"/api/v1/conversations/{one['id']}"))
     wire.close()
     return found[:many]
@@ -83,7 +83,7 @@ async def _converse(
 ) -> None:
     """Asks again and again; what ends within the time that is measured counts."""
     await asyncio.sleep(delay)
-    wire, (token, path) = chat.Wire(port), place
+    wire, (token, path) = chat_stage.Wire(port), place
     number = 0
     try:
         while True:
@@ -120,7 +120,7 @@ def _backends(postmaster: int) -> float:
 
 
 async def _measure(up: testing.Up, folder: Path, levels: list[int]) -> None:
-    questions = (chat.ROOT / "docs/questions.txt").read_text(encoding="utf-8").splitlines()
+    questions = (chat_stage.ROOT / "docs/questions.txt").read_text(encoding="utf-8").splitlines()
     postmaster = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
     print(HEADER, flush=True)
     for many in levels:
@@ -151,8 +151,8 @@ def run(levels: list[int]) -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
-        url = stack.enter_context(chat.instant_model(PACE))
+        url = stack.enter_context(chat_stage.instant_model(PACE))
         asks = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none", "LLM_MODEL": "paced"}
-        up = stack.enter_context(chat.installed(folder / "model", **asks))
+        up = stack.enter_context(chat_stage.installed(folder / "model", **asks))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_measure(up, folder / "model", levels))

@@ -12,100 +12,28 @@ written in bench/README.md.
 
 import argparse
 import asyncio
-import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import asyncpg
+import at_once
 import numpy as np
 import uvloop
+from chat_stage import ROOT, Wire, created, installed, instant_model, refuse_other_settings
 
 from kit import embedded
-from medbot import environment, testing
+from medbot import testing
 
-HERE = Path(__file__).resolve().parent
-NO_LIMITS = {f"RATE_LIMIT_{name}": "1000000000" for name in ("PERSON", "ADDRESS", "SIGN_IN")}
-"""Requests are counted, and nobody ever reaches the limit."""
-
-ROOT = HERE.parent
 ACCOUNTS, CONVERSATIONS = 4, 3
 WARM_UP = 24
-IDLE_AFTER = 1.0
-FIRST_CHARACTER = b"event: delta"
 MODEL_SAYS = b"see a pharmacist if it does not get better"
 SAID = "I am allergic to penicillin, and my head has hurt again since the day before. " * 4
-ELSEWHERE = {"DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "GROK_API_KEY", "GROQ_API_KEY"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back; seconds from the last byte sent, `marked` until the marker was read."""
-
-    status: int
-    body: bytes
-    marked: float
-    whole: float
-
-
-class Wire:
-    """One kept HTTP/1.1 connection; no client library, so that none is measured.
-
-    After a pause it is opened anew, before the clock starts: servers close idle ones.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._used = 0.0
-
-    async def ask(
-        self, method: str, path: str, token: str = "", body: object = None, **headers: str
-    ) -> Answer:
-        """Sends a request and reads its answer to the end."""
-        reader, writer = await self._opened()
-        sent = b"" if body is None else json.dumps(body).encode()
-        lines = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{self._port}"]
-        lines += [f"content-type: application/json\r\ncontent-length: {len(sent)}"] if sent else []
-        lines += [f"authorization: Bearer {token}"] if token else []
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        started = time.perf_counter()
-        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
-        answer = await _read(reader, started)
-        self._used = time.perf_counter()
-        return answer
-
-    async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None or time.perf_counter() - self._used > IDLE_AFTER:
-            self.close()
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        return self._streams
-
-    def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
-
-
-async def _read(reader: asyncio.StreamReader, started: float) -> Answer:
-    head = await reader.readuntil(b"\r\n\r\n")
-    fields = head.lower()
-    body, marked = bytearray(), 0.0
-    length = int(fields.partition(b"content-length:")[2].split(b"\r\n")[0] or -1)
-    while len(body) != length and not (length < 0 and body.endswith(b"\r\n0\r\n\r\n")):
-        if not (part := await reader.read(65_536)):
-            raise SystemExit("the connection was closed within an answer")
-        body += part
-        if not marked and FIRST_CHARACTER in body:
-            marked = time.perf_counter() - started
-    return Answer(int(head.split()[1]), bytes(body), marked, time.perf_counter() - started)
 
 
 @dataclass
@@ -200,13 +128,6 @@ async def _fill(owner: str, talk: Talk, count: int) -> None:
     await database.close()
 
 
-def created(answer: Answer) -> dict[str, Any]:
-    if answer.status != 201:
-        raise SystemExit(f"nothing was made: {answer.status} {answer.body!r}")
-    made: dict[str, Any] = json.loads(answer.body)
-    return made
-
-
 class Floors:
     """What cannot be gone below: the gateway's own door, one read, the database's two commits."""
 
@@ -239,37 +160,6 @@ async def _timed(figures: Figures, times: int, step: Callable[[], Awaitable[None
         started = time.perf_counter()
         await step()
         figures.taken.append((time.perf_counter() - started) * 1000)
-
-
-@contextmanager
-def installed(folder: Path, **env: str) -> Iterator[testing.Up]:
-    """An installation of its own; the folder is open, since PostgreSQL may have another user."""
-    folder.mkdir()
-    folder.chmod(0o755)
-    up = testing.start(ROOT, testing.free_ports(), {**NO_LIMITS, **env, "DATA_DIR": str(folder)})
-    try:
-        up.wait_for("is ready")
-        yield up
-    finally:
-        up.stop()
-
-
-@contextmanager
-def instant_model(pace: float = 0.0) -> Iterator[str]:
-    """The address of a model server in a process of its own; `pace` is seconds before a word."""
-    port = testing.free_ports()
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "uvicorn", "chat_model:app", "--app-dir", str(HERE),
-            "--port", str(port), "--no-access-log", "--log-level", "error", "--lifespan", "off",
-        ],
-        env={**os.environ, "PACE": str(pace)},
-    )  # fmt: skip
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def _open_talks(
@@ -327,13 +217,6 @@ def _print(figures: Sequence[Figures]) -> None:
         print(f"| {each.name} | {count} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {p50 / floor:.1f} |")
 
 
-def refuse_other_settings() -> None:
-    """Ends where a file of settings names another database or model than the benchmark's own."""
-    for path in environment.files():
-        if named := ELSEWHERE.intersection(map(str.upper, environment.names_in(path))):
-            raise SystemExit(f"bench: take {', '.join(sorted(named))} out of {path} first")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -344,8 +227,6 @@ def main() -> None:
     options = parser.parse_args()
     refuse_other_settings()
     if options.at_once:
-        import at_once
-
         at_once.run([int(many) for many in options.at_once.split(",")])
         return
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:

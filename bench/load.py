@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import chat
+import chat_stage
 import numpy as np
 import processes
 import uvloop
@@ -67,20 +67,20 @@ class Crowd:
 
     port: int
     people: list[Person] = field(default_factory=list)
-    idle: list[chat.Wire] = field(default_factory=list)
+    idle: list[chat_stage.Wire] = field(default_factory=list)
     taken: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failed: Counter[str] = field(default_factory=Counter)
     heard: Counter[str] = field(default_factory=Counter)
     draw: random.Random = field(default_factory=lambda: random.Random(7))
     questions: list[str] = field(
-        default_factory=lambda: (chat.ROOT / "docs/questions.txt").read_text().splitlines()
+        default_factory=lambda: (chat_stage.ROOT / "docs/questions.txt").read_text().splitlines()
     )
 
     async def ask(
         self, method: str, path: str, token: str = "", body: object = None, **headers: str
-    ) -> chat.Answer:
+    ) -> chat_stage.Answer:
         """Sends a request over a connection that is free, or a new one."""
-        wire = self.idle.pop() if self.idle else chat.Wire(self.port)
+        wire = self.idle.pop() if self.idle else chat_stage.Wire(self.port)
         try:
             answer = await wire.ask(method, path, token, body, **headers)
         except BaseException:
@@ -105,14 +105,14 @@ class Crowd:
         self.taken[name].append((time.perf_counter() - due) * 1000)
 
 
-async def _chat(crowd: Crowd, person: Person) -> chat.Answer:
+async def _chat(crowd: Crowd, person: Person) -> chat_stage.Answer:
     if person.busy:  # everybody is: another conversation, as another screen of theirs would open
         return await _list(crowd, person)
     person.busy = True
     try:
         if person.asked % LONGEST == 0:
             made = await crowd.ask("POST", "/api/v1/conversations", person.token, {})
-            person.path = f"/api/v1/conversations/{chat.created(made)['id']}"
+            person.path = f"/api/v1/conversations/{chat_stage.created(made)['id']}"
         person.asked += 1
         return await crowd.ask(
             "POST", f"{person.path}/messages", person.token,
@@ -123,28 +123,28 @@ async def _chat(crowd: Crowd, person: Person) -> chat.Answer:
         person.busy = False
 
 
-async def _list(crowd: Crowd, person: Person) -> chat.Answer:
+async def _list(crowd: Crowd, person: Person) -> chat_stage.Answer:
     return await crowd.ask("GET", "/api/v1/conversations?limit=20", person.token)
 
 
-async def _messages(crowd: Crowd, person: Person) -> chat.Answer:
+async def _messages(crowd: Crowd, person: Person) -> chat_stage.Answer:
     return await crowd.ask("GET", f"{person.path}/messages?limit=50", person.token)
 
 
-async def _search(crowd: Crowd, person: Person) -> chat.Answer:
+async def _search(crowd: Crowd, person: Person) -> chat_stage.Answer:
     return await crowd.ask("GET", "/api/v1/conversations?q=headache", person.token)
 
 
-async def _library(crowd: Crowd, person: Person) -> chat.Answer:
+async def _library(crowd: Crowd, person: Person) -> chat_stage.Answer:
     return await crowd.ask("GET", "/api/v1/library/search?q=fever&k=5", person.token)
 
 
-async def _sign_in(crowd: Crowd, person: Person) -> chat.Answer:
+async def _sign_in(crowd: Crowd, person: Person) -> chat_stage.Answer:
     sent = {"email": person.email, "password": person.password}
     return await crowd.ask("POST", "/api/v1/auth/login", body=sent)
 
 
-Act = Callable[[Crowd, Person], Awaitable[chat.Answer]]
+Act = Callable[[Crowd, Person], Awaitable[chat_stage.Answer]]
 MIX: dict[str, tuple[int, Act]] = {
     "a message and its streamed reply": (20, _chat),
     "conversations": (30, _list),
@@ -159,12 +159,14 @@ MIX: dict[str, tuple[int, Act]] = {
 async def _come(crowd: Crowd) -> None:
     for _ in range(PEOPLE):
         sent = {"email": f"{uuid.uuid4().hex}@bench.example", "password": uuid.uuid4().hex}
-        made = chat.created(await crowd.ask("POST", "/api/v1/auth/register", body=sent))
+        made = chat_stage.created(await crowd.ask("POST", "/api/v1/auth/register", body=sent))
         person = Person(sent["email"], sent["password"], made["session"]["access_token"])
         crowd.people.append(person)
         await _chat(crowd, person)
     for person in crowd.people[:SOCKETS]:
-        opened = chat.created(await crowd.ask("POST", "/api/v1/voice/session", person.token, {}))
+        opened = chat_stage.created(
+            await crowd.ask("POST", "/api/v1/voice/session", person.token, {})
+        )
         person.session = opened["session_id"]
 
 
@@ -299,15 +301,15 @@ def main() -> None:
     parser.add_argument("--find", type=float, default=20, help="seconds to find what it bears")
     parser.add_argument("--samples", type=Path, help="a file for the samples")
     options = parser.parse_args()
-    chat.refuse_other_settings()
+    chat_stage.refuse_other_settings()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
         asks = {
-            "OPENAI_BASE_URL": stack.enter_context(chat.instant_model()),
+            "OPENAI_BASE_URL": stack.enter_context(chat_stage.instant_model()),
             "OPENAI_API_KEY": "none",
         }
-        up = stack.enter_context(chat.installed(folder / "data", **asks, LLM_MODEL="instant"))
+        up = stack.enter_context(chat_stage.installed(folder / "data", **asks, LLM_MODEL="instant"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             crowd, samples = runner.run(_measure(up, folder / "data", options))
     well = _report(crowd, samples, options.minutes)

@@ -189,6 +189,23 @@ async def test_a_deleted_conversation_ends_its_sessions_and_takes_their_words(
     assert "canary" not in await dump(addresses)
 
 
+async def test_keys_of_its_sessions_go_with_a_deleted_conversation(
+    alice: Person, service: Served, writing: Person
+) -> None:
+    key = {"Idempotency-Key": "again"}
+    made = (await alice.http.post(SESSION, json={}, headers=key)).json()
+    assert (await writing.http.delete(path_of(made))).status_code == 204
+
+    async def gone() -> bool:
+        found = await alice.http.get(f"{SESSION}/{made['session_id']}")
+        return found.status_code == 404
+
+    await until(gone)
+    again = await alice.http.post(SESSION, json={}, headers=key)
+    assert again.status_code == 201, again.text
+    assert again.json()["session_id"] != made["session_id"]
+
+
 async def dump(addresses: Addresses) -> str:
     """Every row of every table of ours, as text."""
     connection = await asyncpg.connect(addresses.owner)

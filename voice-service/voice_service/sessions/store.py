@@ -293,7 +293,14 @@ async def message_written(tx: Tx, conversation_id: UUID) -> None:
 
 async def forget_conversation(tx: Tx, conversation_id: UUID) -> None:
     """Deletes what was said in a conversation, and its sessions but those just ended with it,
-    which stay for a moment, empty, so that their agents learn of it."""
+    which stay for a moment, empty, so that their agents learn of it. Idempotency keys that made
+    one of them, used again, begin afresh."""
+    await tx.execute(
+        "delete from medbot.idempotency_keys k using public.voice_sessions s"
+        " where s.conversation_id = $1 and k.owner_id = s.owner_id"
+        " and k.made ->> 'session_id' = s.id::text",
+        conversation_id,
+    )
     await tx.execute(
         "delete from medbot.voice_turns t using public.voice_sessions s"
         " where s.id = t.session_id and s.conversation_id = $1",
