@@ -100,6 +100,15 @@ async def test_a_person_has_so_many_sessions_and_no_more(
     await make(alice)
 
 
+async def test_a_request_that_is_sent_again_needs_no_room(alice: Person) -> None:
+    key = {"Idempotency-Key": "once"}
+    first = await alice.http.post(SESSION, json={}, headers=key)
+    for _ in range(4):
+        await make(alice)
+    again = await alice.http.post(SESSION, json={}, headers=key)
+    assert (again.status_code, again.json().get("session_id")) == (201, first.json()["session_id"])
+
+
 async def test_two_requests_at_once_do_not_slip_by_the_cap(alice: Person) -> None:
     answers = await asyncio.gather(*(alice.http.post(SESSION, json={}) for _ in range(9)))
     assert sorted(answer.status_code for answer in answers) == [201] * 5 + [429] * 4

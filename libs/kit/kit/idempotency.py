@@ -50,32 +50,49 @@ async def claim(
     """
     if key is None:
         return None
-    print_ = digest(actor.id, key, call, body)
-    kept = hashlib.sha256(key.encode()).hexdigest()  # whoever chose it may have chosen words
     row: Any = await tx.fetchrow(
         "insert into medbot.idempotency_keys (owner_id, key, digest, made) values ($1, $2, $3, $4)"
         " on conflict (owner_id, key) do nothing returning key",
         actor.id,
-        kept,
-        print_,
+        _kept_as(key),
+        digest(actor.id, key, call, body),
         made,
     )
     if row is not None:
         return None
-    row = await tx.fetchrow(
+    before = await earlier(tx, actor, key, call, body)
+    if before is None:
+        raise InvalidToken  # the person was erased meanwhile: nothing is written for them
+    return before
+
+
+async def earlier(
+    tx: Tx, actor: Actor, key: str | None, call: str, body: object
+) -> dict[str, str] | None:
+    """What was made under `key` before; None when it is new or there is none.
+
+    Raises:
+        Mismatch: the key belongs to another request.
+    """
+    if key is None:
+        return None
+    row: Any = await tx.fetchrow(
         "select digest, digest_of, made from medbot.idempotency_keys"
         " where owner_id = $1 and key = $2",
         actor.id,
-        kept,
+        _kept_as(key),
     )
     if row is None:
-        raise InvalidToken  # the person was erased meanwhile: nothing is written for them
-    if row["digest_of"] is not None:  # made by a guest who has this account now
-        print_ = digest(row["digest_of"], key, call, body)
-    if row["digest"] != print_:
+        return None
+    asked_by = row["digest_of"] or actor.id  # a guest who has this account now
+    if row["digest"] != digest(asked_by, key, call, body):
         raise Mismatch
-    earlier: dict[str, str] = row["made"]
-    return earlier
+    found: dict[str, str] = row["made"]
+    return found
+
+
+def _kept_as(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()  # whoever chose it may have chosen words
 
 
 async def forget_old(tx: Tx) -> int:

@@ -94,10 +94,12 @@ async def create(
     pipeline, limited = await _affordable(sessions, owner, wanted.pipeline)
     settings, ignored = settle(pipeline, wanted.instructions, wanted.voice_settings)
     session_id = uuid.uuid4()
-    made = {"session_id": str(session_id)}
+    made, asked = {"session_id": str(session_id)}, wanted.model_dump(mode="json")
     async with sessions.db.transaction(owner) as tx:
-        if not await store.knows_key(tx, owner, key):
-            await _make_room(tx, owner, sessions.rules)
+        before = await idempotency.earlier(tx, owner, key, CALL, asked)
+        if before is not None:
+            return await _made(tx, before)
+        await _make_room(tx, owner, sessions.rules)
     conversation_id = wanted.conversation_id or _conversation(owner, key)
     assert owner.id is not None
     await sessions.conversations.open(
@@ -126,9 +128,7 @@ async def create(
         await go_on_elsewhere(sessions.db, wanted.conversation_id)
     async with sessions.db.transaction(owner) as tx:
         await store.lock_owner(tx, owner)
-        claimed = await idempotency.claim(
-            tx, owner, key, CALL, wanted.model_dump(mode="json"), made
-        )
+        claimed = await idempotency.claim(tx, owner, key, CALL, asked, made)
         if claimed is not None:
             return await _made(tx, claimed)
         await _make_room(tx, owner, sessions.rules)

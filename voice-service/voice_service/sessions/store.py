@@ -36,14 +36,6 @@ async def count_running(tx: Tx, owner: Actor) -> int:
     return found
 
 
-async def knows_key(tx: Tx, owner: Actor, key: str | None) -> bool:
-    """Whether the owner used this idempotency key before."""
-    found = await tx.fetchval(
-        "select 1 from medbot.idempotency_keys where owner_id = $1 and key = $2", owner.id, key
-    )
-    return bool(found)
-
-
 async def unvisited(tx: Tx, owner: Actor, since: timedelta) -> list[UUID]:
     """The oldest of the owner's sessions to which nobody came for that long, if there is one."""
     rows = await tx.fetch(
