@@ -1,14 +1,15 @@
-"""What this service forgets by itself: failures, links, mails and guests that are old."""
+"""What this service forgets by itself: failures, links, mails, guests and sign-ins that are old."""
 
 from auth_service.guests import store as guests
 from auth_service.lockout.gate import Gate
 from auth_service.mails.sending import Sender
-from auth_service.providers import local
+from auth_service.providers import local, store
 from kit import background, logs
 from kit.database import CONNECTION_ERRORS, Clock, Database
 from kit.errors import ServiceUnavailable
 
 EVERY = 3600.0
+BATCH = 1000
 
 _log = logs.get(__name__)
 
@@ -25,5 +26,15 @@ async def once(db: Database, clock: Clock, gate: Gate, sender: Sender) -> None:
         await sender.forget_old()
         async with db.transaction(local.ACTOR) as tx:
             await guests.forget_old(tx, now=clock())
+        await _forget_sessions(db, clock)
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
         _log.warning("forgetting.waits", **logs.failure(error))
+
+
+async def _forget_sessions(db: Database, clock: Clock) -> None:
+    """Sign-ins that nobody can go on with; that of a person who stays away too."""
+    gone = BATCH
+    while gone == BATCH:
+        async with db.transaction(local.ACTOR) as tx:
+            before = clock() - local.REFRESH_LIFE
+            gone = await store.forget_unused_sessions(tx, before, BATCH)

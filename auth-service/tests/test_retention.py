@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from auth_service import forgetting
 from auth_service import retention as kept
 from auth_service.audit import verification
 from auth_service.audit.models import Fault, Verdict
@@ -111,6 +112,21 @@ async def test_sign_ins_that_have_ended_go_by_their_age(
         assert gone == {"sessions": due[1].rows}
         assert await owner.fetchval(sessions) == left
     assert await owner.fetchval("select count(*) from medbot.refresh_tokens") == 0
+
+
+async def test_sign_ins_that_lie_unused_are_forgotten_without_a_setting(
+    auth: Auth, alice: Member, bob: Member, owner: Any
+) -> None:
+    ctx, clock = auth.context, FixedClock(utc_now())
+    for person, days in ((alice, 31), (bob, 29)):
+        await owner.execute(
+            "update medbot.sessions set used_at = $2 where user_id = $1",
+            person.id,
+            clock() - timedelta(days=days),
+        )
+    await forgetting.once(ctx.db, clock, ctx.gate, ctx.sender)
+    left = await owner.fetch("select user_id from medbot.sessions")
+    assert [row["user_id"] for row in left] == [bob.id]
 
 
 async def anchor_at(owner: Any, seq: int) -> verification.Anchor:
