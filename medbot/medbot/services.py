@@ -68,7 +68,11 @@ IN_ORDER = (AUTH, CONVERSATION, VOICE, GATEWAY)
 def together(
     given: settings.Settings, *, database_url: str, secret: str, port: int, log_file: Path
 ) -> settings.Settings:
-    """The settings of one service, told of the others that run beside it."""
+    """The settings of one service, told of the others that run beside it.
+
+    Without an address of its own for links, they lead to the gateway's port.
+    """
+    links = "public_url" in type(given).model_fields.keys() - given.model_fields_set
     return given.model_copy(
         update={
             "database_url": SecretStr(database_url),
@@ -78,5 +82,6 @@ def together(
             "voice_service_url": f"http://127.0.0.1:{port + VOICE.after}",
             "log_file": log_file,
             "metrics_port": None,  # several services cannot share it
+            **({"public_url": f"http://localhost:{port}"} if links else {}),
         }
     )

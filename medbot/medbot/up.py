@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 from starlette.types import ASGIApp
 
+from auth_service.settings import Settings as AuthSettings
 from kit import embedded, migrations, settings
 from kit.database import open_database
 from kit.errors import DomainError, Misconfigured
@@ -186,8 +187,13 @@ async def _say_first_session(chosen: Settings, place: Place) -> None:
     if not chosen.embedded:
         return
     kept = place.data_dir / "demo.json"
-    account = await demo.provide(f"http://127.0.0.1:{place.port + 1}", kept)
+    confirming = settings.load(AuthSettings).email_confirmation
+    auth_url = f"http://127.0.0.1:{place.port + services.AUTH.after}"
+    account = await demo.provide(auth_url, kept, confirming=confirming)
     say = terminal.out.print
+    if account is None and confirming:
+        say("  account    none: addresses are confirmed; `medbot users create` makes one")
+        return
     if account is None:
         say(f"  account    {demo.EMAIL}, with a password that {kept} knows no more", soft_wrap=True)
         return

@@ -5,13 +5,15 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from medbot import demo
+import auth_service.settings
+from medbot import demo, services
 from medbot.testing import Up, free_ports, plain
 
 Start = Callable[..., Up]
@@ -59,6 +61,44 @@ def test_from_nothing_to_a_pasted_first_answer_a_crash_and_a_clean_stop(
     assert not _servers_of(project)
     lines = (project / ".medbot" / "logs" / "medbot.log").read_text().splitlines()
     assert {"level", "event", "timestamp"} <= json.loads(lines[-1]).keys()
+
+
+@pytest.mark.long
+def test_where_addresses_are_confirmed_links_lead_here_and_no_demo_account_is_told_of(
+    up: Start, project: Path
+) -> None:
+    (project / ".env.local").write_text("EMAIL_CONFIRMATION=true\nDEBUG=true\n")
+    running = up()
+    said = plain(running.wait_for("account"))
+    running.wait_for("medbot users create")
+    assert demo.EMAIL not in said
+    assert not (project / ".medbot" / "demo.json").exists()
+    sent = {"email": "sam@example.org", "password": "correct horse battery"}
+    answer = httpx.post(f"{running.url}/api/v1/auth/register", json=sent)
+    assert (answer.status_code, answer.json()["session"]) == (201, None)
+    log = project / ".medbot" / "logs" / "medbot.log"
+    link = f"http://localhost:{running.port}/verify#token="
+    until = time.monotonic() + 15
+    while link not in log.read_text():
+        assert time.monotonic() < until, "no link was shown"
+        time.sleep(0.1)
+
+
+def test_links_lead_to_the_gateway_unless_an_address_is_given(tmp_path: Path) -> None:
+    def lead(given: auth_service.settings.Settings) -> str:
+        told = services.together(
+            given,
+            database_url="postgresql:///",
+            secret="s" * 32,
+            port=9000,
+            log_file=tmp_path / "log",
+        )
+        assert isinstance(told, auth_service.settings.Settings)
+        return told.public_url
+
+    assert lead(auth_service.settings.Settings()) == "http://localhost:9000"
+    own = auth_service.settings.Settings(public_url="https://medbot.example")
+    assert lead(own) == "https://medbot.example"
 
 
 def test_a_taken_port_is_named_with_the_remedy(up: Start, taken: int) -> None:
