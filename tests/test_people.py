@@ -36,6 +36,7 @@ OF_NOBODY = {
     "medbot.audit_head": "the chain's",
     "medbot.audit_checkpoints": "the chain's",
     "medbot.tombstones": "digests of random ids",
+    "medbot.guest_places": "a keyed hash of where a guest came from, a day at most",
     "medbot.erasures": "gone with its person, or about somebody who is",
     "medbot.erasure_parts": "times of services",
     "medbot.exports": "that an export runs, while it does",

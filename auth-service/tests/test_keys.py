@@ -73,6 +73,7 @@ async def test_a_new_key_is_shown_before_it_signs_and_the_old_one_holds_an_hour(
 ) -> None:
     old = kid(alice.access)
     assert (await verifier.verify(alice.access)).id == alice.id
+    clock.advance(seconds=1)
     new = await rotate()
     shown = await published(auth, 2)
     assert [key["kid"] for key in shown] == [new, old]

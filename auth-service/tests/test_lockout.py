@@ -150,12 +150,10 @@ async def test_an_address_counts_only_from_the_gateway(auth: Auth, alice: Member
         answer = await auth.http.post("/api/v1/auth/login", json=body, headers=sent)
         assert answer.status_code == 401
     assert (await auth.login(alice.email)).status_code == 429
-    codes = []
-    for n in range(6):
+    for n in range(6):  # that the proxies before us name somebody is the gateway's to believe
         sent, body = {"x-forwarded-for": f"192.0.2.{n}"}, {"email": alice.email, "password": WRONG}
         answer = await auth.http.post("/api/v1/auth/login", json=body, headers=sent)
-        codes.append(answer.status_code)
-    assert codes == [401] * 5 + [429]
+        assert answer.status_code == 429
 
 
 async def test_no_row_names_an_address_of_either_kind(

@@ -117,6 +117,68 @@ async def test_a_session_with_nobody_in_it_ends_when_its_conversation_goes_on(
         assert (await running.beat()).json()["code"] == "voice.session_over"
 
 
+async def silent_for(database: Database, seconds: float, *, words: float | None = None) -> None:
+    """Lets time pass since the last sign of life, and since the last word of an open turn."""
+    async with database.transaction(ITSELF) as tx:
+        await tx.execute(
+            "update public.voice_sessions set"
+            " heartbeat_at = clock_timestamp() - make_interval(secs => $1)",
+            seconds,
+        )
+        await tx.execute(
+            "update medbot.voice_turns set"
+            " recorded_at = clock_timestamp() - make_interval(secs => $1) where open",
+            seconds if words is None else words,
+        )
+
+
+@pytest.mark.parametrize("goes_on", ["in writing", "in another call"])
+async def test_what_a_dead_agent_was_saying_comes_before_what_is_said_elsewhere(
+    start: Start, visit: Visit, conversations: Served, database: Database, goes_on: str
+) -> None:
+    served = await start(voice_lost_seconds=300.0)
+    alice = await visit(served)
+    writing = await visit(conversations, alice.actor)
+    made = await make(alice)
+    async with job(served, made["session_id"]) as running:
+        await half_said(running, writing, made)
+    await silent_for(database, 6)
+    if goes_on == "in writing":
+        await writing.send(path_of(made), "What is flu?")
+    else:
+        again = await make(alice, conversation_id=made["conversation_id"])
+        async with job(served, again["session_id"]) as other:
+            plan = await other.plan()
+            assert [each.content for each in plan.history][1:] == ["Yes, it is very"]
+            await other.say("user", "What is flu?")
+    found = await contents(writing, made, 3)
+    assert found[1:3] == [
+        ("assistant", "Yes, it is very", "interrupted"),
+        ("user", "What is flu?", "complete"),
+    ]
+    status = (await alice.http.get(f"{SESSION}/{made['session_id']}/status")).json()["status"]
+    assert status == "active"
+
+
+@pytest.mark.parametrize(("beat", "words"), [(4.0, 6.0), (6.0, 1.0)])
+async def test_one_who_was_silent_for_a_moment_ends_the_turn_alone(
+    alice: Person,
+    service: Served,
+    writing: Person,
+    database: Database,
+    beat: float,
+    words: float,
+) -> None:
+    made = await make(alice)
+    async with job(service, made["session_id"]) as running:
+        await half_said(running, writing, made)
+        await silent_for(database, beat, words=words)
+        await writing.send(path_of(made), "What is flu?")
+        assert (await running.say("assistant", "Yes, it is very catching.", 2)).is_success
+    found = await contents(writing, made, 4)
+    assert found[3] == ("assistant", "Yes, it is very catching.", "complete")
+
+
 async def test_one_with_somebody_in_it_goes_on(
     alice: Person, service: Served, writing: Person
 ) -> None:

@@ -44,6 +44,10 @@ CALL = "voice.session"
 UNVISITED_AFTER = timedelta(minutes=1)
 """A session to which nobody came for so long gives its place to another of the same person."""
 
+SILENT_AFTER = 5.0
+"""Seconds without a sign of life or a word after which nobody is waited for to end a turn, where
+its conversation goes on elsewhere. One that is well gives a sign every 3 s."""
+
 HISTORY = 40
 """Messages of before that a session is told."""
 
@@ -232,10 +236,13 @@ async def close_turns(tx: Tx, session_id: UUID, conversation_id: UUID) -> None:
 
 async def go_on_elsewhere(db: Database, conversation_id: UUID) -> None:
     """Ends the sessions of a conversation that were begun and have nobody in them now: it goes on
-    elsewhere, and what was heard in them is part of it."""
+    elsewhere, and what was heard in them is part of it. So is what was heard of a turn whose
+    speaker seems to be dead; whether its session is lost is not decided here."""
     async with db.transaction(ITSELF) as tx:
         for session_id in await store.deserted(tx, conversation_id):
             await end(tx, session_id, "caller_left", deserted=True)
+        for session_id in await store.silent(tx, conversation_id, SILENT_AFTER):
+            await close_turns(tx, session_id, conversation_id)
 
 
 async def end_own(db: Database, owner: Actor, session_id: UUID) -> Row:

@@ -87,14 +87,14 @@ async def recorded(
     db: Database, session_id: UUID, after: int, *, elsewhere: bool = False
 ) -> RecordedTurns:
     """The turns of a session that are over, beyond a number. Where its conversation goes on
-    `elsewhere` and nobody is in it, it ends.
+    `elsewhere` and nobody is in it, it ends; where whoever speaks seems dead, the turn does.
 
     Raises:
         NotFound
     """
     async with db.transaction(ITSELF) as tx:
         row = await sessions.require(tx, session_id)
-    if elsewhere and not row.over and row.participants == 0:
+    if elsewhere and not row.over:
         await sessions.go_on_elsewhere(db, row.conversation_id)
     async with db.transaction(ITSELF) as tx:
         row = await sessions.require(tx, session_id)
