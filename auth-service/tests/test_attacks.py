@@ -37,7 +37,8 @@ GUARDED = [
     ("POST", "/api/v1/auth/guest/join"),
 ]
 PUBLIC = {
-    "/health", "/ready", "/metrics", "/.well-known/jwks.json", "/api/v1/auth/register", "/api/v1/auth/login",
+    "/health", "/ready", "/metrics", "/.well-known/jwks.json", "/api/v1/auth/register",
+    "/api/v1/auth/login",
     "/api/v1/auth/refresh", "/api/v1/auth/verify", "/api/v1/auth/password/forgot",
     "/api/v1/auth/password/reset", "/api/v1/auth/guest", "/api/v1/auth/erasures/{erasure_id}",
 }  # fmt: skip

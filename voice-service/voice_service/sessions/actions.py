@@ -241,7 +241,7 @@ async def go_on_elsewhere(db: Database, conversation_id: UUID) -> None:
     async with db.transaction(ITSELF) as tx:
         for session_id in await store.deserted(tx, conversation_id):
             await end(tx, session_id, "caller_left", deserted=True)
-        for session_id in await store.silent(tx, conversation_id, SILENT_AFTER):
+        for session_id in await turns.silent(tx, conversation_id, SILENT_AFTER):
             await close_turns(tx, session_id, conversation_id)
 
 

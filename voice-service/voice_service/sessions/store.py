@@ -218,23 +218,6 @@ async def deserted(tx: Tx, conversation_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def silent(tx: Tx, conversation_id: UUID, seconds: float) -> list[UUID]:
-    """The running sessions of a conversation of whose open turns nothing was heard for so long,
-    nor any sign of life, locked. None while the database is not up for longer than that: nobody
-    could give one."""
-    rows = await tx.fetch(
-        "select s.id from public.voice_sessions s where s.conversation_id = $1"
-        " and s.ended_at is null and s.heartbeat_at < clock_timestamp() - make_interval(secs => $2)"
-        " and (select max(t.recorded_at) from medbot.voice_turns t"
-        "  where t.session_id = s.id and t.open) < clock_timestamp() - make_interval(secs => $2)"
-        " and pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => $2 * 2)"
-        " order by s.id for update",
-        conversation_id,
-        seconds,
-    )
-    return [row["id"] for row in rows]
-
-
 async def open_room(tx: Tx, session_id: UUID) -> None:
     """The media server has made the room again."""
     await tx.execute("update public.voice_sessions set room_open = true where id = $1", session_id)

@@ -91,6 +91,23 @@ async def left_open(tx: Tx, ended_before: float, limit: int) -> list[UUID]:
     return [row["session_id"] for row in rows]
 
 
+async def silent(tx: Tx, conversation_id: UUID, seconds: float) -> list[UUID]:
+    """The running sessions of a conversation of whose open turns nothing was heard for so long,
+    nor any sign of life, locked. None while the database is not up for longer than that: nobody
+    could give one."""
+    rows = await tx.fetch(
+        "select s.id from public.voice_sessions s where s.conversation_id = $1"
+        " and s.ended_at is null and s.heartbeat_at < clock_timestamp() - make_interval(secs => $2)"
+        " and (select max(t.recorded_at) from medbot.voice_turns t"
+        "  where t.session_id = s.id and t.open) < clock_timestamp() - make_interval(secs => $2)"
+        " and pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => $2 * 2)"
+        " order by s.id for update",
+        conversation_id,
+        seconds,
+    )
+    return [row["id"] for row in rows]
+
+
 async def get(tx: Tx, session_id: UUID, seq: int) -> SpokenTurn | None:
     """One turn, open or not."""
     row = await tx.fetchrow(
