@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from callers import SESSION, OnSocket, Talker, Way, call
+from callers import FILLED, SESSION, OnSocket, Talker, Way, call
 from cloud import Cloud
 from conversing import Person
 from installation import Installation, spoken
 from processes import agents
 from recounting import Truth
-
-from voice_service.agent import phrases
 
 pytestmark = pytest.mark.journey
 
@@ -100,7 +98,7 @@ class Journey:
         await talker.answering()
         await talker.hears()
         await asyncio.sleep(0.3)
-        said = [line for line in talker.lines[before:] if line.text not in phrases.FILLERS]
+        said = [line for line in talker.lines[before:] if line.text not in FILLED]
         assert said[-1].role == "user", talker.lines
 
     async def _lose(self, talker: Talker, step: Step) -> None:

@@ -181,14 +181,17 @@ class Talker(ABC):
         before = len(self.lines)
         await self.say(words, voice)
 
+        def new() -> list[Line]:
+            return [line for line in self.lines[before:] if line.text not in FILLED]
+
         def answered() -> bool:
-            new = [line.role for line in self.lines[before:]]
-            return "user" in new and new[-1] == "assistant"
+            roles = [line.role for line in new()]
+            return "user" in roles and roles[-1] == "assistant"
 
         await self.until(answered, within=45)
         await self.quiet()
-        new = self.lines[before:]
-        return next(one.text for one in new if one.role == "user"), new[-1].text
+        lines = new()
+        return next(one.text for one in lines if one.role == "user"), lines[-1].text
 
 
 class _Microphone:

@@ -4,10 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from callers import Line, Talker
+from callers import FILLED, Line, Talker
 from conversing import Person
-
-from voice_service.agent import phrases
 
 
 @dataclass
@@ -39,7 +37,7 @@ class Truth:
     def spoken(self, talker: Talker) -> None:
         """All that was said in a call."""
         for line in talker.lines:
-            if line.text in phrases.FILLERS:
+            if line.text in FILLED:
                 continue
             if self.lines and line.role == "user" and self.lines[-1].role == "user":
                 self.lines[-1] = Line("user", f"{self.lines[-1].text} {line.text}")
@@ -56,7 +54,7 @@ class Truth:
         wanted = len(self.lines) - sum(self.loose.values())
         messages = await messages_of(self.person, self.path, wanted)
         await asyncio.sleep(0.3)  # one too many would come by now
-        messages = await self.person.messages(self.path)
+        messages = await told(self.person, self.path)
         rest = list(messages)
         for place, (line, channel) in enumerate(zip(self.lines, self.channels, strict=True)):
             if place in self.loose:
@@ -76,11 +74,16 @@ class Truth:
         self.channels.append(channel)
 
 
+async def told(person: Person, path: str) -> list[dict[str, Any]]:
+    """The messages, but for what only passes the time, as far as it was heard."""
+    return [one for one in await person.messages(path) if one["content"] not in FILLED]
+
+
 async def messages_of(person: Person, path: str, count: int) -> list[dict[str, Any]]:
-    """The messages, once there are so many, or what there is after a while."""
+    """The same, once there are so many, or what there is after a while."""
     items: list[dict[str, Any]] = []
     for _ in range(100):
-        items = await person.messages(path)
+        items = await told(person, path)
         if len(items) >= count:
             break
         await asyncio.sleep(0.1)
