@@ -4,6 +4,7 @@ Every try uses an address and a client of its own, so that no delay after failur
 Known and unknown take turns in a random order, so that a busy machine is busy for both.
 """
 
+import base64
 import bisect
 import math
 import random
@@ -62,18 +63,25 @@ class Times:
 
 
 async def make_known(owner: Any, count: int) -> list[str]:
-    """Accounts straight into the database, with the password hash of one that is there."""
+    """Accounts straight into the database, with the parameters of one that is there and salts of
+    their own; no password opens them."""
     emails = [f"{secrets.token_hex(8)}@example.org" for _ in range(count)]
+    kept = await owner.fetchval("select password_hash from medbot.credentials limit 1")
+    parameters = kept.rsplit("$", 2)[0]
+    hashes = [f"{parameters}${_drawn(16)}${_drawn(32)}" for _ in emails]
     await owner.execute(
-        "with kept as (select password_hash from medbot.credentials limit 1),"
-        " made as (insert into auth.users (id, email) select gen_random_uuid(), e"
-        "  from unnest($1::text[]) e returning id)"
-        " insert into medbot.credentials (user_id, password_hash)"
-        " select made.id, kept.password_hash from made cross join kept",
+        "with wanted as (select gen_random_uuid() id, e, h from unnest($1::text[], $2::text[])"
+        "  w (e, h)), made as (insert into auth.users (id, email) select id, e from wanted)"
+        " insert into medbot.credentials (user_id, password_hash) select id, h from wanted",
         emails,
+        hashes,
     )
     await owner.execute("analyze auth.users; analyze medbot.credentials")
     return emails
+
+
+def _drawn(size: int) -> str:
+    return base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
 
 
 async def compare(auth: Auth, path: str, known: Sequence[str], *, seed: int) -> Times:

@@ -47,23 +47,36 @@ async def test_the_jwks_shows_no_private_part(auth: Auth) -> None:
     assert "BEGIN" not in repr(auth.context.provider)
 
 
+SECRET = "what stand-ins are made with"
+
+
 def test_thumbprints_follow_the_example_of_rfc_8037() -> None:
     key = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
     assert signing.thumbprint(key) == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
 async def test_passwords_are_argon2id_with_a_salt_each() -> None:
-    async with passwords.open_passwords() as hashing:
+    with passwords.open_passwords(SECRET) as hashing:
         first, second = [await hashing.hash(PASSWORD) for _ in range(2)]
         assert first != second
         assert first.startswith("$argon2id$v=19$m=32768,t=2,p=1$")
         assert await hashing.match(first, PASSWORD)
         assert not await hashing.match(first, PASSWORD + " ")
-        assert not await hashing.match(None, PASSWORD)
+
+
+async def test_nobody_has_a_salt_of_their_own_too() -> None:
+    with passwords.open_passwords(SECRET) as hashing, passwords.open_passwords(SECRET) as other:
+        first, second = hashing.stand_in("a@example.org"), hashing.stand_in("b@example.org")
+        assert first == other.stand_in("a@example.org")
+        assert first.split("$")[4] != second.split("$")[4]
+        kept = await hashing.hash(PASSWORD)
+        assert [len(part) for part in first.split("$")] == [len(part) for part in kept.split("$")]
+        assert kept.startswith(first.rsplit("$", 2)[0] + "$")
+        assert not await hashing.match(first, PASSWORD)
 
 
 async def test_hashing_leaves_the_event_loop_free() -> None:
-    async with passwords.open_passwords() as hashing:
+    with passwords.open_passwords(SECRET) as hashing:
         running = asyncio.gather(*(hashing.hash(PASSWORD) for _ in range(12)))
         turns = 0
         while not running.done():
@@ -74,7 +87,7 @@ async def test_hashing_leaves_the_event_loop_free() -> None:
 
 
 async def test_beyond_a_bound_hashing_declines() -> None:
-    async with passwords.open_passwords(most_waiting=6) as hashing:
+    with passwords.open_passwords(SECRET, most_waiting=6) as hashing:
         asked = [hashing.hash(PASSWORD) for _ in range(11)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
     declined = [answer for answer in answers if isinstance(answer, ServiceUnavailable)]

@@ -81,7 +81,7 @@ async def _local(
     hasher: PasswordHasher,
 ) -> AsyncIterator[Identity]:
     keys = tokens.LocalKeys(lambda: signer.jwks)
-    async with passwords.open_passwords(hasher) as hashing:
+    with passwords.open_passwords(settings.service_secret(), hasher) as hashing:
         yield Identity(
             local.LocalProvider(db, hashing, signer, clock, sender, settings.email_confirmation),
             LocalDirectory(),

@@ -114,9 +114,12 @@ class LocalProvider:
             raise InvalidLink from None
 
     async def login(self, email: str, password: str, device: Device) -> SignedIn:
+        written = emails.lenient(email)
+        stand_in = self.passwords.stand_in(written or email)
         async with self.db.transaction(ACTOR) as tx:
-            known = await store.get_credentials(tx, emails.lenient(email))
-        matches = await self.passwords.match(known.password_hash if known else None, password)
+            known = await store.get_credentials(tx, written)
+        kept = known.password_hash if known is not None else stand_in
+        matches = await self.passwords.match(kept, password)
         if known is None or not matches:
             raise BadCredentials
         outdated = self.passwords.is_outdated(known.password_hash)

@@ -1,10 +1,11 @@
 """Passwords as argon2id hashes, made in a few threads so that the event loop never waits."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable
+import base64
+import hmac
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from typing import TypeVar
 
 import argon2
@@ -24,25 +25,34 @@ class Passwords:
     def __init__(
         self,
         pool: ThreadPoolExecutor,
-        nobody: str,
         hasher: argon2.PasswordHasher,
         *,
+        secret: str,
         most_waiting: int,
     ) -> None:
         self._pool = pool
         self._hasher = hasher
         self._most_waiting = most_waiting
-        self._nobody = nobody
+        self._secret = hmac.digest(secret.encode(), b"accounts that are none", "sha256")
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
         """The hash to keep, with its own salt and parameters in it."""
         return await self._run(lambda: self._hasher.hash(password))
 
-    async def match(self, kept: str | None, password: str) -> bool:
-        """Whether `password` is what `kept` was made of; without one the same work, and False."""
-        matches = await self._run(lambda: self._matches(kept or self._nobody, password))
-        return matches and kept is not None
+    async def match(self, kept: str, password: str) -> bool:
+        """Whether `password` is what `kept` was made of."""
+        return await self._run(lambda: self._matches(kept, password))
+
+    def stand_in(self, name: str) -> str:
+        """What to compare a password with when nobody is called `name`: always the same for the
+        same name, with a salt of its own as an account has, and matched by no password. How long
+        a comparison takes hangs a little on the salt."""
+        made = self._hasher
+        drawn = hmac.digest(self._secret, name.encode("utf-8", "surrogatepass"), "sha512")
+        parameters = f"m={made.memory_cost},t={made.time_cost},p={made.parallelism}"
+        salt, digest = _plain64(drawn[: made.salt_len]), _plain64(drawn[-made.hash_len :])
+        return f"$argon2id$v=19${parameters}${salt}${digest}"
 
     def is_outdated(self, kept: str) -> bool:
         """Whether `kept` was made with other parameters than those of today."""
@@ -64,12 +74,14 @@ class Passwords:
             self._waiting -= 1
 
 
-@asynccontextmanager
-async def open_passwords(
-    hasher: argon2.PasswordHasher = HASHER, *, most_waiting: int = MOST_WAITING
-) -> AsyncIterator[Passwords]:
-    """Opens the threads."""
+def _plain64(drawn: bytes) -> str:
+    return base64.b64encode(drawn).decode().rstrip("=")
+
+
+@contextmanager
+def open_passwords(
+    secret: str, hasher: argon2.PasswordHasher = HASHER, *, most_waiting: int = MOST_WAITING
+) -> Iterator[Passwords]:
+    """Opens the threads; `secret` is what stand-ins are made with."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="passwords") as pool:
-        invented = secrets.token_urlsafe(24)
-        nobody = await asyncio.get_running_loop().run_in_executor(pool, hasher.hash, invented)
-        yield Passwords(pool, nobody, hasher, most_waiting=most_waiting)
+        yield Passwords(pool, hasher, secret=secret, most_waiting=most_waiting)
