@@ -1,5 +1,6 @@
 """The time of an answer does not tell whether an e-mail address is known."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -42,6 +43,22 @@ async def test_a_thousand_known_and_unknown_addresses_take_as_long(
 ) -> None:
     times = await compare(confirming, path, owner, 1000)
     assert abs(times.larger - 0.5) < 4 * times.error  # 0.05: a 55 % guess would be found
+
+
+async def test_no_call_reads_every_account(confirming: Auth, owner: Any) -> None:
+    async def read() -> int:
+        """Rows of accounts that were read without an index."""
+        await asyncio.sleep(1.2)  # a connection tells its counts once a second
+        return int(await owner.fetchval(
+            "select seq_tup_read from pg_stat_user_tables where relname = 'users'"
+        ))  # fmt: skip
+
+    known = await timing.make_known(owner, 2000)
+    before = await read()
+    for path, body in timing.CALLS.items():
+        for email in (known[1000], "nobody@example.org"):
+            await confirming.post(path, address="192.0.2.1", email=email, **body)
+    assert await read() == before
 
 
 def test_the_comparison_finds_a_difference_of_a_tenth() -> None:

@@ -33,7 +33,7 @@ async def to_address(
     """A mail to whoever has the account with this address, if anybody."""
     await tx.execute(
         "with m as (insert into medbot.mails (id, kind, user_id, recipient, created_at, due_at)"
-        " select $1, $2, (select u.id from auth.users u where lower(u.email) = $3), $4, $5, $5)"
+        " select $1, $2, (select id from medbot.accounts where lower(email) = $3), $4, $5, $5)"
         " select pg_notify($6, $7)",
         mail_id,
         kind,
@@ -70,9 +70,9 @@ async def claim(tx: Tx, *, now: datetime, lease: timedelta) -> Mail | None:
         "  from due where m.id = due.id returning m.*)"
         " select m.id, m.kind, m.user_id, m.pending_id, m.recipient, m.attempts, m.created_at,"
         " coalesce(u.email, p.email) as email,"
-        " exists (select from auth.users k where lower(k.email) = coalesce(u.email, p.email))"
+        " exists (select from medbot.accounts k where lower(k.email) = coalesce(u.email, p.email))"
         "  as known"
-        " from m left join auth.users u on u.id = m.user_id"
+        " from m left join medbot.accounts u on u.id = m.user_id"
         " left join medbot.pending_accounts p on p.id = m.pending_id",
         now,
         lease,

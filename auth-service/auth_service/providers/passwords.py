@@ -46,8 +46,7 @@ class Passwords:
 
     def stand_in(self, name: str) -> str:
         """What to compare a password with when nobody is called `name`: always the same for the
-        same name, with a salt of its own as an account has, and matched by no password. How long
-        a comparison takes hangs a little on the salt."""
+        same name, with a salt of its own as an account has, and matched by no password."""
         made = self._hasher
         drawn = hmac.digest(self._secret, name.encode("utf-8", "surrogatepass"), "sha512")
         parameters = f"m={made.memory_cost},t={made.time_cost},p={made.parallelism}"

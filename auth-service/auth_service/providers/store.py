@@ -77,10 +77,14 @@ async def get_user(tx: Tx, user_id: UUID) -> User | None:
 
 
 async def get_credentials(tx: Tx, email: str) -> Credentials | None:
-    """By normalised e-mail address."""
+    """By normalised e-mail address.
+
+    It asks the view: under the policies of the table itself, `lower` would see every row before
+    them, so PostgreSQL reads the whole table instead of the index.
+    """
     row = await tx.fetchrow(
-        "select c.user_id, c.password_hash from auth.users u"
-        " join medbot.credentials c on c.user_id = u.id where lower(u.email) = $1",
+        "select c.user_id, c.password_hash from medbot.accounts a"
+        " join medbot.credentials c on c.user_id = a.id where lower(a.email) = $1",
         email,
     )
     return Credentials(**row) if row else None
