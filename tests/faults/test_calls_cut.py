@@ -19,6 +19,7 @@ from cloud import Cloud
 from conversing import Person
 from installation import Installation
 from model_server import Say
+from processes import agents
 from recounting import shown, told
 
 from medbot import media
@@ -242,3 +243,26 @@ async def test_a_service_that_ends_loses_no_words(
     made["session_id"] = made.get("session_id", made.get("id"))
     await ends(patient, made)
     await goes_on(patient, made)
+
+
+async def test_what_is_written_when_an_agent_is_dead_comes_after_what_it_said(
+    patient: Person, speaking: Installation
+) -> None:
+    """The session need not be given up for that."""
+    async with call(patient, "room", pipeline="cascade") as talker:
+        await talker.greeted()
+        await talker.say(QUESTION)
+        await talker.answering()
+        await asyncio.sleep(4)
+        assert speaking.up is not None
+        (agent,) = agents(speaking.up.process.pid)
+        os.killpg(agent, signal.SIGKILL)
+        await asyncio.sleep(6)
+        path = f"/api/v1/conversations/{talker.conversation_id}"
+        assert (await patient.send(path, AGAIN)).status_code == 201
+    kept = await told(patient, path)
+    sides = ["assistant", "user", "assistant"]
+    assert [one["role"] for one in kept] == [*sides, "user", "assistant"], shown(kept)
+    assert kept[2]["status"] == "interrupted"
+    assert "part 1" in kept[2]["content"]
+    assert kept[3]["content"] == AGAIN

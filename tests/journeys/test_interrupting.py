@@ -75,9 +75,11 @@ async def test_what_is_stored_is_what_was_played(arrive: Arrive, cloud: Cloud) -
         doubted = phrases.DID_YOU_SAY.format(words=talker.of("user")[0])
         answer = LONG if LONG.startswith(stored) else doubted
         assert answer.startswith(stored)
-        before = 0 if answer == LONG else len(doubted.partition(".")[0].split())
+        first = len(doubted.partition(".")[0].split())
+        before = (0,) if answer == LONG else (0, first)  # it was cut in one of two sentences
         heard = cut_short.tones_heard(talker.cut_reply())  # of the sentence that was cut
-        assert abs(len(stored.split()) - before - heard) <= 2, (stored, heard)
+        count = len(stored.split())
+        assert any(abs(count - words - heard) <= 2 for words in before), (stored, heard)
         assert 2 < len(stored.split()) < len(answer.split())
 
 
