@@ -39,7 +39,8 @@ async def _run(server: uvicorn.Server, bound: socket.socket) -> None:
 @asynccontextmanager
 async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
     """Serves `app` with its lifespan; `port` 0 takes a free one."""
-    bound = socket.socket()
+    # Without its protocol named, asyncio leaves what it accepts with Nagle's algorithm on.
+    bound = socket.socket(proto=socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))
     port = bound.getsockname()[1]
