@@ -1,6 +1,6 @@
 """Whether the time of an answer tells that an e-mail address has an account.
 
-    python bench/sign_in.py [--tries 1000] [--seed 7]
+    python bench/sign_in.py [--tries 1000] [--seed 7] [--call /login]
 
 The auth service runs on a socket of the loopback over an embedded PostgreSQL, with confirmation of
 addresses on. Each try has an address and a client of its own; known and unknown ones are mixed at
@@ -26,7 +26,7 @@ from kit.database import utc_now
 from kit.testing.serving import serve
 
 
-async def main(folder: Path, tries: int, seed: int) -> None:
+async def main(folder: Path, tries: int, seed: int, paths: list[str]) -> None:
     """Runs every comparison and prints a row each."""
     print("| call | p50 known, ms | p50 unknown, ms | P(known slower) | 4 standard errors | gap |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
@@ -37,7 +37,7 @@ async def main(folder: Path, tries: int, seed: int) -> None:
         plain = await _open(stack, urls.service)
         await plain.register()
         auth = await _open(stack, urls.service, email_confirmation=True)
-        for path in timing.CALLS:
+        for path in paths:
             await timing.compare(auth, path, await timing.make_known(owner, 20), seed=seed)
             known = await timing.make_known(owner, tries)
             _print(path, await timing.compare(auth, path, known, seed=seed))
@@ -63,10 +63,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--tries", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--call", action="append", choices=list(timing.CALLS))
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="medbot-bench-"))
     folder.chmod(0o755)  # the embedded server has a user of its own
     try:
-        asyncio.run(main(folder, given.tries, given.seed))
+        asyncio.run(main(folder, given.tries, given.seed, given.call or list(timing.CALLS)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

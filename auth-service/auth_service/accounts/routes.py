@@ -56,7 +56,7 @@ async def login(given: Login, client: Seen, ctx: Ctx) -> SignedIn:
 )
 async def forgot(given: Forgot, ctx: Ctx) -> Response:
     """Mails a link to set a new password, if there is such an account."""
-    await ctx.provider.forgot(given.email)
+    await actions.forgot(ctx.provider, given.email)
     return Response(status_code=202)
 
 
