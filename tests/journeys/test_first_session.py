@@ -69,7 +69,7 @@ async def _register_and_sign_in(http: httpx.AsyncClient, email: str) -> Person:
 
 
 async def _fill_in_the_profile(http: httpx.AsyncClient) -> None:
-    wanted = {"phone": "+442071234567", "locale": "en-gb", "time_zone": "Europe/London"}
+    wanted = {"phone": "+442079460018", "locale": "en-gb", "time_zone": "Europe/London"}
     changed = await http.put("/api/v1/profile", json=wanted)
     assert changed.status_code == 200, changed.text
     profile = (await http.get("/api/v1/profile")).json()
