@@ -55,11 +55,12 @@ async def collector(ports: tuple[int, int]) -> AsyncIterator[Collector]:
 
 
 async def spans_of(collector: Collector, trace_id: str, *wanted: str) -> list[Seen]:
-    """The spans of a trace, once those that are wanted have come."""
+    """The spans of a trace, once those that are wanted, by name or service and name, have come."""
     async with asyncio.timeout(30):
         while True:
             found = [span for span in collector.spans if span.trace_id == trace_id]
-            if set(wanted) <= {span.name for span in found}:
+            told = {name for span in found for name in (span.name, f"{span.service} {span.name}")}
+            if set(wanted) <= told:
                 return found
             await asyncio.sleep(0.1)
 
@@ -126,7 +127,7 @@ async def test_a_trace_goes_through_the_bus_to_another_service(
     async with visitor(house.url) as http:
         http.headers["traceparent"] = offered
         await sign_up(http)
-    wanted = (f"process {topic}", f"send {topic}", "POST /api/v1/auth/register")
+    wanted = (f"process {topic}", f"send {topic}", "medbot-gateway POST /api/v1/auth/register")
     spans = await spans_of(collector, offered[3:35], *wanted)
     taken = one(spans, "conversation", f"process {topic}")
     way = [(span.service, span.name) for span in collector.above(taken)]
