@@ -1,5 +1,6 @@
 """Where this service keeps rows of people: handed out and erased as every holder does it."""
 
+from kit import outbox
 from kit.signals import CHANNEL
 from privacy import people
 from privacy.people import Section
@@ -29,11 +30,9 @@ ERASE = (
     "select 1 from public.voice_sessions where owner_id = $1 order by id for update",
     f"select pg_notify('{CHANNEL}', 'voice:' || id) from public.voice_sessions"  # noqa: S608
     " where owner_id = $1 and ended_at is null",
-    *(
-        f"delete from medbot.{table} where id in (select e.id from medbot.{table} e"  # noqa: S608
-        " join public.voice_sessions s on s.id::text = e.envelope -> 'data' ->> 'session_id'"
-        " where s.owner_id = $1 for update of e skip locked)"
-        for table in ("outbox", "queue", "dead_letters")
+    *outbox.forgetting(
+        "e.envelope -> 'data' ->> 'session_id' in"
+        " (select s.id::text from public.voice_sessions s where s.owner_id = $1)"
     ),
     "delete from public.voice_sessions where owner_id = $1",
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from auth_service.erasure.models import Erasure, Part
 from contracts.events import GuestJoined
+from kit import outbox
 from kit.database import Tx
 
 OWN = (
@@ -89,8 +90,9 @@ async def erase_own(tx: Tx, person: UUID) -> list[UUID]:
 
 
 _EVENTS = ("outbox", "queue", "dead_letters")
-_NAMES = (
-    "exists (select from jsonb_each_text(t.envelope -> 'data') d where d.value = any($1::text[]))"
+_NAMING = outbox.forgetting(
+    "exists (select from jsonb_each_text(e.envelope -> 'data') d where d.value = any($1::text[]))"
+    " and e.envelope ->> 'type' is distinct from $2"
 )
 
 
@@ -99,14 +101,8 @@ async def forget_events(tx: Tx, ids: Sequence[str]) -> None:
 
     That a guest has joined stays: whoever hears of it has the guest's things to erase as well.
     """
-    for table in _EVENTS:
-        await tx.execute(
-            f"delete from medbot.{table} where id in (select t.id from medbot.{table} t"  # noqa: S608
-            f" where {_NAMES} and t.envelope ->> 'type' is distinct from $2"
-            " for update skip locked)",
-            ids,
-            GuestJoined.topic,
-        )
+    for statement in _NAMING:
+        await tx.execute(statement, ids, GuestJoined.topic)
 
 
 async def awaits_guest(tx: Tx, person: UUID) -> bool:

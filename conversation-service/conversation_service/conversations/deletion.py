@@ -13,6 +13,8 @@ from kit.database import Tx
 
 SOURCE = "conversation-service"
 
+_FORGET_EVENTS = outbox.forgetting("e.envelope ->> 'subject' = $1")
+
 
 async def delete(tx: Tx, owner_id: UUID | None, conversation_id: UUID) -> bool:
     """Deletes it; whether that person had one. For the service's own actor.
@@ -54,10 +56,5 @@ async def _forget_news(tx: Tx, owner_id: UUID | None, conversation_id: UUID) -> 
         owner_id,
         str(conversation_id),
     )
-    for table in ("medbot.outbox", "medbot.queue", "medbot.dead_letters"):
-        # One that somebody handles now is passed by: its handler may be waiting for us.
-        await tx.execute(
-            f"delete from {table} where id in (select id from {table}"  # noqa: S608 ours
-            " where envelope ->> 'subject' = $1 for update skip locked)",
-            str(conversation_id),
-        )
+    for statement in _FORGET_EVENTS:
+        await tx.execute(statement, str(conversation_id))

@@ -1,5 +1,6 @@
 """Where this service keeps rows of people. A new table joins here, or hangs on one that is here."""
 
+from kit import outbox
 from privacy import people
 from privacy.people import Section
 
@@ -68,11 +69,9 @@ SECTIONS = (
     Section("spending", "medbot.spending", "owner_id", "day, micro_usd", {"day": "date"}),
 )
 
-_EVENTS = tuple(
-    f"delete from medbot.{table} where id in (select e.id from medbot.{table} e"  # noqa: S608
-    " join public.conversations c on c.id::text = e.envelope -> 'data' ->> 'conversation_id'"
-    " where c.owner_id = $1 for update of e skip locked)"
-    for table in ("outbox", "queue", "dead_letters")
+_EVENTS = outbox.forgetting(
+    "e.envelope -> 'data' ->> 'conversation_id' in"
+    " (select c.id::text from public.conversations c where c.owner_id = $1)"
 )
 
 ERASE = (

@@ -63,14 +63,28 @@ async def emit(tx: Tx, event: Event, *, source: str, event_id: uuid.UUID | None 
         )
 
 
+def forgetting(which: str) -> tuple[str, ...]:
+    """Statements, in their order, that take back the events `e` that fulfil `which`.
+
+    What the relay has in hand is waited for, and is in a queue then. One that somebody handles at
+    this moment is passed by, since its handler may be waiting for us; it goes when that is done.
+    """
+    tables = (("outbox", ""), ("queue", "skip locked"), ("dead_letters", "skip locked"))
+    return tuple(
+        f"delete from medbot.{table} where id in (select e.id from medbot.{table} e"  # noqa: S608
+        f" where {which} order by e.id for update of e {passing})"
+        for table, passing in tables
+    )
+
+
 async def relay_once(db: Database, publisher: Publisher, *, service: str) -> int:
     """Moves one batch from the outbox to the bus and answers its size, 0 while another relays."""
     async with db.transaction(Actor.of_service(service)) as tx:
         if not await tx.fetchval("select pg_try_advisory_xact_lock($1::bigint)", LOCK):
             return 0
         rows = await tx.fetch(
-            "with taken as (delete from medbot.outbox where id in"
-            " (select id from medbot.outbox order by id limit $1) returning id, envelope)"
+            "with taken as (delete from medbot.outbox where id in (select id from medbot.outbox"
+            " order by id limit $1 for update) returning id, envelope)"
             " select envelope from taken order by id",
             BATCH,
         )
