@@ -205,6 +205,6 @@ def test_every_instrument_is_on_the_dashboard() -> None:
 @pytest.mark.long
 def test_prometheus_itself_takes_the_rules() -> None:
     program = shutil.which("promtool")
-    assert program is not None, "Debian's prometheus must be installed"
+    assert program is not None, "no promtool on the PATH: apt-get install prometheus"
     rules = str(queries.FOLDER / "alerts.yml")
     subprocess.run([program, "check", "rules", rules], check=True, capture_output=True)

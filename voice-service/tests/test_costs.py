@@ -1,5 +1,6 @@
 """Speech is counted like every other use of a model, and a cap on it leads to offline voice."""
 
+import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,9 @@ async def test_a_turn_is_counted_once_by_its_length_and_tokens(
     }
     spent = await owner.fetch("select micro_usd from medbot.spending")
     assert [row["micro_usd"] for row in spent] == [sum(counted.values())] * (2 if counted else 0)
+    shown = (await alice.http.get("/metrics")).text
+    costs = re.findall(r'model_cost_usd_total{model="(.+)",provider=".+"} (.+)', shown)
+    assert {model: round(float(cost) * 1e6) for model, cost in costs} == counted
 
 
 async def test_at_the_cap_a_session_speaks_offline_and_says_so(

@@ -217,3 +217,17 @@ async def test_a_second_person_can_do_nothing_with_the_first_ones_session(
 
 def test_every_route_is_guarded_or_open_on_purpose() -> None:
     assert list(unguarded(main.build())) == []
+
+
+async def test_what_fell_back_in_a_worker_is_counted_here(alice: Person, service: Served) -> None:
+    made = await make(alice)
+    async with job(service, made["session_id"], "worker-1") as running:
+        for times in (2, 1):
+            fell = [{"part": "openai", "reason": "timeout", "times": times}]
+            assert (await running.beat(fallbacks=fell)).status_code == 204
+        await running.beat()
+        fell = [{"part": "openai", "reason": "timeout", "times": 5}]
+        async with job(service, made["session_id"], "worker-2") as other:
+            assert (await other.beat(fallbacks=fell)).status_code == 409
+    shown = (await alice.http.get("/metrics")).text
+    assert 'medbot_fallbacks_total{part="openai",reason="timeout"} 3.0' in shown

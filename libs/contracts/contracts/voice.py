@@ -83,6 +83,14 @@ class SpokenTurn(_Model):
     usage: tuple[dict[str, object], ...] = Field(default=(), max_length=50)
 
 
+class Fallback(_Model):
+    """A part that failed, so that the next one was asked; names and reasons are our own words."""
+
+    part: str = Field(max_length=100)
+    reason: str = Field(max_length=100)
+    times: int = Field(ge=1)
+
+
 class Heartbeat(_Model):
     """How a running session is; sent every few seconds and whenever it changes."""
 
@@ -94,6 +102,9 @@ class Heartbeat(_Model):
     )
     participants: int = Field(default=1, ge=0, le=1000)
     ended: EndReason | None = None
+    fallbacks: tuple[Fallback, ...] = Field(
+        default=(), max_length=50, description="since the last sign of life that was taken"
+    )
 
 
 class Changes(_Model):

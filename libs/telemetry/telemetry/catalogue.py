@@ -21,7 +21,7 @@ BACKGROUND_RESTARTS = Counter(
 )
 
 REFUSALS = Counter(
-    "medbot_gateway_refusals_total", "What the gateway refused itself, by error code.", ("code",)
+    "medbot_gateway_refusals_total", "What the gateway refused or cut, by error code.", ("code",)
 )
 UPSTREAM_SECONDS = Histogram(
     "medbot_gateway_upstream_seconds",
@@ -80,7 +80,9 @@ MODEL_TOKENS = Counter(
     "medbot_model_tokens_total", "Tokens by the models' own count.", ("provider", "model", "kind")
 )
 MODEL_COST = Counter(
-    "medbot_model_cost_usd_total", "What those tokens cost, in US dollars.", ("provider", "model")
+    "medbot_model_cost_usd_total",
+    "What those tokens and minutes of speech cost, in US dollars.",
+    ("provider", "model"),
 )
 
 VOICE_SESSIONS = Gauge("medbot_voice_sessions", "Voice sessions that are not over.", ("status",))
@@ -100,11 +102,11 @@ _KEEPERS: tuple[Instrument, ...] = (
     OUTBOX_LAG, QUEUE_WAITING, DEAD_LETTERS, EVENTS, EVENT_SECONDS,
 )  # fmt: skip
 _MODELS: tuple[Instrument, ...] = (
-    MODEL_SECONDS, MODEL_TOKENS, FALLBACKS, TRIAGE, REPLY_STAGE_SECONDS,
+    MODEL_SECONDS, MODEL_TOKENS, MODEL_COST, FALLBACKS, TRIAGE, REPLY_STAGE_SECONDS,
 )  # fmt: skip
 _OWN: dict[str, tuple[Instrument, ...]] = {
     "gateway": (REFUSALS, UPSTREAM_SECONDS, UPSTREAM_BUSY, BREAKER_OPEN),
-    "conversation": (*_MODELS, MODEL_COST, REPLIES),
+    "conversation": (*_MODELS, REPLIES),
     "voice": (*_MODELS, VOICE_SESSIONS, VOICE_TURNS, VOICE_STAGE_SECONDS),
 }
 

@@ -56,6 +56,14 @@ class Metrics:
 
         return generate_latest(self.registry)
 
+    def counted(self, counter: "Counter") -> dict[tuple[str, ...], int]:
+        """What every series of a counter of whole things has come to, by its labels."""
+        return {
+            tuple(sample.labels[label] for label in counter.labels): round(sample.value)
+            for family in self._family(counter).collect()
+            for sample in family.samples
+        }
+
     def forget(self, instrument: "Instrument") -> None:
         """Drops every series of a gauge whose labels come and go."""
         if (family := self._families.get(instrument.name)) is not None and instrument.labels:
@@ -114,6 +122,11 @@ class Counter(Instrument):
         """Counts `amount` more."""
         if (metrics := counting.get()) is not None:
             metrics.child(self, labels).inc(amount)
+
+    def counted(self) -> dict[tuple[str, ...], int]:
+        """How often it happened so far, by labels."""
+        metrics = counting.get()
+        return {} if metrics is None else metrics.counted(self)
 
 
 @dataclass(frozen=True, slots=True)

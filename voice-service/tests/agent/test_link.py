@@ -16,6 +16,7 @@ import tokens
 from contracts.voice import Heartbeat, SpokenTurn
 from kit.testing import SERVICE_SECRET, serve
 from kit.testing.serving import free_port
+from telemetry import Telemetry, catalogue
 from voice_service.agent.link_http import Away, HttpLink, open_http
 from voice_service.agent.ports import SessionLost
 
@@ -88,6 +89,31 @@ async def test_a_beat_names_the_job_and_hears_of_the_end(link: tuple[HttpLink, i
         with pytest.raises(SessionLost):
             await made.beat(Heartbeat(agent_state="listening"))
     assert service.bodies[0]["job"] == "job-1"
+
+
+async def test_what_fell_back_is_told_once_and_again_where_it_was_not_taken(
+    link: tuple[HttpLink, int],
+) -> None:
+    made, port = link
+    service = Service([503, 204])
+    Telemetry("agent").enter()
+    catalogue.FALLBACKS.add("openai", "timeout")
+    async with serve(service.app(), port=port):
+        with pytest.raises(Away):
+            await made.beat(Heartbeat(agent_state="thinking"))
+        catalogue.FALLBACKS.add("openai", "timeout")
+        catalogue.FALLBACKS.add("elevenlabs", "401")
+        await asyncio.gather(*(made.beat(Heartbeat(agent_state="speaking")) for _ in range(3)))
+        catalogue.FALLBACKS.add("openai", "timeout")
+        await made.beat(Heartbeat(agent_state="listening"))
+    told = [body["fallbacks"] for body in service.bodies]
+    both = [
+        {"part": "openai", "reason": "timeout", "times": 2},
+        {"part": "elevenlabs", "reason": "401", "times": 1},
+    ]
+    assert sorted(map(len, told[:3])) == [0, 0, 2]
+    assert both in told
+    assert told[3] == [{"part": "openai", "reason": "timeout", "times": 1}]
 
 
 async def test_changes_come_with_their_cursor(link: tuple[HttpLink, int]) -> None:

@@ -1,7 +1,8 @@
 """The voice service from another process, over HTTP with a service token."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -12,9 +13,9 @@ import structlog
 from pydantic import ValidationError
 
 import tokens
-from contracts.voice import Changes, Heartbeat, Plan, SpokenTurn
+from contracts.voice import Changes, Fallback, Heartbeat, Plan, SpokenTurn
 from kit import trace
-from telemetry import Kind, Span
+from telemetry import Kind, Span, catalogue
 from voice_service.agent.ports import SessionLost
 
 CALLER, AUDIENCE = "agent", "voice"
@@ -22,6 +23,8 @@ AGAIN_AFTER = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts; the last one holds from then on."""
 POLLS_WITHIN = 40.0
 """Seconds for a call; a long poll takes up to 25."""
+MOST_FALLBACKS = 50
+"""Kinds of fallbacks that one sign of life tells of; the next one tells of the others."""
 _FOR_NOW = frozenset({401, 408, 425, 429})
 """Refusals that may pass, beside those of 500 and above."""
 
@@ -46,6 +49,7 @@ class HttpLink:
     ) -> None:
         self._http, self._secret, self._job, self._now = http, secret, job, now
         self._path = f"/internal/sessions/{session_id}"
+        self._told: Counter[tuple[str, ...]] = Counter()  # fallbacks that the service counts
 
     async def plan(self) -> Plan:
         """What to begin with.
@@ -74,8 +78,16 @@ class HttpLink:
 
     async def beat(self, beat: Heartbeat) -> None:
         """Raises SessionLost or Away."""
-        mine = beat.model_copy(update={"job": self._job})
-        await self._call("PUT", "/heartbeat", "/heartbeat", json=mine.model_dump(mode="json"))
+        fell = Counter(catalogue.FALLBACKS.counted()) - self._told
+        fell = Counter(dict(fell.most_common(MOST_FALLBACKS)))
+        self._told.update(fell)
+        more = {"job": self._job, "fallbacks": tuple(_fallbacks(fell))}
+        mine = beat.model_copy(update=more)
+        try:
+            await self._call("PUT", "/heartbeat", "/heartbeat", json=mine.model_dump(mode="json"))
+        except BaseException:
+            self._told.subtract(fell)  # the next one tells of them
+            raise
 
     async def changes(self, cursor: str) -> Changes:
         """Raises SessionLost or Away."""
@@ -118,3 +130,8 @@ async def open_http(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the voice service, straight to it whatever proxies the environment names."""
     async with httpx.AsyncClient(base_url=address, trust_env=False) as http:
         yield http
+
+
+def _fallbacks(fell: Counter[tuple[str, ...]]) -> Iterator[Fallback]:
+    for (part, reason), times in fell.items():
+        yield Fallback(part=part[:100], reason=reason[:100], times=times)

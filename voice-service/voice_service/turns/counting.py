@@ -1,7 +1,15 @@
 """Turns as they are counted: by role, channel and how pressing they were, never by words."""
 
-from contracts.voice import Channel, SpokenTurn
+from collections.abc import Iterable
+
+from contracts.voice import Channel, Fallback, SpokenTurn
 from telemetry import catalogue
+
+
+def pass_on(fallbacks: Iterable[Fallback]) -> None:
+    """Counts what fell back in another process, which nobody scrapes."""
+    for each in fallbacks:
+        catalogue.FALLBACKS.add(each.part, each.reason, amount=each.times)
 
 
 def show(turn: SpokenTurn, channel: Channel) -> None:

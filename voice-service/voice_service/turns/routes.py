@@ -10,7 +10,7 @@ from contracts.voice import Changes, Heartbeat, Plan, RecordedTurns, SpokenTurn
 from tokens.doors import Caller
 from voice_service.context import Ctx
 from voice_service.sessions import actions as sessions
-from voice_service.turns import actions, store
+from voice_service.turns import actions, counting, store
 from voice_service.turns.models import TurnDiffers
 
 router = APIRouter(prefix="/internal/sessions", include_in_schema=False)
@@ -49,6 +49,7 @@ async def recorded(
 async def beat(session_id: UUID, heard: Heartbeat, caller: Caller, ctx: Ctx) -> None:
     """A sign of life, and how the session is."""
     await sessions.beat(ctx.db, session_id, heard, longest=ctx.sessions.rules.longest)
+    counting.pass_on(heard.fallbacks)
 
 
 @router.get("/{session_id}/changes")
