@@ -4,7 +4,7 @@ Refusal
 ├── Unavailable, TimedOut, BadAnswer      a service is away, slow or broken
 ├── NotAsked
 │   ├── CircuitOpen, Overloaded           it is away or full; who would ask is counted, not logged
-├── Restarting                            the gateway leaves
+├── Restarting, StreamCut                 in the middle of a stream: the gateway, the service leaves
 ├── BodyTooLarge, BodyTooSlow, HeadersTooLarge, TargetTooLong
 ├── MalformedPath, RepeatedHeader
 ├── UnknownPath, MethodNotAllowed
@@ -68,6 +68,12 @@ class Restarting(Unavailable):
     """The gateway restarts; what was being read can be resumed."""
 
     code = "gateway.restarting"
+
+
+class StreamCut(Unavailable):
+    """The service broke off; what was being read can be resumed where it ended."""
+
+    code = "gateway.stream_cut"
 
 
 class TimedOut(Refusal):

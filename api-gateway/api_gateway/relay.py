@@ -1,13 +1,12 @@
 """Carries one HTTP request to a service and its answer back, both as they come."""
 
 import asyncio
-import json
 import time
 from functools import partial
 
 from starlette.types import Receive, Send
 
-from api_gateway import headers, refusals
+from api_gateway import events, headers, refusals
 from api_gateway.connection import ClientLeft, Connection, Cut
 from api_gateway.pool import Pool
 from api_gateway.request import Body, Request, head_of
@@ -29,7 +28,8 @@ async def relay(
 ) -> None:
     """Answers with what the service at `pool` answers, and the headers `own`.
 
-    A service that breaks off in the middle leaves the client's answer visibly unfinished.
+    A service that breaks off in the middle leaves the client's answer visibly unfinished: cut, or
+    in a stream of events ended by an `error`.
 
     Raises:
         Refusal: nothing has been sent yet.
@@ -60,7 +60,7 @@ async def relay(
 async def _pass_down(connection: Connection, pairs: headers.Pairs, send: Send, name: str) -> None:
     """Answers; from now on whatever breaks can only cut the answer."""
     try:
-        await _answer(connection, pairs, send)
+        await _answer(connection, pairs, send, name)
     except ClientLeft:
         return
     except (Cut, refusals.Refusal) as ended:
@@ -156,32 +156,42 @@ def _judge(connection: Connection, pool: Pool) -> None:
         pool.breaker.succeeded()
 
 
-async def _answer(connection: Connection, pairs: headers.Pairs, send: Send) -> None:
+async def _answer(connection: Connection, pairs: headers.Pairs, send: Send, name: str) -> None:
     await send({"type": "http.response.start", "status": connection.status, "headers": pairs})
     if connection.done:  # whole already: the common case, in one message
         await send({"type": "http.response.body", "body": connection.taken()})
         return
-    more, tail = True, b"\n\n"
+    if events.told(pairs):
+        await _tell(connection, send, name)
+        return
+    more = True
     while more:
-        try:
-            part = await connection.chunk()
-        except refusals.Restarting as leaving:
-            if not tail.endswith(b"\n\n") or not _tells_events(pairs):
-                raise
-            last = b"" if connection.endless else _as_event(leaving)
-            await send({"type": "http.response.body", "body": last})
-            return
-        tail = tail[-1:] + part[-2:]
+        part = await connection.chunk()
         more = not connection.done
         await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
-def _tells_events(pairs: headers.Pairs) -> bool:
-    return any(
-        name == b"content-type" and value.startswith(b"text/event-stream") for name, value in pairs
-    )
+async def _tell(connection: Connection, send: Send, name: str) -> None:
+    """Passes on a stream of events; where it breaks off, its last event says so by a code.
 
-
-def _as_event(refused: refusals.Refusal) -> bytes:
-    """The last event of a stream that the gateway itself ends."""
-    return b"event: error\ndata: %b\n\n" % json.dumps(refused.problem()).encode()
+    One without an end merely ends: its readers come again in any case.
+    """
+    passing, more = events.Passing(), True
+    while more:
+        try:
+            part = passing.take(await connection.chunk())
+        except (Cut, refusals.Refusal) as ended:
+            if not passing.between:
+                raise
+            refused = ended if isinstance(ended, refusals.Refusal) else refusals.StreamCut()
+            if not isinstance(refused, refusals.Restarting):
+                _log.warning("answer.cut", service=name, reason=type(ended).__name__)
+            catalogue.REFUSALS.add(refused.code)
+            last = b"" if connection.endless else events.last(refused)
+            await send({"type": "http.response.body", "body": last})
+            return
+        more = not connection.done
+        if not more:
+            part += passing.rest()
+        if part or not more:
+            await send({"type": "http.response.body", "body": part, "more_body": more})

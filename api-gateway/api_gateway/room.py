@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections.abc import Callable
 
 from api_gateway import refusals
 from kit import logs
@@ -16,11 +17,20 @@ _log = logs.get(__name__)
 class Room:
     """At most `most` places; at most `waiting` wait for one, each at most `within` seconds.
 
-    Whoever came last gets the next place: under a flood the served have waited least, and those
-    who would be late in any case are the ones to be refused.
+    Places go round in turn. Once the first has waited for half of `within`, more come than can be
+    served, and whoever came last gets the next place: the served have waited least then, and those
+    who would be late in any case are the ones to be refused. `clock` is in seconds.
     """
 
-    def __init__(self, name: str, most: int, *, waiting: int = 0, within: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        most: int,
+        *,
+        waiting: int = 0,
+        within: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.taken = 0
         self._name = name
         self._refused = 0
@@ -28,7 +38,8 @@ class Room:
         self._most = most
         self._longest = waiting
         self._within = within
-        self._waiting: dict[asyncio.Future[None], None] = {}
+        self._clock = clock
+        self._waiting: dict[asyncio.Future[None], float] = {}
 
     @property
     def waiting(self) -> int:
@@ -49,7 +60,7 @@ class Room:
         if self.crowded or not self._within:
             raise self.refusal()
         given = asyncio.get_running_loop().create_future()
-        self._waiting[given] = None
+        self._waiting[given] = self._clock()
         try:
             async with asyncio.timeout(self._within):
                 await given
@@ -64,11 +75,17 @@ class Room:
     def leave(self) -> None:
         """Gives a place back."""
         while self._waiting:
-            given, _ = self._waiting.popitem()
+            given = self._next()
+            del self._waiting[given]
             if not given.done():
                 given.set_result(None)
                 return
         self.taken -= 1
+
+    def _next(self) -> asyncio.Future[None]:
+        first, since = next(iter(self._waiting.items()))
+        flooded = self._clock() - since >= self._within / 2
+        return next(reversed(self._waiting)) if flooded else first
 
     @property
     def full(self) -> bool:
@@ -83,7 +100,7 @@ class Room:
     def refusal(self) -> refusals.Overloaded:
         """What one is told who finds no place. The log is told once a while how many they are."""
         self._refused += 1
-        now = time.monotonic()
+        now = self._clock()
         if now - self._told >= TELL_EVERY:
             _log.warning("upstream.full", room=self._name, refused=self._refused)
             self._refused, self._told = 0, now

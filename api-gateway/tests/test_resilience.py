@@ -69,8 +69,16 @@ def test_a_circuit_opens_is_probed_and_closes() -> None:
     breaker.admit()
 
 
-async def test_a_room_serves_the_last_first_and_keeps_no_endless_queue() -> None:
-    room, served = Room("x", 1, waiting=2, within=5.0), []
+@pytest.mark.parametrize(
+    ("waited", "order"),
+    [(2.0, ["early", "late"]), (2.5, ["late", "early"])],
+    ids=["burst", "flood"],
+)
+async def test_a_room_serves_in_turn_in_a_flood_the_last_first_and_keeps_no_endless_queue(
+    waited: float, order: list[str]
+) -> None:
+    watch = Watch()
+    room, served = Room("x", 1, waiting=2, within=5.0, clock=watch), []
     await room.enter()
 
     async def come(name: str) -> None:
@@ -82,9 +90,10 @@ async def test_a_room_serves_the_last_first_and_keeps_no_endless_queue() -> None
     await asyncio.sleep(0)
     with pytest.raises(refusals.Overloaded):
         await room.enter()
+    watch.now += waited
     room.leave()
     await asyncio.gather(*tasks)
-    assert (served, room.taken, room.waiting) == (["late", "early"], 0, 0)
+    assert (served, room.taken, room.waiting) == (order, 0, 0)
 
 
 async def test_whoever_waits_too_long_or_leaves_takes_no_place() -> None:
