@@ -5,6 +5,7 @@ whose behalf the code runs, and for nobody where there is none. The number of it
 bounded: labels beyond the bound are counted together, as `other`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -95,16 +96,16 @@ counting: ContextVar[Metrics | None] = ContextVar("counting", default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(ABC):
     """A name with its meaning; names end with their unit."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
 
+    @abstractmethod
     def make(self, registry: "CollectorRegistry") -> Any:
         """The family that keeps its series."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
