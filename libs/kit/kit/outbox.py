@@ -23,6 +23,10 @@ TOPIC = "outbox"
 MESSAGING = {"messaging.system": "medbot", "messaging.operation.type": "send"}
 DESTINATION = "messaging.destination.name"
 
+BY_INDEX = "set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)"
+"""For this transaction. A connection keeps its plans, and one that was made while a table was
+empty would read and sort all of a backlog for each batch of it."""
+
 GATHER = 0.05
 """Seconds that events may gather before they are relayed: a burst costs one transaction."""
 
@@ -80,11 +84,11 @@ def forgetting(which: str) -> tuple[str, ...]:
 async def relay_once(db: Database, publisher: Publisher, *, service: str) -> int:
     """Moves one batch from the outbox to the bus and answers its size, 0 while another relays."""
     async with db.transaction(Actor.of_service(service)) as tx:
-        if not await tx.fetchval("select pg_try_advisory_xact_lock($1::bigint)", LOCK):
+        if not await tx.fetchval(f"select pg_try_advisory_xact_lock($1::bigint), {BY_INDEX}", LOCK):
             return 0
         rows = await tx.fetch(
-            "with taken as (delete from medbot.outbox where id in (select id from medbot.outbox"
-            " order by id limit $1 for update) returning id, envelope)"
+            "with taken as (delete from medbot.outbox where id = any(array(select id from"
+            " medbot.outbox order by id limit $1 for update)) returning id, envelope)"
             " select envelope from taken order by id",
             BATCH,
         )

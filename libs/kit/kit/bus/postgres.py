@@ -10,6 +10,7 @@ from kit.bus.handling import attempt
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
+from kit.outbox import BY_INDEX
 from kit.signals import CHANNEL, Signals
 
 BATCH = 10
@@ -99,7 +100,8 @@ class PostgresBus:
         """
         async with self._db.transaction(self._actor) as tx:
             locked = await tx.fetchval(
-                "select pg_try_advisory_xact_lock(hashtextextended('medbot.queue:' || $1, 0))",
+                "select pg_try_advisory_xact_lock(hashtextextended('medbot.queue:' || $1, 0)),"
+                f" {BY_INDEX}",
                 queue,
             )
             if not locked:
