@@ -42,11 +42,11 @@ async def read(owner: Any, table: str, least: int) -> int:
 
     async def told() -> bool:
         nonlocal found
-        found = await owner.fetchval(
+        found = int(await owner.fetchval(
             "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables"
             " where schemaname = 'medbot' and relname = $1",
             table,
-        )
+        ))  # fmt: skip
         return found >= least
 
     await suite.wait_until(told, within=30)
