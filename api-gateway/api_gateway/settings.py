@@ -57,8 +57,10 @@ class Settings(settings.Settings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        if value and not value.get_secret_value().startswith("unix://"):
+            parts = settings.server_address(value.get_secret_value(), "redis", "rediss")
+            if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+                raise ValueError("its path must be the number of a database")
         return value
 
     @property

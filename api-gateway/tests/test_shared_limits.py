@@ -10,7 +10,10 @@ from contextlib import contextmanager
 import pytest
 
 from api_gateway.limits import Policy
+from api_gateway.settings import Settings
 from api_gateway.shared_limits import open_limiter
+from kit import settings
+from kit.errors import Misconfigured
 
 TEN = Policy("ten", 10)
 
@@ -42,6 +45,30 @@ def port() -> int:
         bound.bind(("127.0.0.1", 0))
         chosen: int = bound.getsockname()[1]
         return chosen
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["localhost:6379", "redis://", "redis://:quiet@host:abc/0", "redis://:qui/et@host/0",
+     "redis://host/first", "redis://host:99999"],
+)  # fmt: skip
+def test_what_is_no_address_stops_the_start_in_a_line_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", value)
+    with pytest.raises(Misconfigured, match=r"^REDIS_URL: [^\n]+$") as refused:
+        settings.load(Settings)
+    assert "qui" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["redis://host", "rediss://me:word@host:1/2", "unix:///run/redis.sock", "redis://h/"]
+)
+def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("REDIS_URL", value)
+    chosen = settings.load(Settings).redis_url
+    assert chosen is not None
+    assert chosen.get_secret_value() == value
 
 
 async def test_gateways_share_one_quota(port: int) -> None:

@@ -5,10 +5,11 @@ A value that cannot be used stops the start with one line that names it.
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -51,6 +52,27 @@ _addresses: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 
 ServiceUrl = Annotated[str, AfterValidator(_http_address)]
 """An address of a service, without a slash at its end."""
+
+
+def server_address(value: str, *schemes: str) -> SplitResult:
+    """The parts of a server's address, which may hold a password: no error quotes it.
+
+    Raises:
+        ValueError: it has another scheme, no host, or no usable port.
+    """
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(value)
+        usable = parts.port != 0
+    except ValueError:
+        usable = False
+    if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ValueError(f"must start with {wanted}")
+    if not usable:
+        raise ValueError("has no usable port; signs in a password are written as %2F and the like")
+    if not parts.hostname:
+        raise ValueError("names no host")
+    return parts
 
 
 class Settings(BaseSettings):
@@ -104,8 +126,18 @@ class Settings(BaseSettings):
     @field_validator("rabbitmq_url")
     @classmethod
     def _amqp(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("amqp://", "amqps://")):
-            raise ValueError("must start with amqp:// or amqps://")
+        if value:
+            server_address(value.get_secret_value(), "amqp", "amqps")
+        return value
+
+    @field_validator("rabbitmq_host")
+    @classmethod
+    def _host(cls, value: str | None) -> str | None:
+        """An address of IPv6 gets the brackets that it needs in front of a port."""
+        if value and value.count(":") > 1 and not value.startswith("["):
+            value = f"[{value}]"
+        if value and re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/@?#]+", value) is None:
+            raise ValueError("must be a host alone; RABBITMQ_PORT is its port")
         return value
 
     def broker_url(self) -> str | None:

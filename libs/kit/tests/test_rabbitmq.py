@@ -159,6 +159,7 @@ async def test_a_bus_whose_broker_never_came_closes_at_once(database: Database) 
         ({}, None),
         ({"RABBITMQ_URL": "amqps://a:b@mq.example/v"}, "amqps://a:b@mq.example/v"),
         ({"RABBITMQ_HOST": "mq"}, "amqp://guest:guest@mq:5672/%2F"),
+        ({"RABBITMQ_HOST": "fdaa::3"}, "amqp://guest:guest@[fdaa::3]:5672/%2F"),
         (
             {"RABBITMQ_HOST": "mq", "RABBITMQ_PASSWORD": "p/w", "RABBITMQ_VHOST": "v"},
             "amqp://guest:p%2Fw@mq:5672/v",
@@ -173,10 +174,25 @@ def test_the_address_is_one_value_or_five(
     assert load(Settings).broker_url() == url
 
 
-def test_another_address_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RABBITMQ_URL", "http://mq.example")
-    with pytest.raises(Misconfigured, match="RABBITMQ_URL"):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RABBITMQ_URL", "http://mq.example"),
+        ("RABBITMQ_URL", "amqp://"),
+        ("RABBITMQ_URL", "amqp://me:quiet@mq.example:99999/"),
+        ("RABBITMQ_URL", "amqp://me:quiet/word@mq.example/"),
+        ("RABBITMQ_HOST", "mq.example:5672"),
+        ("RABBITMQ_HOST", "me:quiet@mq.example"),
+        ("RABBITMQ_PORT", "many"),
+    ],
+)
+def test_what_is_no_address_stops_the_start_in_a_line_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=f"^{name}: [^\n]+$") as refused:
         load(Settings)
+    assert "quiet" not in str(refused.value)
 
 
 async def _some(effects: suite.Effects) -> bool:
