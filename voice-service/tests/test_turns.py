@@ -210,13 +210,46 @@ async def test_a_transcript_is_told_from_the_first_turn_and_live(
         assert json.loads(await socket.recv())["seq"] == 2
 
 
+async def test_whoever_follows_a_transcript_waits_while_a_turn_is_spoken(
+    alice: Person, service: Served, issuer: Issuer, database: Database
+) -> None:
+    session = await make(alice)
+    url = transcript_url(service, session, f"?token={issuer.token(alice.actor)}")
+
+    async def transactions() -> int:
+        async with database.transaction(ITSELF) as tx:
+            done: int = await tx.fetchval(
+                "select xact_commit from pg_stat_database where datname = current_database()"
+            )
+        return done
+
+    async with job(service, session) as running:
+        await running.beat()
+        await running.say("user", "Hello.")
+        async with connect(url) as socket:
+            assert json.loads(await socket.recv())["seq"] == 1
+            assert (await running.say("assistant", "Let me see", 2, open=True)).is_success
+            await asyncio.sleep(1.5)  # counts are told once a second
+            before = await transactions()
+            await asyncio.sleep(2.5)
+            assert await transactions() - before < 100
+            assert (await running.say("assistant", "Let me see now.", 2)).is_success
+            assert json.loads(await socket.recv())["text"] == "Let me see now."
+
+
 async def test_a_transcript_is_for_the_caller_alone(
     alice: Person, bob: Person, service: Served, issuer: Issuer
 ) -> None:
     session = await make(alice)
-    for token, code in ((issuer.token(bob.actor), 4404), ("nonsense", 4401), ("", 4401)):
+    alices, bobs = issuer.token(alice.actor), issuer.token(bob.actor)
+    for wanted, token, code in (
+        (session, bobs, 4404),
+        ("no-session", alices, 4404),
+        (session, "nonsense", 4401),
+        (session, "", 4401),
+    ):
         query = f"?token={token}" if token else ""
-        async with connect(transcript_url(service, session, query)) as socket:
+        async with connect(transcript_url(service, wanted, query)) as socket:
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
             assert socket.close_code == code

@@ -22,7 +22,7 @@ router = APIRouter()
 @router.websocket("/ws/transcript/{session_id}")
 async def transcript(
     socket: WebSocket,
-    session_id: UUID,
+    session_id: str,
     ctx: Ctx,
     after: Annotated[int, Query(ge=0)] = 0,
 ) -> None:
@@ -30,9 +30,14 @@ async def transcript(
     person = await sockets_door.enter(socket, ctx)
     if person is None:
         return
+    try:
+        session = UUID(session_id)
+    except ValueError:
+        await socket.close(sockets_door.NOT_YOURS)
+        return
     async with anyio.create_task_group() as both:
         both.start_soon(_watch, socket, both.cancel_scope)
-        await _tell(socket, ctx, person, session_id, after)
+        await _tell(socket, ctx, person, session, after)
         both.cancel_scope.cancel()
 
 
@@ -64,8 +69,8 @@ async def _tell(
                 after = turn.seq
                 said = {"seq": turn.seq, "role": turn.role, "text": turn.text, "final": True}
                 await socket.send_json(said)
-            if len(turns) < PAGE and after >= row.last_seq:
-                if row.over:
+            if len(turns) < PAGE:
+                if row.over and after >= row.last_seq:  # else a turn is open, and will be closed
                     await socket.close()
                     return
                 await woken()
