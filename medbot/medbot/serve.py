@@ -34,4 +34,4 @@ def serve(name: str, *, host: str, port: int | None, drain: float | None) -> Non
     with bound:
         serves.run([bound])
     if not serves.started:
-        raise Failed(f"{name} could not start: the last line of its log says why")
+        raise Failed(f"{name} could not start: its log says why")

