@@ -32,7 +32,7 @@ from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 
 PREFETCH = 50
-"""Messages that wait at a consumer; they are handled one after the other."""
+"""Messages that wait at a consumer once it has handled one; each is handled after the other."""
 CONFIRM_WITHIN = 10.0
 RECONNECT_AFTER = 1.0
 
@@ -169,12 +169,27 @@ class RabbitBus:
     async def _drain_channel(
         self, channel: AbstractRobustChannel, name: str, take: "_Take"
     ) -> None:
+        """Until the channel is closed, which gives back what was not handled.
+
+        Not by `queue.iterator()`: it ends its consumer first, and the next one gets later messages
+        before those. The first message comes alone: when consumers die over it, again and again,
+        none that waits behind it is counted as handed out with it.
+        """
         await queues.declare(channel, self._subscriptions, self._retries)
-        await channel.set_qos(prefetch_count=PREFETCH)
         queue = await channel.get_queue(name)
-        async with queue.iterator() as messages:
-            async for message in messages:
-                await take(message, channel.default_exchange)
+        arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
+        await channel.set_qos(prefetch_count=1)
+        alone = await queue.consume(arrived.put)
+        if message := await arrived.get():
+            await take(message, channel.default_exchange)
+            await queue.cancel(alone)  # before the acknowledgement, which would bring another
+            await _acknowledge(message)
+            await channel.set_qos(prefetch_count=PREFETCH)
+            await queue.consume(arrived.put)
+        while message and (message := await arrived.get()):
+            await take(message, channel.default_exchange)
+            await _acknowledge(message)
 
     async def _deliver(
         self, queue: str, message: AbstractIncomingMessage, direct: Any, handler: Handler
@@ -188,7 +203,6 @@ class RabbitBus:
             return await self._postpone(queue, message, envelope, direct, error)
 
         await attempt(queue, envelope, handler, postpone)
-        await message.ack()
 
     async def _postpone(
         self,
@@ -216,7 +230,6 @@ class RabbitBus:
         envelope = _read(message)
         if envelope is not None and _attempts(message) <= len(self._retries.delays):
             await self._postpone(queue, message, envelope, direct, _TooOften())
-            await message.ack()
             return
         event_id = envelope.id if envelope else uuid.uuid5(uuid.NAMESPACE_OID, message.body.hex())
         while True:
@@ -236,7 +249,6 @@ class RabbitBus:
             except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
                 _log.warning("bus.waiting", queue=f"{queue}.dead", **logs.failure(error))
                 await asyncio.sleep(RECONNECT_AFTER)
-        await message.ack()
 
 
 _Take = Callable[[AbstractIncomingMessage, Any], Awaitable[None]]
@@ -244,6 +256,11 @@ _Take = Callable[[AbstractIncomingMessage, Any], Awaitable[None]]
 
 class _TooOften(Exception):
     """The broker has handed it out too often to consumers that died."""
+
+
+async def _acknowledge(message: AbstractIncomingMessage) -> None:
+    if not message.processed:
+        await message.ack()
 
 
 def _attempts(message: AbstractIncomingMessage) -> int:
