@@ -1,7 +1,7 @@
 """The safety gate in speech: on words that are still coming, and without saying a thing twice."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 
 from assistant import safety
@@ -11,7 +11,7 @@ from assistant.turns import Turn
 AT_ONCE = frozenset({Level.EMERGENCY, Level.CRISIS})
 """Levels whose words are said before anything else and are not barged over."""
 AGAIN_AFTER = 120.0
-"""Seconds for which what fired is not spoken of again."""
+"""Seconds for which what was said is not said again."""
 
 Assess = Callable[[str, Sequence[Turn], str], Assessment]
 _CALM = Assessment(Level.NONE, (), None, ())
@@ -36,7 +36,7 @@ class Gate:
     ) -> None:
         self._locale, self._history = locale, history
         self._assess, self._clock = assess, clock
-        self._said: dict[str, float] = {}
+        self._said: dict[Hashable, float] = {}
         self._seen = _Seen()
 
     def partly(self, text: str) -> Assessment | None:
@@ -60,14 +60,22 @@ class Gate:
         return self._assess(text, self._history(), self._locale)
 
     def news(self, verdict: Assessment) -> str | None:
-        """What the verdict says, unless one of its rules was spoken of a moment ago."""
+        """What the verdict says, unless that was said a moment ago.
+
+        It was when one of its rules was spoken of, and nothing is worse now and no number is new:
+        words that go on fire more rules for the same thing, and a crisis may become an emergency.
+        """
         if not verdict.message:
             return None
-        now = self._clock()
         rules = {fired.id for fired in verdict.rules}
-        told = any(now - self._said.get(rule, -AGAIN_AFTER) < AGAIN_AFTER for rule in rules)
-        self._said |= dict.fromkeys(rules, now)
-        return None if told else verdict.message
+        rest = {verdict.level, *(resource.number for resource in verdict.resources)}
+        if any(map(self._told, rules)) and all(map(self._told, rest)):
+            return None
+        self._said |= dict.fromkeys(rules | rest, self._clock())
+        return verdict.message
+
+    def _told(self, what: Hashable) -> bool:
+        return self._clock() - self._said.get(what, -AGAIN_AFTER) < AGAIN_AFTER
 
 
 def triage(verdict: Assessment) -> dict[str, object] | None:
