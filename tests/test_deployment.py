@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+import voice_service.settings
+from kit.settings import Settings
 from medbot import environment, services
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +62,25 @@ def test_compose_and_fly_start_each_service_on_its_port() -> None:
         assert served["command"][:2] == ["serve", one.name]
         assert served["healthcheck"]["test"][-1] == str(port)
         assert fly()["processes"][one.name].startswith(f"serve {one.name} --host :: --port {port}")
+
+
+def test_whoever_stops_a_process_waits_for_its_drain() -> None:
+    chosen, speaking = Settings(), voice_service.settings.Settings()
+    needed = chosen.drain_grace_seconds + chosen.drain_seconds + 5
+    for name in RUN:
+        assert seconds(compose()["services"][name]["stop_grace_period"]) >= needed
+    assert seconds(fly()["kill_timeout"]) >= needed
+    assert (
+        seconds(compose()["services"]["worker"]["stop_grace_period"]) > speaking.voice_drain_seconds
+    )
+    elsewhere = tomllib.loads((ROOT / "voice-service" / "fly.worker.toml").read_text())
+    assert set(elsewhere["env"]) <= known_names()
+    assert seconds(elsewhere["kill_timeout"]) > float(elsewhere["env"]["VOICE_DRAIN_SECONDS"])
+
+
+def seconds(written: str) -> float:
+    """`40s` and `11m` as numbers."""
+    return float(written[:-1]) * {"s": 1, "m": 60}[written[-1]]
 
 
 def test_counts_are_told_on_a_port_that_no_door_leads_to() -> None:
