@@ -30,6 +30,13 @@ async def test_nothing_configured_is_well() -> None:
     assert "through PostgreSQL" in found[0].said
 
 
+async def test_a_login_without_a_broker_is_noted() -> None:
+    finding = await parts.bus(told(rabbitmq_user="me", rabbitmq_password=SecretStr("sesame")))
+    assert finding.mark is Mark.NOTE
+    assert "RABBITMQ_PASSWORD is set" in finding.said
+    assert "RABBITMQ_HOST" in finding.remedy
+
+
 async def test_a_broker_that_answers(broker: Broker) -> None:
     finding = await parts.bus(told(rabbitmq_url=broker.url))
     assert (finding.mark, finding.said) == (Mark.GOOD, "RABBITMQ_URL answers")

@@ -34,7 +34,7 @@ async def bus(settings: Settings) -> Finding:
     """What carries the events."""
     url = settings.broker_url()
     if url is None:
-        return good(BUS, "through PostgreSQL")
+        return _without_broker(settings)
     name = "RABBITMQ_URL" if settings.rabbitmq_url is not None else "RABBITMQ_HOST"
     try:
         async with asyncio.timeout(WITHIN), await aio_pika.connect(url) as connection:
@@ -43,6 +43,14 @@ async def bus(settings: Settings) -> Finding:
         said = f"{name} cannot be used ({type(error).__name__}): events wait in the outbox"
         return bad(BUS, said, "check its address, login and virtual host")
     return good(BUS, f"{name} answers")
+
+
+def _without_broker(settings: Settings) -> Finding:
+    ignored = sorted(name for name in settings.model_fields_set if name.startswith("rabbitmq_"))
+    if not ignored:
+        return good(BUS, "through PostgreSQL")
+    said = f"through PostgreSQL, though {ignored[0].upper()} is set"
+    return note(BUS, said, "for a broker set RABBITMQ_HOST or RABBITMQ_URL too")
 
 
 async def limits(settings: api_gateway.settings.Settings) -> Finding:
