@@ -24,6 +24,7 @@ from kit.errors import InvalidToken, NotFound
 from kit.identity import Actor
 from voice_service.agent.ports import Audience, Closed, StateChanged, Transcript, Transport
 from voice_service.sessions.models import SessionOver, TooManySessions
+from voice_service.sockets.desk import Found
 
 TOKEN = "the caller's token"
 STATES: dict[str, AgentState] = {
@@ -131,6 +132,8 @@ class BareDesk:
         self.stored: dict[UUID, Stored] = {}
         self.running: dict[UUID, BareSession] = {}
         self.ended: dict[UUID, EndReason] = {}
+        self.elsewhere: dict[UUID, Found] = {}
+        """How sessions are that do not run here."""
 
     async def admit(self, tokens: Collection[str], *, guests: bool) -> Actor:
         """Lets in who has the token, and guests."""
@@ -158,12 +161,23 @@ class BareDesk:
         self.stored[session_id] = Stored()
         return session_id
 
-    async def find(self, caller: Actor, session_id: UUID) -> None:
+    async def find(self, caller: Actor, session_id: UUID) -> Found:
         """Knows what `make` made."""
         if session_id not in self.stored or caller != self.caller:
             raise NotFound
         if session_id in self.ended:
             raise SessionOver
+        return self.elsewhere.get(session_id, Found("created", "initializing"))
+
+    async def changed(self, caller: Actor, session_id: UUID, known: Found) -> Found:
+        """Looks at `elsewhere` and `ended`."""
+        while True:
+            await asyncio.sleep(0.02)
+            now = self.elsewhere.get(session_id, Found("created", "initializing"))
+            if session_id in self.ended:
+                now = Found("ended", now.agent_state)
+            if now != known:
+                return now
 
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
         """Its plan."""

@@ -9,6 +9,9 @@ from calling import Caller, calling, pcm_of, speech
 from voice_parts import words_begun
 
 from voice_service.sockets import messages
+from voice_service.sockets.desk import Found
+from voice_service.sockets.held import Held
+from voice_service.sockets.refusals import NotStarted
 
 QUESTION = "what are your opening hours"
 LONG = " ".join(f"word{place}" for place in range(40)) + "."
@@ -265,3 +268,45 @@ async def test_a_session_that_closes_itself_closes_its_socket(open_sockets: Open
         await sockets.desk.running[session_id].end("too_long")
         assert await caller.closed() == 1000
     assert statuses(caller)[-1][0] == "ended"
+
+
+async def test_a_socket_tells_how_a_session_is_that_runs_in_a_room(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets(idle=0.5)
+    session_id = sockets.desk.make()
+    sockets.desk.elsewhere[session_id] = Found("active", "listening")
+    async with calling(sockets.session(session_id), session=True) as caller:
+        await caller.wait_for("status")
+        sockets.desk.elsewhere[session_id] = Found("active", "speaking")
+        await asyncio.sleep(1.0)  # twice the time for which a caller may say nothing
+        sockets.desk.ended[session_id] = "caller_left"
+        assert await caller.closed() == 1000
+    assert statuses(caller) == [
+        ("active", "listening"), ("active", "speaking"), ("ended", "speaking"),
+    ]  # fmt: skip
+
+
+async def test_a_session_that_is_ended_before_its_start_closes_its_socket(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets()
+    session_id = sockets.desk.make()
+    async with calling(sockets.session(session_id), session=True) as caller:
+        await caller.wait_for("status")
+        sockets.desk.ended[session_id] = "asked"
+        assert await caller.closed() == 1000
+    assert statuses(caller)[-1][0] == "ended"
+
+
+async def test_speech_before_the_start_is_kept_for_a_minute_and_no_longer(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets()
+    held = Held(sockets.desk.make(), sockets.desk.caller, sockets.desk, grace=1.0)
+    second = bytes(2 * messages.SESSION_RATE)
+    for _ in range(60):
+        held.hear(second)
+    with pytest.raises(NotStarted):
+        for _ in range(2):
+            held.hear(second)

@@ -1,12 +1,22 @@
 """What the sockets need of the rest of the voice service."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from contracts.voice import EndReason, Plan
+from contracts.voice import AgentState, EndReason, Plan
 from kit.identity import Actor
 from voice_service.agent.ports import Audience, Running, Transport
+from voice_service.sessions.models import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a session is that may run elsewhere, such as in a room."""
+
+    status: Status
+    agent_state: AgentState
 
 
 class Desk(Protocol):
@@ -31,8 +41,20 @@ class Desk(Protocol):
             TooManySessions: the caller has as many as one may.
         """
 
-    async def find(self, caller: Actor, session_id: UUID) -> None:
-        """Raises NotFound unless it is the caller's, SessionOver when it has ended."""
+    async def find(self, caller: Actor, session_id: UUID) -> Found:
+        """How a session is.
+
+        Raises:
+            NotFound: it is not the caller's.
+            SessionOver: it has ended.
+        """
+
+    async def changed(self, caller: Actor, session_id: UUID, known: Found) -> Found:
+        """How a session is, over or not, as soon as that is otherwise than `known`.
+
+        Raises:
+            NotFound: it is no more.
+        """
 
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
         """The plan of a session that is about to run here.

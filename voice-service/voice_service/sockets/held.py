@@ -7,20 +7,24 @@ from pydantic import BaseModel
 
 from contracts.voice import AgentState, EndReason
 from kit import logs
+from kit.errors import NotFound
 from kit.identity import Actor
 from voice_service.agent import ports
 from voice_service.sockets import messages, refusals
-from voice_service.sockets.desk import Desk
+from voice_service.sockets.desk import Desk, Found
 from voice_service.sockets.intake import Intake
 from voice_service.sockets.lines import Code, Line
 from voice_service.sockets.players import PcmPlayer
 from voice_service.sockets.playout import PacedOutput, SpokenText
 
+KEPT_BEFORE = 60.0
+"""Seconds of speech that are kept of a session that was not started."""
+
 _log = logs.get(__name__)
 
 
 class Held:
-    """One session and the socket that has it now, if any."""
+    """One session and the socket that has it now, if any. It may run elsewhere: in a room."""
 
     def __init__(self, session_id: UUID, caller: Actor, desk: Desk, *, grace: float) -> None:
         self.session_id, self.caller = session_id, caller
@@ -35,6 +39,7 @@ class Held:
         self._starting = asyncio.Lock()
         self._giving_up: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self.over = asyncio.Event()
 
     # The socket
@@ -46,8 +51,13 @@ class Held:
 
     @property
     def busy(self) -> bool:
-        """Whether the assistant is speaking."""
-        return self._output.busy
+        """Whether the assistant is speaking, or the session runs elsewhere."""
+        return self._output.busy or (not self.started and self._status == "active")
+
+    def found(self, found: Found) -> None:
+        """How the session is, as long as it does not run here."""
+        if not self.started:
+            self._status, self._state = found.status, found.agent_state
 
     def attach(self, line: Line) -> None:
         """Gives the session to a socket; one that had it before is closed."""
@@ -59,6 +69,8 @@ class Held:
         self._line = line
         self._tell_status()
         self._output.release()
+        if not self.started and self._following is None:
+            self._following = asyncio.create_task(self._follow())
 
     def detach(self, line: Line) -> None:
         """The socket is gone: the speech waits, and after the grace time the session ends.
@@ -69,6 +81,7 @@ class Held:
             return
         self._line = None
         if not self.started and not self._starting.locked():
+            self._stop_following()
             self.over.set()
             return
         self._output.hold()
@@ -78,7 +91,14 @@ class Held:
     # What the caller sends
 
     def hear(self, pcm: bytes) -> float:
-        """Takes speech; answers for how many seconds no more should be taken."""
+        """Takes speech; answers for how many seconds no more should be taken.
+
+        Raises:
+            NotStarted: too much of it waits for somebody to ask that the session runs.
+        """
+        idle = not self.started and not self._starting.locked()
+        if idle and self._intake.waiting > KEPT_BEFORE:
+            raise refusals.NotStarted
         self._intake.push(pcm)
         return self._intake.excess
 
@@ -93,6 +113,7 @@ class Held:
                 self._tell_status()
                 return
             plan = await self._desk.join(self.caller, self.session_id)
+            self._stop_following()
             self._status = "connecting"
             self._tell_status()
             text = SpokenText(self._output, self._player)
@@ -143,15 +164,40 @@ class Held:
         self._finish(reason)
 
     def _finish(self, reason: EndReason) -> None:
+        self._status = "failed" if reason == "failed" else "ended"
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stop_following()
         if self._giving_up is not None:
             self._giving_up.cancel()
         self._intake.close()
         self._output.close()
-        self._status = "failed" if reason == "failed" else "ended"
         self._tell_status()
         if self._line is not None:
             self._line.hang_up(Code.OVER)
         self.over.set()
+
+    # What it is elsewhere
+
+    async def _follow(self) -> None:
+        """Tells how the session is while it does not run here."""
+        while not self.started and self._ending is None:
+            known = Found(self._status, self._state)
+            try:
+                found = await self._desk.changed(self.caller, self.session_id, known)
+            except NotFound:
+                found = Found("ended", self._state)
+            self.found(found)
+            if found.status in ("ended", "failed"):
+                self._stop()
+                return
+            self._tell_status()
+
+    def _stop_following(self) -> None:
+        following, self._following = self._following, None
+        if following is not None and following is not asyncio.current_task():
+            following.cancel()
 
     # What the session shows
 
@@ -188,7 +234,7 @@ class Calls:
             NotFound: it is not the caller's.
             SessionOver: it has ended.
         """
-        await self._desk.find(caller, session_id)
+        found = await self._desk.find(caller, session_id)
         held = self._held.get(session_id)
         if held is None or held.over.is_set():
             held = Held(session_id, caller, self._desk, grace=self._grace)
@@ -196,6 +242,7 @@ class Calls:
             forgetting = asyncio.create_task(self._forget(held))
             self._tasks.add(forgetting)
             forgetting.add_done_callback(self._tasks.discard)
+        held.found(found)
         return held
 
     async def close(self, reason: EndReason = "drained") -> None:

@@ -66,6 +66,11 @@ class Intake(io.AudioInput):
         self._heard = max(self._heard, now - self._begun - BURST)
         return max(0.0, self._heard - (now - self._begun) - BURST)
 
+    @property
+    def waiting(self) -> float:
+        """Seconds of speech that nobody has taken yet."""
+        return self._queue.qsize() * FRAME
+
     def close(self) -> None:
         """The caller is gone."""
         if not self._queue.closed:

@@ -21,10 +21,12 @@ from voice_service.agent.ports import Audience, Running, Transport
 from voice_service.agent.resources import Resources
 from voice_service.agent.supervisor import Supervisor
 from voice_service.sessions import actions
+from voice_service.sessions import store as rows
 from voice_service.sessions.actions import ITSELF, Sessions
 from voice_service.sessions.models import CreateSession, SessionOver, TooManySessions
 from voice_service.settings import Settings
 from voice_service.sockets import store
+from voice_service.sockets.desk import Found
 from voice_service.sockets.warming import Warm
 from voice_service.turns.link import LocalLink
 
@@ -123,12 +125,28 @@ class Reception:
         row = await actions.create(self._sessions, caller, wanted, channel="websocket")
         return await self._take(row.id)
 
-    async def find(self, caller: Actor, session_id: UUID) -> None:
-        """Raises NotFound unless it is the caller's, SessionOver when it has ended."""
+    async def find(self, caller: Actor, session_id: UUID) -> Found:
+        """How a session is that has not ended."""
         async with self._sessions.db.transaction(caller) as tx:
             row = await actions.require(tx, session_id)
         if row.over:
             raise SessionOver
+        return Found(row.status, row.agent_state or "initializing")
+
+    async def changed(self, caller: Actor, session_id: UUID, known: Found) -> Found:
+        """How a session is, as soon as that is new; a database that is away is waited for."""
+        with self._signals.on(rows.changed(session_id)) as woken:
+            while True:
+                try:
+                    async with self._sessions.db.transaction(caller) as tx:
+                        row = await actions.require(tx, session_id)
+                except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+                    _log.warning("changes.waiting", **logs.failure(error))
+                else:
+                    found = Found(row.status, row.agent_state or known.agent_state)
+                    if found != known:
+                        return found
+                await woken()
 
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
         """The plan of a session that is about to run here."""
