@@ -7,13 +7,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conversing import Person
 from installation import Installation, installed, newcomer
 from livekit import rtc
+from processes import agents
 from websockets.asyncio.client import connect
 
 SESSION = "/api/v1/voice/session"
@@ -71,21 +71,6 @@ async def calling(made: dict[str, Any]) -> AsyncIterator[rtc.Room]:
         yield room
     finally:
         await room.disconnect()
-
-
-def agents(parent: int) -> list[int]:
-    """The agents that an installation has started, from the kernel's own list."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "stat").read_text().rpartition(")")[2].split()
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if int(status[1]) == parent and b"livekit.agents" in command:
-                found.append(int(entry.name))
-    return found
 
 
 async def greets_after(person: Person) -> float:
