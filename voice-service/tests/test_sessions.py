@@ -1,6 +1,7 @@
 """Sessions over HTTP: made, shown, changed, ended, each by its owner alone."""
 
 import asyncio
+import json
 import uuid
 from typing import Any
 
@@ -13,6 +14,8 @@ from kit.identity import Actor
 from kit.testing import Served
 from tokens.guards import unguarded
 from voice_service import main
+
+JSON = {"content-type": "application/json"}
 
 
 async def make(person: Person, **body: Any) -> dict[str, Any]:
@@ -77,6 +80,34 @@ async def test_what_the_pipeline_has_no_use_for_is_named(alice: Person) -> None:
 async def test_what_is_out_of_range_is_refused(alice: Person, body: dict[str, Any]) -> None:
     answer = await alice.http.post(SESSION, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"voice_settings": {"a\\u0000b": 1}}',
+        json.dumps({"voice_settings": {f"name{place}": 1 for place in range(51)}}).encode(),
+        b'{"metadata": {"a": "\\u0000"}}',
+        b'{"metadata": {"a\\u0000": 1}}',
+        b'{"metadata": {"a": "\\ud800"}}',
+        b'{"metadata": {"a": NaN}}',
+        b'{"metadata": {"a": [1e999]}}',
+        b'{"metadata": {"a": ' + b"[" * 25 + b"]" * 25 + b"}}",
+        b'{"metadata": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}",
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_and_makes_no_conversation(
+    alice: Person, writing: Person, body: bytes
+) -> None:
+    answer = await alice.http.post(SESSION, content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+    assert (await writing.http.get("/api/v1/conversations")).json()["items"] == []
+
+
+async def test_metadata_is_given_back_as_it_came(alice: Person) -> None:
+    metadata = {"a": ["\\u0000", 1.5, None, True, {"é": "x"}]}
+    made = await make(alice, metadata=metadata)
+    assert made["metadata"] == metadata
 
 
 @pytest.mark.parametrize(

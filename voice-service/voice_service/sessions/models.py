@@ -1,20 +1,31 @@
 """Voice sessions as they come and go over HTTP, and what can be wrong with them."""
 
+import json
+import math
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from contracts.voice import AgentState, Channel, EndReason, Pipeline
 from kit.errors import DomainError, Kind
-from kit.text import Storable
+from kit.text import Storable, storable
 
 Status = Literal["created", "connecting", "active", "ended", "failed"]
 
 Limited = Literal["person", "address", "installation"]
 
-METADATA_BYTES = 4096
+METADATA_CHARACTERS = 4096
+METADATA_DEPTH = 20
+MOST_UNKNOWN = 50
 
 Instructions = Annotated[Storable, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
@@ -57,9 +68,28 @@ class SessionTaken(DomainError):
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    if len(repr(metadata)) > METADATA_BYTES:
-        raise ValueError(f"must not be longer than {METADATA_BYTES} characters")
+    """As it is, if it can be kept and given back.
+
+    Raises:
+        ValueError
+    """
+    _keepable(metadata, METADATA_DEPTH)
+    if len(json.dumps(metadata, ensure_ascii=False)) > METADATA_CHARACTERS:
+        raise ValueError(f"must not be longer than {METADATA_CHARACTERS} characters")
     return metadata
+
+
+def _keepable(value: object, deep: int) -> None:
+    if isinstance(value, str):
+        storable(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must not contain a number that is not finite")
+    elif isinstance(value, dict | list):
+        if not deep:
+            raise ValueError(f"must not be more than {METADATA_DEPTH} lists and objects deep")
+        inside = [*value, *value.values()] if isinstance(value, dict) else value
+        for each in inside:
+            _keepable(each, deep - 1)
 
 
 class WantedVoice(BaseModel):
@@ -70,6 +100,15 @@ class WantedVoice(BaseModel):
     voice_id: Annotated[Storable, StringConstraints(min_length=1, max_length=100)] | None = None
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     max_output_tokens: int | None = Field(default=None, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _nameable(self) -> Self:
+        names = self.model_extra or {}
+        if len(names) > MOST_UNKNOWN:
+            raise ValueError(f"must not have more than {MOST_UNKNOWN} unknown names")
+        for name in names:
+            storable(name)
+        return self
 
 
 class CreateSession(BaseModel):
