@@ -300,3 +300,30 @@ async def test_a_dead_letter_goes_back_into_its_queue(
         f"{ADMIN}/dead-letters/{empty}/replay", headers=bearer(admin.access)
     )
     assert (refused.status_code, refused.json()["code"]) == (409, "admin.not_an_event")
+
+
+@pytest.mark.parametrize(
+    ("queue", "envelope", "code"),
+    [
+        ("voice", '{"type": 5}', "admin.not_an_event"),
+        ("voice", '{"type": "a patient wrote this"}', "admin.not_an_event"),
+        ("gone", None, "admin.no_such_queue"),
+    ],
+)
+async def test_a_letter_that_no_queue_can_take_stays_where_it_is(
+    auth: Auth, owner: Any, admin: Member, queue: str, envelope: str | None, code: str
+) -> None:
+    number = await letter(owner)
+    await owner.execute(
+        "update medbot.dead_letters set queue = $1, envelope = coalesce($2::jsonb, envelope)"
+        " where id = $3",
+        queue, envelope, number,
+    )  # fmt: skip
+    refused = await auth.http.post(
+        f"{ADMIN}/dead-letters/{number}/replay", headers=bearer(admin.access)
+    )
+    assert (refused.status_code, refused.json()["code"]) == (409, code)
+    assert "patient" not in refused.text
+    kept = await owner.fetchval("select count(*) from medbot.dead_letters where id = $1", number)
+    assert kept == 1
+    assert await owner.fetchval("select count(*) from medbot.queue") == 0

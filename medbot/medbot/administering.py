@@ -160,15 +160,28 @@ def events_dead(
 
 @events.command("replay")
 def events_replay(
-    letters: Annotated[list[int], typer.Argument(help="Numbers that `events dead` shows.")],
+    letters: Annotated[
+        list[int],
+        typer.Argument(min=1, max=2**63 - 1, help="Numbers that `events dead` shows."),
+    ],
 ) -> None:
     """Hands dead letters to their queues again."""
     from auth_service.settings import Settings as Service
     from medbot import events as stuck
 
+    refused: list[int] = []
+
+    def tell(number: int, reason: str | None) -> None:
+        if reason is None:
+            terminal.out.print(f"{number} replayed")
+            return
+        refused.append(number)
+        terminal.err.print(f"{number} was not replayed: {reason}", soft_wrap=True)
+
     with terminal.one_line_errors():
-        terminal.run(stuck.replay(settings.load(Service), letters))
-        terminal.out.print(f"{len(letters)} replayed")
+        terminal.run(stuck.replay(settings.load(Service), letters, tell))
+    if refused:
+        raise typer.Exit(1)
 
 
 def retention(

@@ -75,6 +75,13 @@ def test_a_service_login_of_a_migrated_database_is_well(
     assert "· owner's login DATABASE_DIRECT_URL is not set → `medbot migrate` needs it" in said
 
 
+def test_the_hint_for_a_pooler_is_no_fault(
+    medbot: Command, project: Path, addresses: Addresses
+) -> None:
+    (project / ".env.local").write_text(f"DATABASE_URL={addresses.service}&pgbouncer=true\n")
+    assert "DATABASE_URL answers" in plain(medbot("doctor").output)
+
+
 def test_a_database_that_is_not_there_and_a_secret_that_is_missing_are_named(
     medbot: Command, project: Path
 ) -> None:

@@ -16,6 +16,7 @@ from kit.bus.rabbitmq_queues import EXCHANGE
 from kit.database import utc_now
 from kit.testing import Addresses
 from kit.testing.rabbitmq import Broker
+from kit.testing.serving import free_port
 
 Command = Callable[..., Result]
 QUEUE = "conversation"
@@ -82,3 +83,35 @@ def test_a_dead_letter_is_shown_and_handed_to_its_queue_again(
     assert medbot("events", "dead").output == ""
     again = medbot("events", "replay", str(number))
     assert again.exit_code != 0
+
+
+@pytest.mark.usefixtures("at_broker")
+@pytest.mark.parametrize("number", ["0", "-1", "abc", "99999999999999999999"])
+def test_what_is_no_number_of_a_letter_is_refused(medbot: Command, number: str) -> None:
+    refused = medbot("events", "replay", "--", number)
+    assert refused.exit_code == 2, refused.output
+    assert "Traceback" not in refused.output
+
+
+def test_of_several_letters_each_is_told_of(medbot: Command, at_broker: Addresses) -> None:
+    numbers = [asyncio.run(lay_aside(at_broker.owner, erased())) for _ in range(2)]
+    asked = [str(number) for number in (numbers[0], 77_777, numbers[0], numbers[1])]
+    told = medbot("events", "replay", *asked)
+    assert told.exit_code == 1
+    assert told.stdout.splitlines() == [f"{number} replayed" for number in numbers]
+    assert "77777 was not replayed" in told.output
+    assert medbot("events", "dead").output == ""
+
+
+def test_without_its_broker_a_letter_stays(
+    medbot: Command, at_broker: Addresses, project: Path
+) -> None:
+    number = asyncio.run(lay_aside(at_broker.owner, erased()))
+    settings = project / ".env.local"
+    away = f"RABBITMQ_URL=amqp://me:quiet@127.0.0.1:{free_port()}/\n"
+    settings.write_text(f"{settings.read_text().partition('RABBITMQ_URL')[0]}{away}")
+    refused = medbot("events", "replay", str(number))
+    assert refused.exit_code == 1
+    assert f"{number} was not replayed" in refused.output
+    assert "quiet" not in refused.output
+    assert medbot("events", "dead").output.startswith(f"{number} {QUEUE}")

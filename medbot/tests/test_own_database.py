@@ -21,8 +21,7 @@ Command = Callable[..., Result]
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The owner's address on a PostgreSQL 15 that asks for passwords."""
-    if not (BIN / "postgres").exists():
-        pytest.skip("PostgreSQL 15 is not installed: apt-get install postgresql-15")
+    assert (BIN / "postgres").exists(), "install it: apt-get install postgresql-15"
     folder, port = Path(tempfile.mkdtemp(prefix="medbot-pg15-")), free_ports()
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)

@@ -9,10 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 from auth_service.administration import letters, store
-from auth_service.administration.models import NotAnEvent, OwnAccount, Person
+from auth_service.administration.models import NoSuchQueue, NotAnEvent, OwnAccount, Person
 from auth_service.providers import store as accounts
 from auth_service.providers.directory import POWERS, Directory
 from auth_service.sessions import store as sessions
+from contracts.events import SUBSCRIPTIONS
 from kit.bus import Bus
 from kit.errors import NotFound
 from kit.identity import Role
@@ -116,7 +117,7 @@ async def replay(desk: Desk, bus: Bus, letter_id: int) -> None:
     """Hands a dead letter to its queue again.
 
     Raises:
-        NotFound, NotAnEvent
+        NotFound, NotAnEvent, NoSuchQueue
     """
     async with desk.transaction("events.replay") as record:
         record.touched("letter", letter_id)
@@ -126,6 +127,8 @@ async def replay(desk: Desk, bus: Bus, letter_id: int) -> None:
                 raise NotAnEvent
             raise NotFound
         queue, envelope = taken
+        if queue not in SUBSCRIPTIONS:
+            raise NoSuchQueue
         record.touched("queue", queue)
         record.touched("event", envelope.id)
         await bus.replay(record.tx, queue, envelope)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
+from auth_service.administration.models import NotAnEvent
 from contracts.events import Envelope
 from kit.database import Tx
 
@@ -37,13 +40,22 @@ async def page(tx: Tx, *, queue: str | None, after: int, limit: int) -> list[Dea
 
 
 async def take(tx: Tx, letter_id: int) -> tuple[str, Envelope] | None:
-    """Takes a letter out of the table; answers its queue and its event, if it is one."""
+    """Takes a letter out of the table; answers its queue and its event, if there is one.
+
+    Raises:
+        NotAnEvent: it only looks like one.
+    """
     row = await tx.fetchrow(
         "delete from medbot.dead_letters where id = $1 and envelope ? 'type'"
         " returning queue, envelope",
         letter_id,
     )
-    return (row["queue"], Envelope.model_validate(row["envelope"])) if row else None
+    if row is None:
+        return None
+    try:
+        return row["queue"], Envelope.model_validate(row["envelope"])
+    except ValidationError:  # its text would quote what arrived
+        raise NotAnEvent from None
 
 
 async def exists(tx: Tx, letter_id: int) -> bool:

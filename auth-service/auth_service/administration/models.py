@@ -51,3 +51,10 @@ class NotAnEvent(DomainError):
 
     kind = Kind.CONFLICT
     code = "admin.not_an_event"
+
+
+class NoSuchQueue(DomainError):
+    """Nobody consumes the queue that this event was for any more."""
+
+    kind = Kind.CONFLICT
+    code = "admin.no_such_queue"

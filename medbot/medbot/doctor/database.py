@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from kit import embedded, migrations
+from kit.database import without_hints
 from kit.errors import Misconfigured
 from medbot.doctor.findings import Finding, bad, good, note
 from medbot.settings import Settings
@@ -43,7 +44,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _login(url: str) -> Any:
-    connection = await asyncpg.connect(url, timeout=5, statement_cache_size=0)
+    address = without_hints(url)
+    connection = await asyncpg.connect(address, timeout=5, statement_cache_size=0)
     try:
         return await connection.fetchrow(_LOGIN)
     finally:
