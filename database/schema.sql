@@ -1052,6 +1052,7 @@ CREATE TABLE public.voice_sessions (
     ends_at timestamp with time zone,
     ended_at timestamp with time zone,
     limited text,
+    locale text DEFAULT 'en-GB'::text NOT NULL,
     CONSTRAINT voice_sessions_alias_check CHECK ((char_length(alias) <= 100)),
     CONSTRAINT voice_sessions_channel_check CHECK ((channel = ANY (ARRAY['voice'::text, 'websocket'::text, 'phone'::text]))),
     CONSTRAINT voice_sessions_check CHECK (((user_id IS NULL) OR (user_id = owner_id))),
@@ -1060,6 +1061,7 @@ CREATE TABLE public.voice_sessions (
     CONSTRAINT voice_sessions_end_reason_check CHECK ((end_reason = ANY (ARRAY['asked'::text, 'caller_left'::text, 'silence'::text, 'too_long'::text, 'drained'::text, 'failed'::text, 'conversation_deleted'::text]))),
     CONSTRAINT voice_sessions_instructions_check CHECK ((char_length(instructions) <= 20000)),
     CONSTRAINT voice_sessions_limited_check CHECK ((limited = ANY (ARRAY['person'::text, 'address'::text, 'installation'::text]))),
+    CONSTRAINT voice_sessions_locale_check CHECK (((length(locale) >= 1) AND (length(locale) <= 35))),
     CONSTRAINT voice_sessions_pipeline_check CHECK ((pipeline = ANY (ARRAY['realtime'::text, 'cascade'::text, 'offline'::text]))),
     CONSTRAINT voice_sessions_room_name_check CHECK ((char_length(room_name) <= 200)),
     CONSTRAINT voice_sessions_status_check CHECK ((status = ANY (ARRAY['created'::text, 'connecting'::text, 'active'::text, 'ended'::text, 'failed'::text])))

@@ -147,7 +147,7 @@ class BareDesk:
         """Until `signed_in` is false."""
         return self.signed_in
 
-    async def open(self, caller: Actor, conversation_id: UUID | None) -> Plan:
+    async def open(self, caller: Actor, conversation_id: UUID | None, locale: str) -> Plan:
         """A new session."""
         if conversation_id not in (None, self.conversation):
             raise NotFound

@@ -104,6 +104,25 @@ async def test_what_cannot_be_kept_is_refused_and_makes_no_conversation(
     assert (await writing.http.get("/api/v1/conversations")).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "locale"),
+    [
+        ("en-US,en;q=0.9", "en-US"),
+        ("de-CH", "de-CH"),
+        ("*", "en-GB"),
+        ("", "en-GB"),
+        ("x" * 36, "en-GB"),
+        ("en_US'; --", "en-GB"),
+    ],
+)
+async def test_a_call_names_the_emergency_numbers_of_where_its_caller_is(
+    alice: Person, service: Served, asked: str, locale: str
+) -> None:
+    made = await alice.http.post(SESSION, json={}, headers={"accept-language": asked})
+    async with job(service, made.json()["session_id"]) as running:
+        assert (await running.plan()).locale == locale
+
+
 async def test_metadata_is_given_back_as_it_came(alice: Person) -> None:
     metadata = {"a": ["\\u0000", 1.5, None, True, {"é": "x"}]}
     made = await make(alice, metadata=metadata)

@@ -11,8 +11,8 @@ SECTIONS = (
         "public.voice_sessions",
         "owner_id",
         "id, conversation_id, channel, pipeline, status, end_reason, room_name, instructions,"
-        " voice_settings, ignored, metadata, limited, agent_state, participants, created_at,"
-        " expires_at, joined_at, started_at, ends_at, ended_at, alias",
+        " voice_settings, ignored, metadata, limited, locale, agent_state, participants,"
+        " created_at, expires_at, joined_at, started_at, ends_at, ended_at, alias",
         {"id": "uuid"},
     ),
     Section(

@@ -35,3 +35,11 @@ def test_words_that_go_on_bring_no_second_alarm() -> None:
     more = gate.whole(BREATH)
     assert more.level is Level.EMERGENCY
     assert gate.news(more) is None
+
+
+@pytest.mark.parametrize(("locale", "number"), [("en-GB", "999"), ("en-US", "911")])
+def test_an_alarm_names_the_number_of_the_place(locale: str, number: str) -> None:
+    gate = Gate(locale, list)
+    said = gate.news(gate.whole(CHEST))
+    assert said is not None
+    assert number in said

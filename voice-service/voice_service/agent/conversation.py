@@ -146,7 +146,7 @@ class Conversation:
     async def last_words(self, within: float) -> None:
         """Waits for words that are still being found."""
         for _ in range(round(within / 0.05)):
-            if not self._waiting:
+            if not self._over_agent:
                 return
             await asyncio.sleep(0.05)
 

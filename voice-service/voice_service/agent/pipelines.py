@@ -32,6 +32,8 @@ from voice_service.agent.speaker import SAMPLE_RATE
 from voice_service.agent.voices import PluginVoice, Speech
 
 OPENAI = "https://api.openai.com/v1"
+SPOKEN = "en"
+"""The language of phrases, rules and library, and so of what is expected to be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Shop:
             api_key=self.key,
             turn_detection=None,
             input_audio_transcription=realtime_types.AudioTranscription(
-                model=self.settings.transcription_model, language=language(self.plan.locale)
+                model=self.settings.transcription_model, language=SPOKEN
             ),
             http_session=self.resources.sockets,
             conn_options=APIConnectOptions(max_retry=0, retry_interval=0.1, timeout=2.0),
@@ -147,7 +149,7 @@ def _openai_ear(shop: Shop) -> Ear | None:
         return None
     plugin = openai.STT(
         model=shop.settings.transcription_model,
-        language=language(shop.plan.locale),
+        language=SPOKEN,
         client=shop.client(),
     )
     return WholeEar("openai-ear", plugin, within=1.5)
@@ -275,11 +277,6 @@ def tuned(assistant: Assistant, wanted: VoiceSettings) -> Assistant:
         for model in assistant.models
     )
     return replace(assistant, models=models)
-
-
-def language(locale: str) -> str:
-    """`en-GB` → `en`."""
-    return locale.split("-")[0].lower()
 
 
 def _voices(shop: Shop) -> tuple[Voice, ...]:

@@ -33,6 +33,8 @@ ALONE_FOR = 12.0
 """Seconds for which a room is kept without its caller, whose network may come back."""
 LAST_WORDS_WITHIN = 2.0
 """Seconds for the words of somebody who has just hung up."""
+ALARM_WITHIN = 30.0
+"""Seconds for an alarm that was raised over a goodbye."""
 LOOKS = 0.25
 KEEPS = 1.0
 """Seconds between two records of what was said so far."""
@@ -98,7 +100,7 @@ class Supervisor:
             self._pipes.chain,
             detector,
             self._conversation,
-            pipelines.language(self._plan.locale),
+            pipelines.SPOKEN,
         )
         built = build_session(
             self._resources.settings,
@@ -274,7 +276,8 @@ class Supervisor:
             await asyncio.sleep(LOOKS)
             left = (self._plan.ends_at - self._now()).total_seconds()
             if left <= 0:
-                await self._say_and_end(phrases.GOODBYE_TIME, "too_long")
+                await self._say_goodbye(phrases.GOODBYE_TIME)
+                self._spawn_end("too_long")
                 return
             if left <= ANNOUNCED and not self._announced and not self._conversation.busy():
                 self._announced = True
@@ -311,12 +314,19 @@ class Supervisor:
             self._asked_if_there = True
             talk.say(phrases.STILL_THERE)
             return False
-        await self._say_and_end(phrases.GOODBYE_SILENT, "silence")
+        await self._say_goodbye(phrases.GOODBYE_SILENT)
+        if conversation.heard_since or conversation.user_speaking:
+            return False  # over the goodbye: somebody is there
+        self._spawn_end("silence")
         return True
 
-    async def _say_and_end(self, text: str, reason: EndReason) -> None:
+    async def _say_goodbye(self, text: str) -> None:
+        """Returns when it was said, and what was said over it was found; an alarm comes first."""
         handle = self._conversation.talk.say(text, protected=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(15):
                 await handle
-        self._spawn_end(reason)
+        await self._conversation.last_words(LAST_WORDS_WITHIN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ALARM_WITHIN):
+                await self._conversation.talk.unprotected.wait()

@@ -25,7 +25,7 @@ def token(media: Media, row: Row, identity: str, rules: Rules, *, now: datetime)
     return media.token(row.id, row.room_name, identity, max(left, SHORTEST))
 
 
-async def session_of_room(sessions: Sessions, owner: Actor, name: str) -> Row:
+async def session_of_room(sessions: Sessions, owner: Actor, name: str, locale: str) -> Row:
     """The owner's session with this room or, under any other name, the one that they call so,
     which is made if there is none. Names are their owner's: nobody comes to another's room by one.
 
@@ -40,7 +40,9 @@ async def session_of_room(sessions: Sessions, owner: Actor, name: str) -> Row:
     if found is not None:
         return found
     try:
-        return await actions.create(sessions, owner, CreateSession(), channel="voice", alias=name)
+        return await actions.create(
+            sessions, owner, CreateSession(), channel="voice", alias=name, locale=locale
+        )
     except asyncpg.UniqueViolationError:  # made by another request at the same moment
         async with sessions.db.transaction(owner) as tx:
             made = await store.by_alias(tx, owner, name)

@@ -23,6 +23,7 @@ from kit.identity import Actor
 from voice_service.conversations import Conversations
 from voice_service.sessions import store
 from voice_service.sessions.models import (
+    HERE,
     CapReached,
     ChangeConfig,
     CreateSession,
@@ -83,8 +84,10 @@ async def create(
     channel: Channel,
     key: str | None = None,
     alias: str | None = None,
+    locale: str = HERE,
 ) -> Row:
-    """Makes a session, and its conversation where none is named.
+    """Makes a session, and its conversation where none is named; `locale` picks the emergency
+    numbers that it names.
 
     Raises:
         Unavailable: the pipeline or the avatar is not configured.
@@ -127,6 +130,7 @@ async def create(
         "ignored": ignored,
         "metadata": wanted.metadata,
         "limited": limited,
+        "locale": locale,
     }
     if wanted.conversation_id is not None:
         await go_on_elsewhere(sessions.db, wanted.conversation_id)
@@ -307,6 +311,7 @@ async def plan(sessions: Sessions, session_id: UUID) -> Plan:
         pipeline=row.pipeline,
         instructions=row.instructions,
         voice_settings=VoiceSettings.model_validate(row.voice_settings),
+        locale=row.locale,
         history=history.messages,
         summary=history.summary,
         cursor=f"{row.config_version}.{row.message_version}.{history.last_seq}",

@@ -23,6 +23,9 @@ Status = Literal["created", "connecting", "active", "ended", "failed"]
 
 Limited = Literal["person", "address", "installation"]
 
+HERE = "en-GB"
+"""The locale of whoever names none."""
+
 METADATA_CHARACTERS = 4096
 METADATA_DEPTH = 20
 MOST_UNKNOWN = 50
@@ -208,6 +211,7 @@ class Row(BaseModel):
     ignored: list[str]
     metadata: dict[str, Any]
     limited: Limited | None = None
+    locale: str
     config_version: int
     last_seq: int
     message_version: int

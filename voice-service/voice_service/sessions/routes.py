@@ -11,7 +11,7 @@ from contracts.voice import Channel
 from kit import idempotency, paging
 from kit.errors import DomainError, Kind
 from voice_service.context import Context, Ctx
-from voice_service.doors import Speaker, public_socket
+from voice_service.doors import Locale, Speaker, public_socket
 from voice_service.rooms import joining
 from voice_service.sessions import actions, store
 from voice_service.sessions.models import (
@@ -40,13 +40,14 @@ async def create(
     person: Speaker,
     ctx: Ctx,
     request: Request,
+    locale: Locale,
     wanted: CreateSession | None = None,
     key: idempotency.Key = None,
 ) -> CreatedSession:
     """Creates a voice session, and its conversation unless one is named."""
     channel: Channel = "voice" if ctx.media is not None else "websocket"
     row = await actions.create(
-        ctx.sessions, person, wanted or CreateSession(), channel=channel, key=key
+        ctx.sessions, person, wanted or CreateSession(), channel=channel, key=key, locale=locale
     )
     token = None
     if ctx.media is not None and not row.over:
@@ -131,11 +132,13 @@ Identity = Annotated[
 
 
 @router.get("/token")
-async def token(room: Room, identity: Identity, person: Speaker, ctx: Ctx) -> RoomToken:
+async def token(
+    room: Room, identity: Identity, person: Speaker, ctx: Ctx, locale: Locale
+) -> RoomToken:
     """A token for the room of one of the caller's sessions; another name makes a session."""
     if ctx.media is None:
         raise NoMediaServer
-    row = await joining.session_of_room(ctx.sessions, person, room)
+    row = await joining.session_of_room(ctx.sessions, person, room, locale)
     made = joining.token(ctx.media, row, identity, ctx.sessions.rules, now=ctx.ground.clock())
     return RoomToken(token=made, url=ctx.media.url)
 

@@ -33,7 +33,7 @@ class Desk(Protocol):
     async def still_in(self, caller: Actor) -> bool:
         """Whether the caller has not signed out."""
 
-    async def open(self, caller: Actor, conversation_id: UUID | None) -> Plan:
+    async def open(self, caller: Actor, conversation_id: UUID | None, locale: str) -> Plan:
         """A new session of channel `websocket`, in a conversation of the caller or a new one.
 
         Raises:

@@ -116,13 +116,15 @@ class Reception:
             return True
         return True
 
-    async def open(self, caller: Actor, conversation_id: UUID | None) -> Plan:
+    async def open(self, caller: Actor, conversation_id: UUID | None, locale: str) -> Plan:
         """A new session of channel `websocket`."""
         self._resources = await self._warm.get()
         if caller.kind == "guest":
             await self._check_guests()
         wanted = CreateSession(conversation_id=conversation_id)
-        row = await actions.create(self._sessions, caller, wanted, channel="websocket")
+        row = await actions.create(
+            self._sessions, caller, wanted, channel="websocket", locale=locale
+        )
         return await self._take(row.id)
 
     async def find(self, caller: Actor, session_id: UUID) -> Found:

@@ -11,7 +11,7 @@ from contracts.voice import EndReason
 from kit import logs
 from kit.errors import DomainError, NotFound
 from kit.identity import Actor
-from voice_service import sockets_door
+from voice_service import doors, sockets_door
 from voice_service.agent import ports
 from voice_service.sockets import intake, messages, refusals, watching
 from voice_service.sockets.desk import Desk
@@ -64,7 +64,7 @@ class Call:
             self._line.hang_up(Code.FAILED)
 
     async def _begin(self, caller: Actor) -> None:
-        plan = await self._desk.open(caller, self._conversation())
+        plan = await self._desk.open(caller, self._conversation(), doors.locale(self._socket))
         ends = ports.Transport(
             audio_in=self._intake,
             audio_out=self._output,
