@@ -9,7 +9,7 @@ import httpx
 
 import tokens
 from contracts.voice import AskHistory, Channel, History, OpenConversation
-from kit import outgoing, trace
+from kit import outgoing
 from kit.database import Clock
 from kit.errors import NotFound, ServiceUnavailable
 
@@ -19,11 +19,8 @@ ASK_WITHIN = httpx.Timeout(10, connect=2)
 class Conversations:
     """Every call answers NotFound for what is not that person's."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, secret: str, clock: Clock) -> None:
-        self._http = http
-        self._url = url
-        self._secret = secret
-        self._clock = clock
+    def __init__(self, http: httpx.AsyncClient, auth: tokens.ServiceAuth) -> None:
+        self._http, self._auth = http, auth
 
     async def open(
         self,
@@ -49,23 +46,13 @@ class Conversations:
         return History.model_validate_json(answer.content)
 
     async def _call(self, method: str, path: str, owner_id: UUID, body: Any) -> httpx.Response:
-        token = tokens.service_token(
-            self._secret,
-            caller="voice",
-            audience="conversation",
-            now=self._clock(),
-            person=owner_id,
-        )
         try:
             answer = await self._http.request(
                 method,
-                f"{self._url}{path}",
+                path,
                 content=body.model_dump_json(),
-                headers={
-                    **trace.outgoing_headers(),
-                    "authorization": f"Bearer {token}",
-                    "content-type": "application/json",
-                },
+                headers={"content-type": "application/json"},
+                auth=self._auth.acting_for(owner_id),
             )
         except httpx.HTTPError as away:
             raise ServiceUnavailable("Conversations are not available now.") from away
@@ -79,7 +66,8 @@ class Conversations:
 @asynccontextmanager
 async def open_conversations(url: str, secret: str, clock: Clock) -> AsyncIterator[Conversations]:
     """A client for as long as the block lasts."""
+    auth = tokens.ServiceAuth(secret, caller="voice", audience="conversation", clock=clock)
     async with httpx.AsyncClient(
-        timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
+        base_url=url, timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
     ) as http:
-        yield Conversations(http, url.rstrip("/"), secret, clock)
+        yield Conversations(http, auth)

@@ -11,7 +11,7 @@ import httpx
 
 import tokens
 from contracts.people import HOLDERS
-from kit import logs, outgoing, trace
+from kit import logs, outgoing
 from kit.database import Clock
 from kit.errors import DomainError, Kind, Misconfigured
 from kit.settings import Settings
@@ -55,12 +55,9 @@ class Holders:
         Raises:
             ExportUnavailable: it does not answer, or refuses.
         """
-        token = tokens.service_token(
-            self.secret, caller=self.service, audience=name, now=self.clock(), person=person
-        )
-        headers = {"authorization": f"Bearer {token}", **trace.outgoing_headers()}
+        auth = tokens.ServiceAuth(self.secret, self.service, name, self.clock, person)
         asked = self.http.stream(
-            "GET", f"{self.urls[name]}/internal/people/{person}/export", headers=headers
+            "GET", f"{self.urls[name]}/internal/people/{person}/export", auth=auth
         )
         try:
             answer = await stack.enter_async_context(asked)

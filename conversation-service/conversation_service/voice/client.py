@@ -8,7 +8,7 @@ import httpx
 
 import tokens
 from contracts.voice import RecordedTurns
-from kit import outgoing, trace
+from kit import outgoing
 from kit.database import Clock
 from kit.errors import ServiceUnavailable
 
@@ -18,11 +18,8 @@ ASK_WITHIN = httpx.Timeout(5, connect=1)
 class VoiceSessions:
     """Sessions, as far as their turns go."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, secret: str, clock: Clock) -> None:
+    def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._url = url
-        self._secret = secret
-        self._clock = clock
 
     async def turns(
         self, session_id: UUID, after: int, *, elsewhere: bool = False
@@ -34,14 +31,10 @@ class VoiceSessions:
         Raises:
             ServiceUnavailable
         """
-        token = tokens.service_token(
-            self._secret, caller="conversation", audience="voice", now=self._clock()
-        )
         try:
             answer = await self._http.get(
-                f"{self._url}/internal/sessions/{session_id}/turns",
+                f"/internal/sessions/{session_id}/turns",
                 params={"after": after, "elsewhere": elsewhere},
-                headers={**trace.outgoing_headers(), "authorization": f"Bearer {token}"},
             )
         except httpx.HTTPError as away:
             raise ServiceUnavailable from away
@@ -55,7 +48,8 @@ class VoiceSessions:
 @asynccontextmanager
 async def open_voice_sessions(url: str, secret: str, clock: Clock) -> AsyncIterator[VoiceSessions]:
     """A client for as long as the block lasts."""
+    auth = tokens.ServiceAuth(secret, caller="conversation", audience="voice", clock=clock)
     async with httpx.AsyncClient(
-        timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
+        base_url=url, auth=auth, timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
     ) as http:
-        yield VoiceSessions(http, url.rstrip("/"), secret, clock)
+        yield VoiceSessions(http)

@@ -15,7 +15,7 @@ from kit.errors import InvalidToken
 from kit.identity import Actor, Role
 from tokens import signed
 from tokens.jwks import Key, Keys
-from tokens.service import service_token
+from tokens.service import ServiceAuth
 
 AUDIENCE = "authenticated"
 LONGEST_LIFE = 3600.0
@@ -157,12 +157,11 @@ def remote_ended(
 ) -> FetchEnded:
     """Asks the auth service at `url` as the service `caller`; for `Verifier.follow_ended`."""
 
+    auth = ServiceAuth(secret, caller=caller, audience="auth", clock=clock)
+
     async def fetch(cursor: int) -> EndedSessions:
-        token = service_token(secret, caller=caller, audience="auth", now=clock())
         answer = await http.get(
-            f"{url}/internal/sessions/ended",
-            params={"after": cursor},
-            headers={"authorization": f"Bearer {token}"},
+            f"{url}/internal/sessions/ended", params={"after": cursor}, auth=auth
         )
         answer.raise_for_status()
         return EndedSessions.model_validate_json(answer.content)

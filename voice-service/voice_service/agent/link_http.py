@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 import tokens
 from contracts.voice import Changes, Fallback, Heartbeat, Plan, SpokenTurn
-from kit import trace
 from telemetry import Kind, Span, catalogue
 from voice_service.agent.ports import SessionLost
 
@@ -47,7 +46,8 @@ class HttpLink:
         job: str,
         now: Callable[[], datetime],
     ) -> None:
-        self._http, self._secret, self._job, self._now = http, secret, job, now
+        self._http, self._job = http, job
+        self._auth = tokens.ServiceAuth(secret, caller=CALLER, audience=AUDIENCE, clock=now)
         self._path = f"/internal/sessions/{session_id}"
         self._told: Counter[tuple[str, ...]] = Counter()  # fallbacks that the service counts
 
@@ -105,14 +105,11 @@ class HttpLink:
             return await self._ask(method, path, **more)
 
     async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        token = tokens.service_token(
-            self._secret, caller=CALLER, audience=AUDIENCE, now=self._now()
-        )
         try:
             answer = await self._http.request(
                 method,
                 self._path + path,
-                headers={**trace.outgoing_headers(), "authorization": f"Bearer {token}"},
+                auth=self._auth,
                 timeout=httpx.Timeout(POLLS_WITHIN, connect=2.0),
                 **more,
             )
