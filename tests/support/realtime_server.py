@@ -63,11 +63,15 @@ class RealtimeServer:
     mode: Mode = "works"
     key: str = "sk-test"
     delay: float = 0.0
+    most: int | None = None
+    """So many words of an answer are as long as one may be."""
     sessions: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     responses: list[dict[str, Any]] = field(default_factory=list)
     truncated: list[dict[str, Any]] = field(default_factory=list)
+    committed: list[bytes] = field(default_factory=list)
+    """The sound of each stretch."""
     connections: int = 0
 
     async def _serve(self, socket: WebSocket) -> None:
@@ -106,7 +110,7 @@ class _Talk:
         self._ids = count(1)
         self._last: str | None = None
         self._known: dict[str, dict[str, Any]] = {}
-        self._sound = 0
+        self._sound = b""
         self._response: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -159,20 +163,21 @@ class _Talk:
 
     async def _input_audio_buffer_append(self, event: dict[str, Any]) -> None:
         try:
-            self._sound += len(base64.b64decode(event["audio"], validate=True))
+            self._sound += base64.b64decode(event["audio"], validate=True)
         except binascii.Error:
             self._server.faults.append("append: no base64")
 
     async def _input_audio_buffer_clear(self, _: dict[str, Any]) -> None:
-        self._sound = 0
+        self._sound = b""
         await self._send("input_audio_buffer.cleared")
 
     async def _input_audio_buffer_commit(self, event: dict[str, Any]) -> None:
-        if self._sound < LEAST:
+        if len(self._sound) < LEAST:
             self._server.faults.append("commit: too little sound")
             await self._refuse(event, "buffer too small", "input_audio_buffer_commit_empty")
             return
-        self._sound = 0
+        self._server.committed.append(self._sound)
+        self._sound = b""
         item_id, previous = self._id("item"), self._last
         await self._send("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous)
         part = {"type": "input_audio", "transcript": None}
@@ -225,14 +230,17 @@ class _Talk:
             "metadata": asked.get("metadata"),
         }  # fmt: skip
         await self._send("response.created", response={**response, "status": "in_progress"})
-        status = "cancelled"
+        status, details = "cancelled", None
         try:
             answer = self._server.next_answer()
             if isinstance(answer, Call):
                 await self._ask_for(answer, response["id"])
             else:
-                await self._speak(answer, response["id"], dies=mode == "dies")
-            status = "completed"
+                said = " ".join(answer.split()[: self._server.most])
+                await self._speak(said, response["id"], dies=mode == "dies")
+                if said != answer:
+                    details = {"type": "incomplete", "reason": "max_output_tokens"}
+            status = "completed" if details is None else "incomplete"
         finally:
             usage = {
                 "input_tokens": 10, "output_tokens": 20, "total_tokens": 30,
@@ -240,8 +248,11 @@ class _Talk:
                 "output_token_details": {"text_tokens": 5, "audio_tokens": 15},
             }  # fmt: skip
             await self._send(
-                "response.done", response={**response, "status": status, "usage": usage}
-            )
+                "response.done",
+                response={
+                    **response, "status": status, "status_details": details, "usage": usage,
+                },
+            )  # fmt: skip
 
     async def _ask_for(self, call: Call, response_id: str) -> None:
         item = {

@@ -35,6 +35,19 @@ async def test_the_library_is_searched_by_tool_and_cited(opened: Open, cloud: Cl
     assert cloud.realtime.faults == []
 
 
+async def test_an_answer_as_long_as_it_may_be_is_no_failure(opened: Open, cloud: Cloud) -> None:
+    cloud.realtime.hears = ["what helps against a cold"]
+    cloud.realtime.says = ["Rest helps, and so does plenty of water."]
+    cloud.realtime.most = 4
+    resources = await opened()
+    wanted = VoiceSettings(max_output_tokens=20)
+    async with conversation(resources, plan("realtime", voice_settings=wanted)) as talk:
+        await talk.say("what helps against a cold")
+        turns = await talk.turns(2)
+    assert turns[1].text == "Rest helps, and so"
+    assert cloud.realtime.faults == []
+
+
 async def test_a_tool_that_does_not_exist_has_a_spoken_outcome(opened: Open, cloud: Cloud) -> None:
     cloud.realtime.hears = ["book me a flight"]
     cloud.realtime.says = [Call("book_flight", {}), "I cannot do that."]

@@ -200,7 +200,7 @@ class Line:
         elif kind == "conversation.item.input_audio_transcription.failed":
             self._settle(event["item_id"], None)
         elif kind == "response.done":
-            self.broken = event["response"].get("status") in {"failed", "incomplete"}
+            self.broken = _broke_off(event["response"])
 
     def _settle(self, item_id: str, words: str | None) -> None:
         waiting = self._by_item.pop(item_id, None)
@@ -238,6 +238,15 @@ async def _close(session: llm.RealtimeSession[Any], model: llm.RealtimeModel) ->
     except Exception as error:  # it failed before, or fails now: either way it is gone
         _log.info("realtime.closed", reason=type(error).__name__)
     await model.aclose()
+
+
+def _broke_off(response: dict[str, Any]) -> bool:
+    """Whether it ended otherwise than it should; one as long as was allowed did not."""
+    details = response.get("status_details") or {}
+    full = details.get("reason") == "max_output_tokens"
+    return response.get("status") == "failed" or (
+        response.get("status") == "incomplete" and not full
+    )
 
 
 def _declared(tool: tools.Tool) -> llm.Tool:
