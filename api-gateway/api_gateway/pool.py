@@ -139,8 +139,10 @@ class Pool:
                 connection.abort()
 
     def leave(self, by: float) -> None:
-        """The gateway leaves: streams without an end are ended now, others at the time `by`."""
-        self.leave_by = by
+        """The gateway leaves: streams without an end are ended now, others at the time `by`, or at
+        the one that was said first."""
+        if self.leave_by is None:
+            self.leave_by = by
 
     def close(self) -> None:
         """Cuts every connection."""

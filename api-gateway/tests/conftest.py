@@ -1,6 +1,6 @@
 """A gateway on a real socket in front of a service of bytes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ async def open_door(issuer: Issuer, alice: Actor, tmp_path: Path) -> AsyncIterat
     """Opens a gateway with the given settings; closes all at the end of the test."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(**given: Any) -> Door:
+        async def open_one(
+            *, made: Callable[[Gateway], None] = lambda _: None, **given: Any
+        ) -> Door:
             service = await stack.enter_async_context(wire_service())
             chosen: dict[str, Any] = {
                 "auth_service_url": issuer.url,
@@ -38,7 +40,9 @@ async def open_door(issuer: Issuer, alice: Actor, tmp_path: Path) -> AsyncIterat
                 "data_dir": tmp_path,
             } | given
             settings = Settings(**chosen)
-            served = await stack.enter_async_context(serve(Gateway(settings)))
+            gateway = Gateway(settings)
+            made(gateway)
+            served = await stack.enter_async_context(serve(gateway))
             token = issuer.token(alice)
             client = httpx.AsyncClient(
                 base_url=served.url,

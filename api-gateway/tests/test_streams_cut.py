@@ -1,5 +1,6 @@
 """A stream of events that its service does not end is ended by the gateway, with a named error."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
 from api_gateway import events, refusals
+from api_gateway.main import Gateway
 from api_gateway.testing import Asked, Door, OpenDoor
 
 REPLY = "/api/v1/conversations/7f1d2c9a-3f39-4c1c-9a55-2d1d0a5f6a01/messages"
@@ -111,3 +113,27 @@ def test_the_last_event_is_one_event() -> None:
     name, data, *rest = events.last(refusals.StreamCut()).decode().split("\n")
     assert (name, rest) == ("event: error", ["", ""])
     assert json.loads(data.removeprefix("data: "))["code"] == "gateway.stream_cut"
+
+
+async def test_a_gateway_that_leaves_says_so_in_a_reply_that_takes_too_long(
+    open_door: OpenDoor,
+) -> None:
+    gateways: list[Gateway] = []
+    door = await open_door(drain_seconds=1.5, made=gateways.append)
+
+    async def go_on(asked: Asked) -> None:
+        await asked.body()
+        await asked.say(STREAM)
+        while True:
+            await asked.say(b"%x\r\n%b\r\n" % (len(DELTA), DELTA))
+            await asyncio.sleep(0.1)
+
+    door.service.answer = go_on
+    reading = asyncio.create_task(read(door, "POST", REPLY))
+    while not door.service.asked:
+        await asyncio.sleep(0.01)
+    gateways[0].state.drain.closing.set()
+    async with asyncio.timeout(8):
+        said = await reading
+    assert said[-1].json()["code"] == "gateway.restarting"
+    assert len(said) > 8, "it had its time"
