@@ -12,6 +12,7 @@ from conversing import Person, Start, Visit
 from speaking import SESSION, job
 
 from contracts.events import GuestJoined, UserErased
+from contracts.voice import Changes
 from conversation_service.voice import actions as spoken
 from conversation_service.voice.client import open_voice_sessions
 from kit import outbox
@@ -187,6 +188,25 @@ async def test_a_deleted_conversation_ends_its_sessions_and_takes_their_words(
         assert (await alice.http.get(f"{SESSION}/{one['session_id']}")).status_code == 404
     assert (await alice.http.get("/api/v1/voice/sessions")).json()["items"] == []
     assert "canary" not in await dump(addresses)
+
+
+async def test_a_session_whose_conversation_is_just_gone_is_there_until_it_is_ended(
+    alice: Person, service: Served, writing: Person, addresses: Addresses
+) -> None:
+    made = await make(alice)
+    async with job(service, made["session_id"]) as running:
+        await running.beat()
+        before = (await running.plan()).cursor
+        await writing.send(path_of(made), "Is flu catching?")
+        assert (await running.changes(before, within=10)).messages
+        connection = await asyncpg.connect(addresses.owner)
+        try:
+            await connection.execute(
+                "delete from public.conversations where id = $1", made["conversation_id"]
+            )
+        finally:
+            await connection.close()
+        assert await running.changes(before, within=0) == Changes(cursor=before)
 
 
 async def test_keys_of_its_sessions_go_with_a_deleted_conversation(

@@ -160,7 +160,10 @@ async def _changes(sessions: Sessions, row: Row, known: _Place) -> Changes:
     messages: tuple[Earlier, ...] = ()
     if not row.over and row.message_version > known.messages:
         asked = AskHistory(after=seq or 0, messages=MESSAGES, except_session=row.id)
-        history = await sessions.conversations.history(row.owner_id, row.conversation_id, asked)
+        try:
+            history = await sessions.conversations.history(row.owner_id, row.conversation_id, asked)
+        except NotFound:  # deleted; the event that ends the session comes next
+            return Changes(cursor=str(known))
         messages = history.messages if seq is not None else ()
         seq = history.last_seq
     configured = row.config_version > known.config
