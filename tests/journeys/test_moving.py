@@ -169,6 +169,17 @@ async def all_go(house: Installation, arrive: Arrive, wanted: list[list[Step]], 
             group.create_task(journey.go())
 
 
+@pytest.fixture
+def speaking(
+    request: pytest.FixtureRequest, _with_rooms: Installation, cloud_port: int
+) -> Installation:
+    """It speaks by the cascade, also to `/ws/voice`, where there is a seed: what many say is short
+    then. It is not started anew for each seed."""
+    pipeline = "cascade" if "seed" in request.fixturenames else "offline"
+    _with_rooms.begin(spoken(cloud_port, VOICE_PIPELINE=pipeline))
+    return _with_rooms
+
+
 @pytest.mark.long
 async def test_nothing_is_lost_on_the_way(
     speaking: Installation, arrive: Arrive, cloud: Cloud
@@ -185,11 +196,9 @@ async def test_nothing_is_lost_on_the_way(
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 12))
 async def test_fifty_journeys(
-    speaking: Installation, arrive: Arrive, cloud: Cloud, cloud_port: int, seed: int
+    speaking: Installation, arrive: Arrive, cloud: Cloud, seed: int
 ) -> None:
     """Five at once, ten times; an agent that is killed is that of all five."""
-    told = spoken(cloud_port, VOICE_PIPELINE="cascade")
-    await asyncio.to_thread(speaking.begin, told)
     draw = random.Random(seed)
     loses = LOSES[seed % len(LOSES)]
     await all_go(speaking, arrive, [ways(draw, loses) for _ in range(5)], seed)

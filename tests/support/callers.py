@@ -233,7 +233,8 @@ class InRoom(Talker):
         self._source = rtc.AudioSource(MICROPHONE, 1, queue_size_ms=200)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False
-        self._shown: dict[str, int] = {}
+        self._segments: dict[str, Line | None] = {}
+        """In the order in which they were first shown; nothing for those that are not over."""
         self.room.on("track_subscribed", lambda track, *_: self._spawn(self._listen(track)))
         self.room.on("disconnected", self._disconnected)
         self.room.on("participant_attributes_changed", self._attributes)
@@ -277,9 +278,11 @@ class InRoom(Talker):
             self.sound.add(bytes(event.frame.data))
 
     def _transcript(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        self._spawn(self._read(reader, identity))
+        segment = (reader.info.attributes or {}).get("lk.segment_id", "")
+        self._segments.setdefault(segment, None)
+        self._spawn(self._read(reader, identity, segment))
 
-    async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
+    async def _read(self, reader: rtc.TextStreamReader, identity: str, segment: str) -> None:
         user = identity == self.room.local_participant.identity
         text = ""
         async for piece in reader:
@@ -291,12 +294,9 @@ class InRoom(Talker):
             self.interim.append(text)
             return
         line = Line("user" if user else "assistant", text.strip())
-        segment = marks.get("lk.segment_id", "")
-        if segment in self._shown:
-            self.lines[self._shown[segment]] = line
-        elif line.text:
-            self._shown[segment] = len(self.lines)
-            self.lines.append(line)
+        if line.text:
+            self._segments[segment] = line
+            self.lines[:] = [each for each in self._segments.values() if each is not None]
 
     def _attributes(self, changed: dict[str, str], *_: Any) -> None:
         if state := changed.get(STATE):

@@ -206,6 +206,9 @@ class Local:
         """How sure it is of each hearing in turn; then .9."""
         self.tells: list[dict[str, Any]] = []
         """What it tells of each hearing in turn beside the words; then nothing."""
+        self.takes: list[float] = []
+        """Seconds that it takes to find the words of each hearing in turn; then none. One that
+        takes a while shows none of them before."""
         self.said: list[str] = []
 
     def stt(self) -> stt.STT[Any]:
@@ -236,10 +239,12 @@ class _Stream(stt.RecognizeStream):
         super().__init__(stt=hearing, conn_options=conn_options)
         self._lines, self._sure = hearing.local.hears, hearing.local.sure
         self._tells = hearing.local.tells
+        self._takes = hearing.local.takes
 
     async def _run(self) -> None:
         seconds, shown = 0.0, 0
-        words = self._lines[0].split() if self._lines else []
+        takes = self._takes.pop(0) if self._takes else 0.0
+        words = self._lines[0].split() if self._lines and not takes else []
         async for frame in self._input_ch:
             if isinstance(frame, self._FlushSentinel):
                 continue
@@ -247,6 +252,7 @@ class _Stream(stt.RecognizeStream):
             if (count := int((seconds - 0.5) / 0.3)) > shown and words:
                 shown = count
                 self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, " ".join(words[:count]))
+        await asyncio.sleep(takes)
         if self._lines:
             sure = self._sure.pop(0) if self._sure else 0.9
             about = self._tells.pop(0) if self._tells else None

@@ -53,7 +53,7 @@ async def test_only_the_newest_waits_for_a_service_that_is_away() -> None:
     assert kept(desk.turns) == [(1, "assistant", "One two three")]
 
 
-async def test_a_number_that_was_given_holds_and_so_do_words() -> None:
+async def test_words_that_were_recorded_hold() -> None:
     desk = Desk()
     ledger = Ledger(desk, next_seq=1, told=lambda _: None)
     said = ledger.begin(Said("assistant", at(5), text="One"))
@@ -66,14 +66,14 @@ async def test_a_number_that_was_given_holds_and_so_do_words() -> None:
     assert kept(desk.turns) == [(1, "assistant", "One"), (2, "user", "Stop")]
 
 
-async def test_a_turn_gets_no_number_while_an_earlier_one_may_come() -> None:
-    desk = Desk()
-    ledger = Ledger(desk, next_seq=1, told=lambda _: None)
-    said = ledger.begin(Said("assistant", at(5), text="One"))
-    ledger.keep(at(6), before=at(4).timestamp())
+async def test_turns_are_in_the_order_in_which_they_were_shown() -> None:
+    desk, shown = Desk(), list[SpokenTurn]()
+    ledger = Ledger(desk, next_seq=1, told=shown.append)
+    answer = ledger.begin(Said("assistant", at(5), text="One"))
     earlier = ledger.begin(Said("user", at(4), text="Stop"))
     ledger.settle(earlier, at(7))
-    ledger.settle(said, at(7))
+    assert shown == []
+    ledger.settle(answer, at(7))
     await recorded(ledger)
-    assert desk.open == []
-    assert kept(desk.turns) == [(1, "user", "Stop"), (2, "assistant", "One")]
+    assert kept(desk.turns) == [(1, "assistant", "One"), (2, "user", "Stop")]
+    assert shown == desk.turns

@@ -11,6 +11,7 @@ from providers import Cloud, Open
 from talking import Local, conversation, plan
 
 from contracts.voice import Changes, Earlier, VoiceSettings
+from voice_service.agent.ports import Transcript
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
 LONGER = f"{LONG} {LONG} {LONG}"
@@ -70,6 +71,29 @@ async def test_an_answer_is_recorded_while_it_is_heard(opened: Open, cloud: Clou
     assert 0 < len(first.text.split()) < len(second.text.split()) <= heard + 2
     assert turns[1].text.startswith(second.text)
     assert turns[1].text.startswith(LONG)
+
+
+async def test_a_question_in_two_pieces_is_kept_as_it_was_shown(
+    opened: Open, cloud: Cloud, local: Local
+) -> None:
+    """The second one began before the answer to the first, and its words were found during that."""
+    local.hears[:] = ["what helps against a cold", "and the flu"]
+    local.takes[:] = [0.0, 2.5]
+    cloud.model = ModelServer([[Say(LONGER)], [Say("Rest.")]])
+    resources = await opened(stt_provider="offline", voice_endpointing_min=0.7)
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.say("what helps against a cold")
+        await asyncio.sleep(0.2)
+        await talk.say("and the flu")
+        turns = await talk.turns(4, within=30)
+    assert [turn.role for turn in turns] == ["user", "assistant", "user", "assistant"]
+    assert turns[1].interrupted
+    assert turns[1].started_at > turns[2].started_at
+    first = {s.text: at for s, at in zip(talk.shown, talk.moments, strict=True)
+             if isinstance(s, Transcript) and s.role == "user"}  # fmt: skip
+    heard_at = talk.ear.heard_after(first[turns[0].text])
+    assert heard_at is not None
+    assert first[turns[0].text] + heard_at < first[turns[2].text]
 
 
 async def test_a_back_channel_makes_no_turn_and_the_sentence_goes_on(

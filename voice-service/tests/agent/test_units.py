@@ -79,7 +79,7 @@ def test_whoever_was_asked_for_a_name_is_given_time() -> None:
     assert listening.in_the_middle("Jane", "Can you spell your name for me?")
 
 
-async def test_turns_are_numbered_by_when_they_began() -> None:
+async def test_turns_are_numbered_as_they_begin_and_those_without_words_are_not() -> None:
     desk, told = Desk(), list[SpokenTurn]()
     ledger = Ledger(desk, next_seq=4, told=told.append)
     first = ledger.begin(Said("user", START, text="hello"))

@@ -47,6 +47,10 @@ class Desk:
     beats: list[dict[str, Any]] = field(default_factory=list)
     refuses: int = 0
     """Calls that are answered 503 before turns are taken."""
+    job: str = ""
+    """Who runs the session; another is refused."""
+    plans: int = 0
+    refused: int = 0
 
     async def _serve(self, request: Request) -> Response:
         bearer = request.headers["authorization"].removeprefix("Bearer ")
@@ -54,12 +58,18 @@ class Desk:
         assert UUID(request.path_params["session_id"]) == self.plan.session_id
         what = request.path_params.get("what", "")
         if what == "":
+            self.plans += 1
             return Response(self.plan.model_dump_json(), media_type="application/json")
         if what == "changes":
             await asyncio.sleep(5)
             return JSONResponse(Changes().model_dump(mode="json"))
         if what == "heartbeat":
-            self.beats.append(await request.json())
+            beat = await request.json()
+            self.job = self.job or beat["job"]
+            if beat["job"] != self.job:
+                self.refused += 1
+                return JSONResponse({"code": "voice.session_taken"}, status_code=409)
+            self.beats.append(beat)
             return Response(status_code=204)
         if self.refuses:
             self.refuses -= 1
@@ -186,7 +196,7 @@ class _Caller:
 
 @contextlib.asynccontextmanager
 async def _called(media: MediaServer, session_id: UUID) -> AsyncIterator[_Caller]:
-    """A caller in a new room that the agent is asked into."""
+    """A caller in a new room that the agent is asked into twice."""
     dispatch = api.RoomAgentDispatch(
         agent_name="medbot", metadata=json.dumps({"session_id": str(session_id)})
     )
@@ -194,7 +204,7 @@ async def _called(media: MediaServer, session_id: UUID) -> AsyncIterator[_Caller
         api.AccessToken(media.key.name, media.key.secret)
         .with_identity("sam")
         .with_grants(api.VideoGrants(room_join=True, room=f"room-{uuid4()}"))
-        .with_room_config(api.RoomConfiguration(agents=[dispatch]))
+        .with_room_config(api.RoomConfiguration(agents=[dispatch, dispatch]))
         .to_jwt()
     )
     room = rtc.Room()
@@ -232,6 +242,7 @@ async def test_a_caller_in_a_room_is_greeted_heard_and_answered(
             await _until(lambda: desk.beats[-1].get("ended"), within=30)
         assert worker.process.returncode == 0, worker.log.read_text()[-3000:]
         log = worker.log.read_text()
+    assert (desk.plans, desk.refused) == (1, 1)
     assert [turn["seq"] for turn in desk.turns] == [1, 2, 3]
     assert [turn["role"] for turn in desk.turns] == ["assistant", "user", "assistant"]
     assert desk.turns[1]["text"] == asked

@@ -1,7 +1,6 @@
 """What is said in a session: the caller's words through the gate, the agent's words as heard."""
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from voice_service.agent.parts import Heard, Question
 from voice_service.agent.pipelines import Pipes
 from voice_service.agent.ports import Audience, Transcript
 from voice_service.agent.rhythm import TAKES_LONG, TOO_QUIET
-from voice_service.agent.session import PATIENT
+from voice_service.agent.session import PATIENT, Built
 from voice_service.agent.utterances import Utterances
 
 SHORT = 0.5
@@ -53,6 +52,10 @@ class Conversation:
         self._urgent: str | None = None
         self._user: Said | None = None
         self._partial = ""
+        self._answered = False
+        """Whether the gate has answered words that are still coming."""
+        self._coming: set[float] = set()
+        """When those stretches of speech began of which words are shown that are not found yet."""
         self._doubts = doubts.Doubts()
         self._over_agent: dict[float, bool] = {}
         self._waiting: dict[float, asyncio.TimerHandle] = {}
@@ -61,18 +64,15 @@ class Conversation:
         self.heard_since = False
         """Whether the caller said something since this was last cleared."""
 
-    def attach(
-        self, session: AgentSession[None], usual: EndpointingOptions, heard: Callable[[], str]
-    ) -> None:
-        """The session that speaks and listens for it; before it starts. `heard` tells what was
-        heard so far of what is being said."""
-        self._session, self._usual = session, usual
-        self.talk.attach(session, heard)
+    def attach(self, built: Built) -> None:
+        """The session that speaks and listens for it; before it starts."""
+        self._session, self._usual = built.session, built.usual
+        self.talk.attach(built.session, built.heard, in_room=built.room_options is not None)
 
     def keep(self) -> None:
         """Records what was said so far of turns that are not over."""
         self.talk.note_heard()
-        self._ledger.keep(_now(), before=min(self._over_agent, default=math.inf))
+        self._ledger.keep(_now())
 
     # The caller
 
@@ -93,17 +93,20 @@ class Conversation:
     def partly(self, text: str, stretch: Stretch) -> None:
         """Shows words that are coming, and passes them through the gate."""
         so_far = self._partial = self._so_far(text)
+        self._open(stretch)
+        self._coming.add(stretch.began)
         self._show(Transcript("user", so_far, final=False, at=_at(stretch.began)))
         verdict = self._gate.partly(so_far)
         if verdict is not None:
-            self._open(stretch)
+            self._answered = True
             self._say_at_once(verdict)
 
-    async def heard(self, heard: Heard, stretch: Stretch) -> bool:
-        """Passes the words on once no protected speech is in their way."""
+    def heard(self, heard: Heard, stretch: Stretch) -> bool:
+        """Takes the words, unless they only say that somebody listens."""
         self._found(stretch)
         over = self._over_agent.pop(stretch.began, False)
         if over and listening.backchannel(heard.text) and not self._asking():
+            self._let_go(stretch, "")
             return False
         self._asked_again, self.heard_since = False, True
         said = self._open(stretch)
@@ -114,17 +117,20 @@ class Conversation:
         if self._session is not None:
             middle = listening.in_the_middle(heard.text, self._last_said())
             self._session.update_options(endpointing_opts=PATIENT if middle else self._usual)
-        await self.talk.unprotected.wait()
         return True
+
+    async def ready(self) -> None:
+        """Waits until no protected speech is in the way of words."""
+        await self.talk.unprotected.wait()
+        self._coming.clear()  # a transcript that is final takes the place of whatever was shown
 
     def unheard(self, stretch: Stretch) -> None:
         """Asks again after a longer stretch without words, once."""
         self._found(stretch)
         over = self._over_agent.pop(stretch.began, False)
-        if self._user is not None and not self._user.text and self._partial:
-            user, self._user = self._user, None  # it was answered by the gate already
-            user.text = self._partial
-            self._ledger.settle(user, _at(stretch.ended))
+        answered, self._answered = self._answered, False
+        self._let_go(stretch, self._partial if answered else "")
+        if answered:
             return
         long = stretch.ended - stretch.began >= 2 * SHORT
         if long and not over and not self._asked_again and self._user is None:
@@ -154,7 +160,7 @@ class Conversation:
         """The caller's turn came in writing."""
         assert self._session is not None
         self.talk.interrupt()
-        said = self._user = self._ledger.begin(Said("user", _now()))
+        said = self._ledger.begin(Said("user", _now(), text=text))
         self.heard_since, self.talk.stirred = True, time.monotonic()
         self.talk.asked = time.time()
         self._take(text, said, text)
@@ -165,20 +171,47 @@ class Conversation:
         self._say_at_once(verdict)
         self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
         self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)
-        self._user = None
-        said.text, said.triage = text, gate.triage(verdict)
+        more = self._more(said, text)
+        said.triage = gate.triage(verdict)
         self._ledger.settle(said, _at(max(self.talk.asked, said.started_at.timestamp())))
+        if said is self._user:
+            self._user, self._answered = None, False
+            if more or self._coming:  # it is shown already, so it comes before any answer
+                began = min(self._coming, default=self.talk.asked)
+                self._user = self._ledger.begin(Said("user", _at(began), text=more))
         return verdict
+
+    def _more(self, said: Said, text: str) -> str:
+        """Gives a turn its words; what was heard beyond them belongs to the next one.
+
+        Words of before that the session was not given a turn for are part of this one.
+        """
+        heard = said.text
+        if heard.startswith(text):
+            said.text = text
+            return heard[len(text) :].strip()
+        if not heard.endswith(text):
+            said.text = text
+        return ""
 
     def _open(self, stretch: Stretch) -> Said:
         if self._user is None:
             self._user = self._ledger.begin(Said("user", _at(stretch.began)))
         return self._user
 
+    def _let_go(self, stretch: Stretch, text: str) -> None:
+        """Ends a turn of which no words were found; `text` is what it was answered for."""
+        if self._user is None or self._user.text or (self._coming and not text):
+            return
+        user, self._user, self._answered = self._user, None, False
+        user.text = text
+        self._ledger.settle(user, _at(stretch.ended))
+
     def _so_far(self, text: str) -> str:
         return f"{self._user.text} {text}".strip() if self._user is not None else text
 
     def _found(self, stretch: Stretch) -> None:
+        self._coming.discard(stretch.began)
         timer = self._waiting.pop(stretch.began, None)
         if timer is not None:
             timer.cancel()
@@ -189,6 +222,7 @@ class Conversation:
 
     def _fill(self, stretch: Stretch) -> None:
         if not self.user_speaking and not self.talk.live:
+            self._open(stretch)  # what it waits for was said before it
             filler = self._fillers.take()
             self.talk.say(filler, audio=filler.sound, protected=True, remember=False)
         self._fill_later(stretch, TOO_QUIET + max(0.0, -self._rhythm.silent_for()))

@@ -46,8 +46,11 @@ class Listener(Protocol):
 
     def partly(self, text: str, stretch: Stretch) -> None: ...
 
-    async def heard(self, heard: Heard, stretch: Stretch) -> bool:
-        """Whether the session may have these words now, once this returns."""
+    def heard(self, heard: Heard, stretch: Stretch) -> bool:
+        """Whether these words are for the session, once it is `ready`."""
+
+    async def ready(self) -> None:
+        """Waits until the session may have words; it has them at once when this returns."""
 
     def unheard(self, stretch: Stretch) -> None:
         """Speech without words: noise, or every part failed."""
@@ -205,7 +208,9 @@ class HearingStream(stt.RecognizeStream):
             heard = await self._hearing.chain.hear(frames)
             if heard is None or not heard.text:
                 self._hearing.listener.unheard(stretch)
-            elif await self._hearing.listener.heard(heard, stretch):
+            elif self._hearing.listener.heard(heard, stretch):
+                self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, heard)  # shown at once
+                await self._hearing.listener.ready()
                 self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT, heard)
 
     def _emit(self, kind: stt.SpeechEventType, heard: Heard) -> None:

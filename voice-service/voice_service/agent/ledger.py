@@ -1,8 +1,7 @@
-"""The turns of a session on their way to the voice service: in order of speech, each once."""
+"""The turns of a session on their way to the voice service: in the order in which they were shown,
+each once."""
 
 import asyncio
-import bisect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +30,8 @@ class Said:
     """Its number, once some of it was recorded."""
     kept: str = ""
     """What was recorded of it."""
+    shown: str = ""
+    """The words of it that a room was shown."""
 
     def as_turn(self, seq: int, *, now: datetime | None = None) -> SpokenTurn:
         """The turn as it is kept; with `now` it is not over."""
@@ -50,7 +51,8 @@ class Said:
 
 
 class Ledger:
-    """Numbers turns by when they began. One that began earlier and is not over holds back others.
+    """Numbers turns by when they were first shown or heard, which is when they `begin` here: what
+    people saw and what is kept are in one order. One that is not over holds back those behind it.
 
     `told` hears of each turn when it is over, before it is recorded. What was said so far of those
     that are not is recorded by `keep`, so that it outlives this process.
@@ -64,19 +66,14 @@ class Ledger:
         self.recorded = 0
 
     def begin(self, said: Said) -> Said:
-        """Gives it its place: behind those that have a number, among the others by its start."""
-        numbered = sum(each.seq is not None for each in self._open)
-        bisect.insort(self._open, said, lo=numbered, key=lambda each: each.started_at)
+        """Gives it its place, behind all others."""
+        self._open.append(said)
         return said
 
-    def keep(self, now: datetime, *, before: float = math.inf) -> None:
-        """Records what was said so far of turns that are not over.
-
-        `before`, in seconds since 1970, is the start of something that may become a turn: what
-        began later gets no number before that is known.
-        """
+    def keep(self, now: datetime) -> None:
+        """Records what was said so far of turns that are not over."""
         for said in self._open:
-            if not said.text.strip() or said.started_at.timestamp() > before:
+            if not said.text.strip():
                 return
             if said.text.strip() != said.kept:
                 said.kept = said.text.strip()

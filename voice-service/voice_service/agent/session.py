@@ -32,18 +32,23 @@ class Built:
     """The words that were heard so far of what is being said."""
 
 
+def _nobody(_: str) -> None:
+    """Tells nobody."""
+
+
 class _Words(io.TextOutput):
     """The words of what is being said, as they are heard in a room."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Callable[[str], None]) -> None:
         super().__init__(label="heard", next_in_chain=None)
-        self._words, self._over = "", False
+        self._words, self._over, self._shown = "", False, shown
 
     async def capture_text(self, text: str) -> None:
         """One more."""
         if self._over:
             self._words, self._over = "", False
         self._words += text
+        self._shown(text)
 
     def flush(self) -> None:
         """That was all."""
@@ -61,11 +66,12 @@ def build_session(
     hearing: Hearing,
     detector: vad.VAD,
     on_typed: TextInputCallback | None = None,
+    shown: Callable[[str], None] = _nobody,
 ) -> Built:
     """A session whose turns are taken here: nothing of it listens or decides in a cloud.
 
     The end of a turn is found by the local model, or by silence alone where
-    `voice_turn_detection` is `vad`.
+    `voice_turn_detection` is `vad`. `shown` hears of each word that a room is shown.
     """
     usual = EndpointingOptions(
         mode="fixed",
@@ -103,7 +109,7 @@ def build_session(
         session.output.audio = transport.audio_out
         session.output.transcription = transport.text_out
         return Built(session, None, usual, transport.heard)
-    words = _Words()
+    words = _Words(shown)
     options = room_io.RoomOptions(
         audio_input=room_io.AudioInputOptions(sample_rate=SAMPLE_RATE, frame_size_ms=20),
         audio_output=room_io.AudioOutputOptions(sample_rate=SAMPLE_RATE),

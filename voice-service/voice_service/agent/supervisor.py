@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, CloseEvent
 from livekit.agents.voice import AgentStateChangedEvent, room_io
 
 from assistant.turns import Turn
-from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan, SpokenTurn
+from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
 from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
 from voice_service.agent.conversation import Conversation
@@ -108,9 +108,10 @@ class Supervisor:
             hearing=hearing,
             detector=detector,
             on_typed=self._typed,
+            shown=self._conversation.talk.shown,
         )
         session = self._session = built.session
-        self._conversation.attach(session, built.usual, built.heard)
+        self._conversation.attach(built)
         session.on("agent_state_changed", self._state_changed)
         session.on("close", self._session_closed)
         session.on("error", lambda event: _log.warning("session.error", kind=event.error.type))
@@ -185,9 +186,6 @@ class Supervisor:
     def _can_hear(self) -> bool:
         local = self._resources.local
         return self._plan.pipeline != "offline" or local is None or local.ready
-
-    def _told(self, turn: SpokenTurn) -> None:
-        self._conversation.told(turn)
 
     async def _typed(self, _: AgentSession[Any], event: room_io.TextInputEvent) -> None:
         await self.say_typed(event.text)

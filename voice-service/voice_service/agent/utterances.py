@@ -33,6 +33,7 @@ class Utterances:
         self._answers, self._quick, self._rhythm = pipes.answers, pipes.quick, pipes.rhythm
         self._session: AgentSession[None] | None = None
         self._heard: Callable[[], str] = str
+        self._in_room = False
         self._live: dict[str, SpeechHandle] = {}
         self._open: dict[str, Said] = {}
         self._known: dict[str, Known] = {}
@@ -45,10 +46,12 @@ class Utterances:
         self.stirred = time.monotonic()
         """When somebody last made a sound, on the monotonic clock."""
 
-    def attach(self, session: AgentSession[None], heard: Callable[[], str]) -> None:
+    def attach(
+        self, session: AgentSession[None], heard: Callable[[], str], *, in_room: bool = False
+    ) -> None:
         """The session that speaks; before it starts. `heard` tells what was heard so far of what
-        is being said."""
-        self._session, self._heard = session, heard
+        is being said; `in_room` each word is `shown` as well."""
+        self._session, self._heard, self._in_room = session, heard, in_room
         session.on("speech_created", self._created)
         session.on("agent_state_changed", self._state_changed)
 
@@ -96,6 +99,16 @@ class Utterances:
         said = self._open.get(handle.id) if handle is not None else None
         if said is not None and (heard := self._heard().strip()):
             said.text = heard
+
+    def shown(self, word: str) -> None:
+        """A room is shown a word of what is being said, which has its place from the first one."""
+        handle = self._session.current_speech if self._session is not None else None
+        said = self._open.get(handle.id) if handle is not None else None
+        if said is None:
+            return
+        if not said.shown:
+            self._ledger.begin(said)
+        said.shown += word
 
     @property
     def stuck(self) -> bool:
@@ -158,7 +171,9 @@ class Utterances:
             self._rhythm.paused(time.monotonic() - self._stopped)
         elif handle is not None:
             self._rhythm.begins()
-            self._open[handle.id] = self._ledger.begin(Said("assistant", datetime.now(UTC)))
+            said = self._open[handle.id] = Said("assistant", datetime.now(UTC))
+            if not self._in_room:
+                self._ledger.begin(said)
 
     def _played(self, event: PlaybackFinishedEvent) -> None:
         self._position, self.stirred = event.playback_position, time.monotonic()
@@ -171,10 +186,14 @@ class Utterances:
         known, said = self._known.pop(handle.id, Known()), self._open.pop(handle.id, None)
         if said is None:
             return
+        if self._in_room and not said.shown:
+            self._ledger.begin(said)
         items = [item for item in handle.chat_items if isinstance(item, ChatMessage)]
         heard = [item for item in items if item.role == "assistant"]
         said.text = " ".join((item.text_content or "").strip() for item in heard).strip()
         said.interrupted = handle.interrupted
+        if handle.interrupted and said.shown.strip().startswith(said.text):
+            said.text = said.shown.strip()  # the word that was cut was shown
         said.citations, said.usage = known.citations, known.usage
         said.latency = known.latency(said.started_at, self.end_delay)
         if said.text:

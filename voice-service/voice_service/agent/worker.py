@@ -17,7 +17,7 @@ from livekit.agents import AgentServer, JobContext, JobProcess
 from livekit.agents.utils import http_server
 
 from assistant.llm.environment import plain
-from contracts.voice import Plan
+from contracts.voice import Heartbeat, Plan
 from kit import metrics
 from kit import settings as kit_settings
 from kit.database import utc_now
@@ -105,8 +105,11 @@ async def talk(ctx: JobContext) -> None:
 
 
 async def _plan(link: HttpLink) -> Plan | None:
+    """What to begin with, once the session is this job's: another may have been sent as well, and
+    whoever asks for the plan of a session ends what was being said in it."""
     for _ in range(LOST_AFTER):
         try:
+            await link.beat(Heartbeat(agent_state="initializing"))
             return await link.plan()
         except SessionLost as refused:
             _log.warning("job.refused", reason=str(refused))
