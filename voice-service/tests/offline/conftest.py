@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kit import settings
-from voice_service.offline import building
+from voice_service.offline import building, corpora
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +16,9 @@ def library() -> Path:
 
 @pytest.fixture(scope="session")
 def model_folder(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built once; a second process that builds it too leaves the first one's."""
-    folder = tmp_path_factory.getbasetemp().parent / "offline-model" / "model"
+    """Built once for what it comes from; a second process leaves the first one's."""
+    mark = corpora.fingerprint(library)
+    folder = tmp_path_factory.getbasetemp().parent / "offline-model" / mark
     if not folder.is_dir():
         building.build(library, folder)
     return folder

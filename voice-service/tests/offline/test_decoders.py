@@ -46,6 +46,12 @@ def test_a_sentence_is_heard_with_its_keyphrases(
     assert heard.keyphrases == ("chest pain",)
 
 
+def test_each_keyphrase_is_told_apart(ears: decoders.Decoders) -> None:
+    heard = _hear(ears, recognising.speech("she collapsed and stopped breathing", "slt"))
+
+    assert set(heard.keyphrases) == {"collapsed", "stopped breathing"}
+
+
 def test_sound_outside_an_utterance_is_ignored(ears: decoders.Decoders, chest_pain: bytes) -> None:
     ears.feed(chest_pain)
     heard = ears.end()
@@ -88,6 +94,37 @@ def test_a_short_reply_is_read_by_its_own_decoder(ears: decoders.Decoders) -> No
     heard = _hear(ears, recognising.speech("yes please", "rms"))
 
     assert (heard.text, heard.short) == ("yes please", True)
+
+
+@pytest.mark.parametrize(
+    ("said", "voice"),
+    [
+        ("my son wants to die", "rms"),
+        ("my child drank antifreeze", "rms"),
+        ("her face has dropped on one side", "awb"),
+    ],
+)
+def test_danger_is_read_by_its_own_decoder_where_that_is_certain(
+    ears: decoders.Decoders, said: str, voice: str
+) -> None:
+    assert _hear(ears, recognising.speech(said, voice)).text == said
+
+
+@pytest.mark.parametrize(
+    ("said", "voice"),
+    [
+        ("he's joking all the time", "rms"),
+        ("my lips are chapped", "awb"),
+        ("can i kill germs with vinegar", "kal16"),
+        ("i am not reading well without glasses", "rms"),
+        ("does turmeric prevent a stroke", "slt"),
+        ("yes please", "rms"),
+    ],
+)
+def test_calm_words_that_sound_like_danger_are_not_taken_for_it(
+    ears: decoders.Decoders, said: str, voice: str
+) -> None:
+    assert not recognising.alarm(_hear(ears, recognising.speech(said, voice)).text)
 
 
 def test_a_new_caller_is_heard_as_the_first_was(ears: decoders.Decoders, chest_pain: bytes) -> None:

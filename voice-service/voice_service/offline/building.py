@@ -58,6 +58,8 @@ TEMPLATES = (
     Share("spelled", 4_000, 0.02),
 )
 _CARDS, _ALARMS, _GENERAL = 0.02, 0.06, 0.11
+_EXAMPLES = 0.35
+"""Share of the safety rules' examples in the model of alarms; calm ones are among them."""
 
 
 class Corpora:
@@ -134,7 +136,9 @@ def _fill(folder: Path, library: Path) -> None:
     total = sum(weight for _, weight in parts)
     mixed = ngrams.mix([(part, weight / total) for part, weight in parts])
     _write(ngrams.prune(mixed, _PRUNE), words, folder / model.MAIN)
-    _write_short(read.drawn["short"], spoken, folder / model.SHORT)
+    _write_narrow([(read.drawn["short"], 1.0)], spoken, folder / model.SHORT)
+    alarms = [(read.drawn["emergency"], 1 - _EXAMPLES), (read.alarms, _EXAMPLES)]
+    _write_narrow(alarms, spoken, folder / model.ALARMS)
     _write_keyphrases(read.templates, spoken, folder / model.KEYPHRASES)
     shutil.copy(model.bundled("en-us") / "feat.params", folder / model.FEATURES)
     features = (folder / model.FEATURES).read_text().replace("-cmn batch", "-cmn live")
@@ -192,13 +196,16 @@ def _write(made: ngrams.Model, words: Sequence[str], path: Path) -> None:
     arpa.unlink()
 
 
-def _write_short(
-    sentences: Sequence[Sequence[str]], spoken: Mapping[str, list[str]], path: Path
+def _write_narrow(
+    shares: Sequence[tuple[Sequence[Sequence[str]], float]],
+    spoken: Mapping[str, list[str]],
+    path: Path,
 ) -> None:
-    used = {word for sentence in sentences for word in sentence} & spoken.keys()
-    words = [*_EDGES, *sorted(used)]
+    """A model of some sentences alone, over their own words; the weights sum to one."""
+    used = {word for sentences, _ in shares for sentence in sentences for word in sentence}
+    words = [*_EDGES, *sorted(used & spoken.keys())]
     numbers = {word: number for number, word in enumerate(words)}
-    made = ngrams.mix([(_estimated(sentences, numbers), 1.0)])
+    made = ngrams.mix([(_estimated(sentences, numbers), weight) for sentences, weight in shares])
     _write(ngrams.prune(made, _PRUNE), words, path)
 
 
@@ -210,7 +217,7 @@ def _write_keyphrases(
         for option in templates.options("keyphrase")
     ]
     known = [phrase for phrase in phrases if all(word in spoken for word in phrase.split())]
-    path.write_text("".join(f"{phrase} /1e-10/\n" for phrase in known))
+    path.write_text("".join(f"{phrase}\n" for phrase in known))
 
 
 if __name__ == "__main__":

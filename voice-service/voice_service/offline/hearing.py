@@ -25,7 +25,8 @@ _PROPER = frozenset(("monday", "tuesday", "wednesday", "thursday", "friday", "sa
 class Hearing:
     """One utterance: `words` as recognised, `text` as written, and how sure it is, from 0 to 1.
 
-    `keyphrases` are alarming phrases that a second ear believes it heard, whatever the text says.
+    `keyphrases` are alarming phrases that the ear for danger believes it heard, whatever the text
+    says.
     """
 
     words: str

@@ -6,6 +6,7 @@ import pocketsphinx
 
 MAIN = "main.lm.bin"
 SHORT = "short.lm.bin"
+ALARMS = "alarms.lm.bin"
 WORDS = "words.dict"
 KEYPHRASES = "keyphrases.txt"
 FEATURES = "feat.params"
