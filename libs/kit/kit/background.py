@@ -8,6 +8,8 @@ from kit import logs
 from telemetry import catalogue
 
 RESTART_AFTER = 1.0
+CANCELLED_AFTER = 1.0
+"""Seconds after which a task that was cancelled and goes on is cancelled again."""
 
 _log = logs.get(__name__)
 
@@ -19,9 +21,20 @@ async def running(**tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]
     try:
         yield
     finally:
-        for task in started:
+        await ended(*started)
+
+
+async def ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancels tasks until they have ended.
+
+    Once may be too little: a connection that fails in that very moment raises in place of it, and
+    whoever waits for a database that is away goes on.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
+        await asyncio.wait(left, timeout=CANCELLED_AFTER)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _for_ever(name: str, task: Callable[[], Awaitable[None]]) -> None:

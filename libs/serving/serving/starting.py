@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from kit import logs
+from kit import background, logs
 from kit.database import CONNECTION_ERRORS
 from kit.errors import Misconfigured, ServiceUnavailable
 
@@ -61,7 +61,8 @@ async def opened(
         Misconfigured: the first attempt shows that no waiting will help.
     """
     life = _Life(open_context, install, waits)
-    living, tried = asyncio.create_task(life.run()), asyncio.create_task(life.tried.wait())
+    living = asyncio.create_task(life.run())
+    tried = asyncio.create_task(life.tried.wait())
     try:
         await asyncio.wait({living, tried}, return_when=asyncio.FIRST_COMPLETED)
         if living.done():
@@ -71,9 +72,8 @@ async def opened(
         if life.open:
             await living
     finally:
-        for task in (living, tried):
-            task.cancel()
-        await asyncio.gather(living, tried, return_exceptions=True)
+        tried.cancel()
+        await background.ended(living)
 
 
 def _reason(error: Exception) -> str:

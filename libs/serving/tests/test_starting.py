@@ -77,3 +77,26 @@ async def test_a_refusal_after_a_wait_is_waited_for_and_told() -> None:
             need.away = None
             while not installed:
                 await asyncio.sleep(0.02)
+
+
+async def test_a_block_can_be_left_when_the_need_fails_in_that_very_moment() -> None:
+    tries = 0
+
+    @asynccontextmanager
+    async def open_late() -> AsyncIterator[str]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise OSError
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if tries == 2:
+                raise OSError from None
+            raise
+        yield "context"
+
+    async with asyncio.timeout(starting.AGAIN_AFTER * 4 + 5):
+        async with starting.opened(open_late, list[str]().append, list[str | None]().append):
+            while tries < 2:
+                await asyncio.sleep(0.02)

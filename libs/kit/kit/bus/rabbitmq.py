@@ -163,6 +163,8 @@ class RabbitBus:
                 async with channel:
                     await self._drain_channel(channel, name, take)
             except _LOST as error:
+                if (own := asyncio.current_task()) is not None and own.cancelling():
+                    raise asyncio.CancelledError from error  # what was lost came in place of it
                 _log.warning("bus.waiting", queue=name, **logs.failure(error))
             await asyncio.sleep(RECONNECT_AFTER)
 
