@@ -9,7 +9,7 @@ import pytest
 from conversing import Person, Start
 from speaking import SESSION, job
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from contracts.voice import SpokenTurn
 from kit.database import Database, utc_now
@@ -97,6 +97,20 @@ async def test_a_turn_that_is_none_is_refused(
     async with job(service, await make(alice)) as running:
         answer = await running.call("PUT", "/turns/1", json=turn)
         assert answer.status_code == 422, answer.text
+
+
+async def test_a_number_beyond_all_turns_is_refused(alice: Person, service: Served) -> None:
+    session = await make(alice)
+    most = 2**53
+    async with job(service, session) as running:
+        for after, status in ((most, 200), (most + 1, 422), (2**63, 422)):
+            answer = await running.call("GET", "/turns", params={"after": after})
+            assert answer.status_code == status, answer.text
+        for beyond in (most + 1, 2**63):
+            assert await running.changes(f"0.0.{beyond}", 0) == await running.changes("", 0)
+    url = transcript_url(service, session, f"?after={2**63}")
+    with pytest.raises(InvalidStatus):
+        await connect(url, additional_headers=alice.http.headers, proxy=None)
 
 
 async def test_only_services_record(alice: Person, service: Served, issuer: Issuer) -> None:

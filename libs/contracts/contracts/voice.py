@@ -13,6 +13,9 @@ EndReason = Literal[
     "asked", "caller_left", "silence", "too_long", "drained", "failed", "conversation_deleted"
 ]
 
+MOST = 2**53
+"""The largest number of a turn or of a place in a conversation."""
+
 MAX_SPOKEN = 8_000
 """Characters of one turn: some nine minutes of speech without a pause."""
 
@@ -131,7 +134,9 @@ class AskHistory(_Model):
 
     sessions: tuple[UUID, ...] = Field(default=(), max_length=100)
     messages: int = Field(default=40, ge=0, le=200)
-    after: int | None = Field(default=None, ge=0, description="only messages beyond this place")
+    after: int | None = Field(
+        default=None, ge=0, le=MOST, description="only messages beyond this place"
+    )
     except_session: UUID | None = Field(default=None, description="leaves out what it said itself")
 
 

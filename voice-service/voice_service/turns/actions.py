@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from contracts.events import VoiceTurnRecorded
-from contracts.voice import AskHistory, Changes, Earlier, RecordedTurns, SpokenTurn, VoiceSettings
+from contracts.voice import (
+    MOST,
+    AskHistory,
+    Changes,
+    Earlier,
+    RecordedTurns,
+    SpokenTurn,
+    VoiceSettings,
+)
 from kit import outbox
 from kit.database import Database, Tx
 from kit.errors import NotFound
@@ -125,9 +133,10 @@ class _Place:
     def parse(cls, cursor: str, row: Row) -> "_Place":
         """What a cursor names; one that names nothing knows of the messages that there are."""
         parts = cursor.split(".")
-        if not 2 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
+        numbers = [int(part) if part.isdecimal() else MOST + 1 for part in parts]
+        if not 2 <= len(numbers) <= 3 or max(numbers) > MOST:
             return cls(messages=row.message_version)
-        return cls(*map(int, parts))
+        return cls(*numbers)
 
 
 async def changes(

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from contracts.voice import Changes, Heartbeat, Plan, RecordedTurns, SpokenTurn
+from contracts.voice import MOST, Changes, Heartbeat, Plan, RecordedTurns, SpokenTurn
 from tokens.doors import Caller
 from voice_service.context import Ctx
 from voice_service.sessions import actions as sessions
@@ -15,7 +15,7 @@ from voice_service.turns.models import TurnDiffers
 
 router = APIRouter(prefix="/internal/sessions", include_in_schema=False)
 
-Seq = Annotated[int, Path(ge=1, le=2**53)]
+Seq = Annotated[int, Path(ge=1, le=MOST)]
 
 
 @router.get("/{session_id}")
@@ -38,7 +38,7 @@ async def recorded(
     session_id: UUID,
     caller: Caller,
     ctx: Ctx,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MOST)] = 0,
     elsewhere: bool = False,
 ) -> RecordedTurns:
     """The turns beyond a number; the conversation goes on `elsewhere` where somebody writes."""

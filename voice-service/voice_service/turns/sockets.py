@@ -6,6 +6,7 @@ from uuid import UUID
 import anyio
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
+from contracts.voice import MOST
 from kit.errors import DomainError, NotFound
 from kit.identity import Actor
 from tokens import doors as kit_doors
@@ -24,7 +25,7 @@ async def transcript(
     socket: WebSocket,
     session_id: str,
     ctx: Ctx,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MOST)] = 0,
 ) -> None:
     """Every turn beyond `after`, oldest first, then each new one; ends with the session."""
     person = await sockets_door.enter(socket, ctx)
