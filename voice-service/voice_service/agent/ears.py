@@ -21,7 +21,7 @@ class WholeEar:
         self._plugin = plugin
         plugin.on("error", _known)
 
-    def begin(self, frames: Sequence[rtc.AudioFrame]) -> None:
+    def begin(self, frames: Sequence[rtc.AudioFrame], began: float) -> None:
         """Nothing: it gets the whole at the end."""
 
     def push(self, frames: Sequence[rtc.AudioFrame]) -> None:
@@ -31,7 +31,7 @@ class WholeEar:
         """Nothing is known before the end."""
         return ""
 
-    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard:
+    async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard:
         """Asks once."""
         try:
             async with asyncio.timeout(self.within):
@@ -44,6 +44,9 @@ class WholeEar:
             raise PartFailed(self.name, _reason(error)) from None
         return _heard(event.alternatives)
 
+    def forget(self, began: float) -> None:
+        """Nothing: it has nothing of it."""
+
     async def aclose(self) -> None:
         """Closes the plugin."""
         await self._plugin.aclose()
@@ -55,30 +58,30 @@ class StreamEar:
     def __init__(self, name: str, plugin: stt.STT[Any], *, within: float) -> None:
         self.name, self.within = name, within
         self._plugin = plugin
-        self._listening: _Listening | None = None
+        self._listening: dict[float, _Listening] = {}
+        self._newest: _Listening | None = None
         plugin.on("error", _known)
 
-    def begin(self, frames: Sequence[rtc.AudioFrame]) -> None:
-        """Opens a stream."""
-        self._drop()
-        self._listening = _Listening(self._plugin.stream(conn_options=_ONCE))
-        self._listening.push(frames)
+    def begin(self, frames: Sequence[rtc.AudioFrame], began: float) -> None:
+        """Opens a stream; one of before, which is not heard yet, keeps what it was given."""
+        self._newest = self._listening[began] = self._listen()
+        self._newest.push(frames)
 
     def push(self, frames: Sequence[rtc.AudioFrame]) -> None:
-        """Goes on with the stream."""
-        if self._listening is not None:
-            self._listening.push(frames)
+        """Goes on with the newest stream."""
+        if self._newest is not None:
+            self._newest.push(frames)
 
     def partial(self) -> str:
-        """The words so far."""
-        return self._listening.words() if self._listening is not None else ""
+        """The words so far of the newest stream."""
+        return self._newest.words() if self._newest is not None else ""
 
-    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard:
+    async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard:
         """Ends the stream, or hears all of it now."""
-        if self._listening is None:
-            self.begin(frames)
-        listening, self._listening = self._listening, None
-        assert listening is not None
+        listening = self._listening.pop(began, None)
+        if listening is None:
+            listening = self._listen()
+            listening.push(frames)
         try:
             async with asyncio.timeout(self.within):
                 return await listening.finish()
@@ -89,17 +92,20 @@ class StreamEar:
         finally:
             await listening.aclose()
 
+    def forget(self, began: float) -> None:
+        """Gives the stream up."""
+        if (listening := self._listening.pop(began, None)) is not None:
+            listening.abandon()
+
     async def aclose(self) -> None:
         """Closes the plugin."""
-        if self._listening is not None:
-            await self._listening.aclose()
-            self._listening = None
+        left, self._listening, self._newest = [*self._listening.values()], {}, None
+        for listening in left:
+            await listening.aclose()
         await self._plugin.aclose()
 
-    def _drop(self) -> None:
-        if self._listening is not None:
-            self._listening.abandon()
-            self._listening = None
+    def _listen(self) -> "_Listening":
+        return _Listening(self._plugin.stream(conn_options=_ONCE))
 
 
 class _Listening:

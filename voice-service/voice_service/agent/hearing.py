@@ -67,11 +67,17 @@ class Chain:
         """The one that listens along."""
         return self._in_order()[0]
 
-    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard | None:
+    async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard | None:
         """The words, or None when no ear can hear."""
+        heard = await self._hear(frames, began)
+        for ear in self._ears:
+            ear.forget(began)
+        return heard
+
+    async def _hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard | None:
         for ear in self._in_order():
             try:
-                heard = await ear.hear(frames)
+                heard = await ear.hear(frames, began)
             except PartFailed as failed:
                 catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("ear.failed", part=failed.part, reason=failed.reason)
@@ -139,10 +145,12 @@ class HearingStream(stt.RecognizeStream):
     async def _run(self) -> None:
         found = aio.Chan[vad.VADEvent]()
         whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None] = asyncio.Queue()
+        words: asyncio.Queue[Heard | None] = asyncio.Queue()
         tasks = [
             asyncio.create_task(self._until_the_end(found)),
             asyncio.create_task(self._detect(found, whole)),
-            asyncio.create_task(self._find_words(whole)),
+            asyncio.create_task(self._find_words(whole, words)),
+            asyncio.create_task(self._hand_on(words)),
         ]
 
         def follow(event: vad.VADEvent) -> None:
@@ -188,7 +196,7 @@ class HearingStream(stt.RecognizeStream):
         self._stretch = Stretch(time.time() - event.speech_duration)
         self._ear, self._shown = self._hearing.chain.first(), ""
         self._hearing.listener.speech_began(self._stretch)
-        self._ear.begin(event.frames)
+        self._ear.begin(event.frames, self._stretch.began)
 
     def _look(self, stretch: Stretch) -> None:
         if (now := time.monotonic()) - self._looked < LOOKS or self._ear is None:
@@ -201,17 +209,25 @@ class HearingStream(stt.RecognizeStream):
             self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, Heard(words))
 
     async def _find_words(
-        self, whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None]
+        self,
+        whole: asyncio.Queue[tuple[Stretch, list[rtc.AudioFrame]] | None],
+        words: asyncio.Queue[Heard | None],
     ) -> None:
+        """The words of each stretch, whatever is being said meanwhile: the gate must know them."""
         while (found := await whole.get()) is not None:
             stretch, frames = found
-            heard = await self._hearing.chain.hear(frames)
+            heard = await self._hearing.chain.hear(frames, stretch.began)
             if heard is None or not heard.text:
                 self._hearing.listener.unheard(stretch)
             elif self._hearing.listener.heard(heard, stretch):
                 self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, heard)  # shown at once
-                await self._hearing.listener.ready()
-                self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT, heard)
+                words.put_nowait(heard)
+        words.put_nowait(None)
+
+    async def _hand_on(self, words: asyncio.Queue[Heard | None]) -> None:
+        while (heard := await words.get()) is not None:
+            await self._hearing.listener.ready()
+            self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT, heard)
 
     def _emit(self, kind: stt.SpeechEventType, heard: Heard) -> None:
         data = stt.SpeechData(

@@ -41,21 +41,27 @@ class Ear(Protocol):
 
     `begin` and `push` give the sound while it is spoken, so that a streaming part may work along;
     `hear` gets all of it again at the end, and is also called on a part that got nothing before.
+    The next stretch may begin before this one is heard: `began`, in seconds since 1970, tells
+    them apart.
     """
 
     name: str
     within: float
     """Seconds from the end of the speech after which the next part is asked."""
 
-    def begin(self, frames: Sequence[rtc.AudioFrame]) -> None: ...
+    def begin(self, frames: Sequence[rtc.AudioFrame], began: float) -> None: ...
 
-    def push(self, frames: Sequence[rtc.AudioFrame]) -> None: ...
+    def push(self, frames: Sequence[rtc.AudioFrame]) -> None:
+        """More of the stretch that began last."""
 
     def partial(self) -> str:
-        """The words so far, as far as they are known."""
+        """The words so far of the stretch that began last, as far as they are known."""
 
-    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard:
+    async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard:
         """Raises PartFailed."""
+
+    def forget(self, began: float) -> None:
+        """Another part hears this stretch."""
 
     async def aclose(self) -> None: ...
 

@@ -30,21 +30,22 @@ class RealtimeEar:
     def __init__(self, line: Line, *, within: float) -> None:
         self.name, self.within = f"{line.name}-ear", within
         self._line = line
-        self._given: object | None = None
+        self._given: tuple[object, float] | None = None
 
-    def begin(self, frames: Sequence[rtc.AudioFrame]) -> None:
-        """Sends the speech as it comes, if there is a connection."""
+    def begin(self, frames: Sequence[rtc.AudioFrame], began: float) -> None:
+        """Sends the speech as it comes, if there is a connection. What was sent before and is not
+        committed goes: it is sent again when it is heard."""
         self._given = None
         self._line.open()
         if self._line.session is not None and self._line.ready.is_set():
             self._line.session.clear_audio()
-            self._given = self._line.session
+            self._given = self._line.session, began
             self.push(frames)
 
     def push(self, frames: Sequence[rtc.AudioFrame]) -> None:
         """Sends more of it."""
         session = self._line.session
-        if session is not None and self._given is session:
+        if session is not None and self._given is not None and self._given[0] is session:
             for frame in frames:
                 session.push_audio(frame)
 
@@ -52,7 +53,7 @@ class RealtimeEar:
         """Mostly nothing: transcription begins at the end of a stretch."""
         return ""
 
-    async def hear(self, frames: Sequence[rtc.AudioFrame]) -> Heard:
+    async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard:
         """Commits the speech and waits for its transcript."""
         line = self._line
         line.open()
@@ -62,7 +63,7 @@ class RealtimeEar:
         try:
             async with asyncio.timeout(self.within):
                 await line.ready.wait()
-                if self._given is not session:
+                if self._given != (session, began):
                     session.clear_audio()
                     for frame in frames:
                         session.push_audio(frame)
@@ -74,6 +75,9 @@ class RealtimeEar:
         if words:
             line.heard_by_audio.append(words)
         return Heard(words)
+
+    def forget(self, began: float) -> None:
+        """Nothing: what was not committed is cleared before the next."""
 
     async def aclose(self) -> None:
         """The line is closed by the mind."""
