@@ -32,3 +32,12 @@ async def test_another_database_stops_the_start(
     with pytest.raises(Misconfigured, match="DATABASE_URL"):
         async with app.router.lifespan_context(app):
             pass
+
+
+async def test_accounts_of_our_own_stop_the_start_on_the_database_of_a_project(
+    project: Project, clock: FixedClock
+) -> None:
+    app = make_app(project.service_url, clock)
+    with pytest.raises(Misconfigured, match="NEXT_PUBLIC_SUPABASE_URL: must be set"):
+        async with app.router.lifespan_context(app):
+            pass

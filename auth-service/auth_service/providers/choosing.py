@@ -80,6 +80,11 @@ async def _local(
     clock: Clock,
     hasher: PasswordHasher,
 ) -> AsyncIterator[Identity]:
+    async with db.transaction(local.ACTOR) as tx:
+        if not await supabase_store.is_own(tx):
+            raise Misconfigured(
+                "NEXT_PUBLIC_SUPABASE_URL: must be set, as DATABASE_URL is a Supabase project's"
+            )
     keys = tokens.LocalKeys(lambda: signer.jwks)
     with passwords.open_passwords(settings.service_secret(), hasher) as hashing:
         yield Identity(
