@@ -55,7 +55,7 @@ async def _ask(
 ) -> str | None:
     said = ""
     try:
-        async for piece in model.stream(messages, []):
+        async for piece in model.stream(messages, [], aside=True):
             if isinstance(piece, Text):
                 said += piece.text
             elif isinstance(piece, Usage):

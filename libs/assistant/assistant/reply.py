@@ -17,7 +17,7 @@ import structlog
 from assistant import prompts, tools
 from assistant.extractive import Answer
 from assistant.knowledge.search import Library
-from assistant.llm.chat import Chat, ProviderFailed, ToolCall
+from assistant.llm.chat import LEFT_ALONE, Chat, ProviderFailed, ToolCall
 from assistant.llm.markers import Markers
 from assistant.llm.providers import Provider
 from assistant.tools import search_library
@@ -79,8 +79,7 @@ class Assistant:
                     spoken = spoken or (isinstance(piece, Text) and not piece.text.isspace())
                     yield piece
             except ProviderFailed as failed:
-                catalogue.FALLBACKS.add(failed.provider, failed.reason)
-                _log.warning("model.failed", provider=failed.provider, reason=failed.reason)
+                _tell(failed)
                 if spoken:
                     raise ReplyFailed from failed
             if spoken:
@@ -179,6 +178,12 @@ class Assistant:
                 "content": f"{search_library.plain(question)}\n\n<library>\n{passages}\n</library>",
             },
         ]
+
+
+def _tell(failed: ProviderFailed) -> None:
+    catalogue.FALLBACKS.add(failed.provider, failed.reason)
+    if failed.reason != LEFT_ALONE:  # that is said once, when it begins
+        _log.warning("model.failed", provider=failed.provider, reason=failed.reason)
 
 
 @asynccontextmanager

@@ -10,11 +10,22 @@ from typing import Any
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 
 from assistant.llm.providers import Provider
+from assistant.llm.rest import Rest
 from assistant.turns import Text, Usage
 from telemetry import Aside, Kind, catalogue
 
 STALLS_AFTER = 20.0
 """Seconds between two tokens after which a stream counts as dead."""
+
+LEFT_ALONE = "left alone"
+"""The reason of a failure for which nobody was asked; see `rest`."""
+
+_ITS_OWN = frozenset({
+    "too slow", "APIConnectionError", "APITimeoutError", "APIError", "InternalServerError",
+    "RateLimitError", "AuthenticationError", "PermissionDeniedError", "NotFoundError",
+    "RemoteProtocolError", "ReadError", "ReadTimeout",
+})  # fmt: skip
+"""Reasons that lie with the provider; no question can bring them about, so they count."""
 
 MAX_TOKENS = 1200
 MAX_ARGUMENTS = 4_000
@@ -51,8 +62,10 @@ class Chat:
         first_token: float,
         temperature: float | None = None,
         max_tokens: int = MAX_TOKENS,
+        rest: Rest | None = None,
     ) -> None:
         self.provider = provider
+        self._rest = rest or Rest(provider.name)
         self._http, self._first_token = http, first_token
         self._temperature, self._max_tokens = temperature, max_tokens
         self._client = AsyncOpenAI(
@@ -67,16 +80,26 @@ class Chat:
             first_token=self._first_token,
             temperature=self._temperature if temperature is None else temperature,
             max_tokens=self._max_tokens if max_tokens is None else max_tokens,
+            rest=self._rest,
         )
 
     async def stream(
-        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]
+        self,
+        messages: Sequence[dict[str, Any]],
+        tools: Sequence[dict[str, Any]],
+        *,
+        aside: bool = False,
     ) -> AsyncIterator[Text | ToolCall | Usage]:
         """Yields text as it comes, then the tool calls that the model asks for, then usage.
 
+        Nobody waits for an `aside`, so what comes of it says nothing about the provider.
+
         Raises:
-            ProviderFailed: at any point; text may have been yielded before.
+            ProviderFailed: at any point; text may have been yielded before. At once, with the
+                reason `LEFT_ALONE`, where it has failed too often lately.
         """
+        if self._rest.left_alone if aside else not self._rest.may_ask():
+            raise ProviderFailed(self.provider.name, LEFT_ALONE)
         told = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": self.provider.name,
@@ -86,7 +109,11 @@ class Chat:
         try:
             async for piece in self._stream(messages, tools, span):
                 yield piece
+            if not aside:
+                self._rest.answered()
         except ProviderFailed as failed:
+            if failed.reason in _ITS_OWN and not aside:
+                self._rest.failed()
             span.end(failed.reason)
             raise
         finally:
