@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from callers import FILLED, SESSION, OnSocket, Talker, Way, call
+from callers import AGAIN, FILLED, SESSION, OnSocket, Talker, Way, call
 from cloud import Cloud
 from conversing import Person
 from installation import Installation, spoken
@@ -90,12 +90,20 @@ class Journey:
         return step
 
     async def _half(self, talker: Talker, step: Step) -> None:
-        """Asks, and hears the beginning of the answer."""
-        before = len(talker.lines)
+        """Asks, again where it was not caught, and hears the beginning of the answer."""
+        words, voice = self.draw.choice(SENTENCES[:4]), self.draw.choice(VOICES)
         if step == "killed":
             await self.killer.meet()
-        await talker.say(self.draw.choice(SENTENCES[:4]), self.draw.choice(VOICES))
-        await talker.answering()
+        while True:
+            before, begun = len(talker.lines), len(talker.begun)
+            await talker.say(words, voice)
+            await talker.answering()
+            heard = [text.strip() for text in talker.begun[begun:]]
+            answer = [text for text in heard if text and text not in FILLED][-1]
+            if not any(each.startswith(answer) for each in AGAIN):
+                break
+            await talker.until(lambda: talker.lines[before:])  # noqa: B023 waited for here
+            await talker.quiet()
         await talker.hears()
         await asyncio.sleep(0.3)
         said = [line for line in talker.lines[before:] if line.text not in FILLED]

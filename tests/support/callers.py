@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import av
@@ -32,6 +33,8 @@ FILLED = frozenset(
     for count in range(1, len(filler.split()) + 1)
 )
 """What passes the time, as far as it may have been said."""
+AGAIN = frozenset({phrases.NOT_CAUGHT, phrases.STILL_THERE})
+"""What is said to somebody of whom no words were found, and who says them again then."""
 AGENT_WITHIN = 90.0
 """Seconds until an agent comes that has only just been started, on a busy machine."""
 
@@ -177,9 +180,9 @@ class Talker(ABC):
         return line.text
 
     async def ask(self, words: str, voice: str = "slt") -> tuple[str, str]:
-        """Says something and hears the answer to its end: what was heard of it, what came back."""
+        """Says something, again where it was not caught, and hears the answer to its end: what was
+        heard of it, what came back."""
         before = len(self.lines)
-        await self.say(words, voice)
 
         def new() -> list[Line]:
             return [line for line in self.lines[before:] if line.text not in FILLED]
@@ -188,10 +191,16 @@ class Talker(ABC):
             roles = [line.role for line in new()]
             return "user" in roles and roles[-1] == "assistant"
 
-        await self.until(answered, within=45)
-        await self.quiet()
+        while not answered():
+            missed = sum(line.text in AGAIN for line in self.lines)
+            await self.say(words, voice)
+            await self.until(partial(self._settled, answered, missed), within=45)
+            await self.quiet()
         lines = new()
         return next(one.text for one in lines if one.role == "user"), lines[-1].text
+
+    def _settled(self, answered: Callable[[], bool], missed: int) -> bool:
+        return answered() or sum(line.text in AGAIN for line in self.lines) > missed
 
 
 class _Microphone:

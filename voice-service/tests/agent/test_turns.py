@@ -63,10 +63,11 @@ async def test_an_answer_is_recorded_while_it_is_heard(opened: Open, cloud: Clou
     async with conversation(resources, plan("realtime")) as talk:
         await talk.say("tell me a story")
         await talk.speaking()
-        await talk.until(lambda: len(talk.desk.open) >= 2)
+        await talk.until(lambda: len(talk.desk.open) >= 3)
         heard = voice_parts.words_begun(talk.ear.replies[0])
-        first, second = talk.desk.open[:2]
+        asked, first, second = talk.desk.open[:3]
         turns = await talk.turns(2)
+    assert (asked.seq, asked.role, asked.text) == (1, "user", "tell me a story")
     assert (first.seq, first.role, turns[1].seq, turns[1].open) == (2, "assistant", 2, False)
     assert 0 < len(first.text.split()) < len(second.text.split()) <= heard + 2
     assert turns[1].text.startswith(second.text)

@@ -117,6 +117,7 @@ class Conversation:
         if self._session is not None:
             middle = listening.in_the_middle(heard.text, self._last_said())
             self._session.update_options(endpointing_opts=PATIENT if middle else self._usual)
+        self.keep()  # they are about to be shown
         return True
 
     async def ready(self) -> None:
