@@ -132,6 +132,8 @@ class BareDesk:
         self.stored: dict[UUID, Stored] = {}
         self.running: dict[UUID, BareSession] = {}
         self.ended: dict[UUID, EndReason] = {}
+        self.left_by: list[UUID] = []
+        """Sessions whose sockets went."""
         self.elsewhere: dict[UUID, Found] = {}
         """How sessions are that do not run here."""
 
@@ -183,6 +185,10 @@ class BareDesk:
         """Its plan."""
         await self.find(caller, session_id)
         return self._plan(session_id)
+
+    async def left(self, session_id: UUID) -> None:
+        """Notes it."""
+        self.left_by.append(session_id)
 
     async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
         """Notes the end."""

@@ -170,6 +170,29 @@ async def test_a_session_is_started_typed_to_and_stopped(
         assert await late.closed() == 4410
 
 
+async def test_a_page_that_is_loaded_again_goes_on_after_what_was_heard_before(
+    service: Served, provider: Provider, alice: Person, writing: Person
+) -> None:
+    provider.speech.hears = ["What helps against a cold?"]
+    made = (await alice.http.post("/api/v1/voice/session", json={})).json()
+    async with calling(made["websocket_url"], session=True, **bearer(alice)) as caller:
+        await caller.send(START)
+        await caller.wait_for("audio")
+        await asyncio.sleep(1.0)
+    url = address(service, f"/ws/voice?conversation_id={made['conversation_id']}")
+    async with calling(url, **bearer(alice)) as again:
+        await again.wait_for("ready")
+        await again.say(speech(QUESTION))
+        async with again.listening():
+            await again.wait_for("audio_complete")
+        stored = await messages_of(writing, made["conversation_id"], 3)
+        before = (await alice.http.get(f"/api/v1/voice/session/{made['session_id']}")).json()
+    assert before["status"] == "ended"
+    assert [(one["role"], one["status"]) for one in stored] == [
+        ("assistant", "interrupted"), ("user", "complete"), ("assistant", "complete"),
+    ]  # fmt: skip
+
+
 async def test_deleting_a_session_ends_its_socket(service: Served, alice: Person) -> None:
     made = (await alice.http.post("/api/v1/voice/session", json={})).json()
     async with calling(made["websocket_url"], session=True, **bearer(alice)) as caller:

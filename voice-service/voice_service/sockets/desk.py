@@ -65,6 +65,9 @@ class Desk(Protocol):
             SessionTaken: it runs elsewhere.
         """
 
+    async def left(self, session_id: UUID) -> None:
+        """A session that runs here has no socket now; whatever fails, it is said again later."""
+
     async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
         """Ends a session that does not run here."""
 

@@ -40,6 +40,7 @@ class Held:
         self._giving_up: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self.over = asyncio.Event()
 
     # The socket
@@ -85,6 +86,7 @@ class Held:
             self.over.set()
             return
         self._output.hold()
+        self._leaving = asyncio.create_task(self._desk.left(self.session_id))
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(self._grace, self.begin_to_end, "caller_left")
 

@@ -156,6 +156,14 @@ class Reception:
         self._resources = await self._warm.get()
         return await self._take(session_id)
 
+    async def left(self, session_id: UUID) -> None:
+        """Tells it at once: whoever has left may be elsewhere in the same moment."""
+        try:
+            async with self._sessions.db.transaction(ITSELF) as tx:
+                await store.nobody_there(tx, session_id)
+        except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+            _log.warning("beat.lost", **logs.failure(error))
+
     async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
         """Ends a session that does not run here."""
         async with self._sessions.db.transaction(caller) as tx:

@@ -14,6 +14,14 @@ async def speak_by_socket(tx: Tx, session_id: UUID) -> None:
     )
 
 
+async def nobody_there(tx: Tx, session_id: UUID) -> None:
+    """A session's socket is gone: it ends as soon as its conversation goes on elsewhere."""
+    await tx.execute(
+        "update public.voice_sessions set participants = 0 where id = $1 and ended_at is null",
+        session_id,
+    )
+
+
 async def count_guests(tx: Tx) -> int:
     """Sessions of guests that have not ended."""
     found: int = await tx.fetchval(
