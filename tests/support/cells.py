@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from breaking import Fault
 from plant import SERVES
-from using import LOADS, WELL_WITHIN, Crowd
+from using import LOADS, WELL_WITHIN, Crowd, taken_back
 
 PASSING = ("complete reply", "stream ended")
 """What is seen that is no trouble: a screen whose stream has ended comes again by itself."""
@@ -40,6 +40,7 @@ class Outcome:
 async def run(crowd: Crowd, fault: Fault, kind: type) -> Outcome:
     """Begins the load, then the fault; ends the fault and waits until all is well."""
     await _ready(crowd)
+    await taken_back(crowd)
     load = kind(crowd)
     await load.begin()
     crowd.seen()

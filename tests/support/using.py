@@ -127,6 +127,21 @@ async def gathered(stack: AsyncExitStack, plant: Plant, many: int) -> Crowd:
     return Crowd(plant, clients)
 
 
+async def taken_back(crowd: Crowd) -> None:
+    """Waits until the model answers: after a fault of its own it is left alone for a while."""
+    crowd.plant.model.scripts[:] = [AT_ONCE]
+    client = crowd.clients[0]
+    path = await client.person.start()
+    async with asyncio.timeout(WELL_WITHIN):
+        while True:
+            answer = await client.insist("POST", f"{path}/messages", json={"content": QUESTION})
+            if answer.status_code == 201:
+                reply = answer.json()["assistant_message"]
+                if reply["content"] == "".join(s.text for s in AT_ONCE if isinstance(s, Say)):
+                    return
+            await asyncio.sleep(AGAIN_AFTER)
+
+
 class Load(Protocol):
     """What several people do."""
 
