@@ -224,6 +224,21 @@ async def _until(holds: Any, within: float) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
+async def test_a_worker_that_lost_the_media_server_is_not_ready_until_it_is_known_again(
+    media: MediaServer, cloud: Cloud, index_dir: Path, tmp_path: Path
+) -> None:
+    nowhere = "http://127.0.0.1:9"
+    with _worker(media, nowhere, nowhere, index_dir, tmp_path) as worker:
+        await worker.ready()
+        media.kill()
+        async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as http:
+            while (await http.get(f"http://127.0.0.1:{worker.port}/ready")).status_code != 503:
+                await asyncio.sleep(0.1)
+        media.begin()
+        await worker.ready()
+
+
 async def test_a_caller_in_a_room_is_greeted_heard_and_answered(
     media: MediaServer, cloud: Cloud, index_dir: Path, tmp_path: Path
 ) -> None:

@@ -129,7 +129,8 @@ async def _local_voice(stack: AsyncExitStack, settings: Speaking) -> LocalVoice 
 
 
 class _Readiness:
-    """Answers `GET /ready` on the worker's port: 200 once the media server knows the worker."""
+    """Answers `GET /ready` on the worker's port: 200 while the media server knows the worker and
+    may send it calls."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -151,7 +152,8 @@ class _Readiness:
         await served.start()
 
     async def _answer(self, _: web.Request) -> web.Response:
-        return web.Response(status=200 if self._registered else 503)
+        known = self._registered and not server._connecting  # nothing public tells of its loss
+        return web.Response(status=200 if known and not server.draining else 503)
 
 
 _readiness = _Readiness(_configured.voice_agent_host, _configured.voice_agent_port)
