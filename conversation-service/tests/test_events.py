@@ -12,7 +12,7 @@ from contracts.events import UserRegistered
 from kit import outbox
 from kit.database import Database
 from kit.identity import Actor
-from kit.testing import Addresses, Issuer, Served
+from kit.testing import Addresses, Issuer, Served, bus
 
 EVENTS = "/api/v1/events"
 
@@ -94,13 +94,23 @@ async def test_the_stream_ends_when_the_session_does(
         assert await reading == 0
 
 
+async def _handled(database: Database) -> bool:
+    """Whether every event that was sent has had its effect here."""
+    async with database.transaction(Actor.of_service("auth")) as tx:
+        waiting = await tx.fetchval(
+            "select (select count(*) from medbot.outbox)"
+            " + (select count(*) from medbot.queue where queue = 'conversation')"
+        )
+    return bool(waiting == 0)
+
+
 async def test_a_new_account_has_its_first_entry_once(alice: Person, database: Database) -> None:
     assert alice.actor.id is not None
     for event_id in [uuid.uuid4()] * 2:
         async with database.transaction(Actor.of_service("auth")) as tx:
             event = UserRegistered(user_id=alice.actor.id)
             await outbox.emit(tx, event, source="auth", event_id=event_id)
-        await asyncio.sleep(0.3)
+        await bus.wait_until(lambda: _handled(database))
     await alice.http.patch(await alice.start(), json={"title": "x"})
     events = await _read(alice, 2, **{"last-event-id": "0"})
     assert [event.event for event in events] == ["account.registered", "conversation.changed"]
