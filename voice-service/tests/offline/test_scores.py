@@ -9,6 +9,7 @@ import recognising
 from voice_service.offline import decoders, hearing
 
 _SENTENCES = recognising.read(Path(__file__).with_name("held_out.tsv"))
+_ALARMING = recognising.read(Path(__file__).with_name("alarming.tsv"))
 
 
 def _read(folder: Path, sentences: Sequence[tuple[recognising.Sentence, str]]) -> recognising.Score:
@@ -45,3 +46,15 @@ def test_every_sentence_in_every_voice(model_folder: Path) -> None:
     assert score.content >= 0.80
     assert score.alarms >= 0.97
     assert score.false == 0
+
+
+@pytest.mark.long
+def test_danger_and_what_sounds_like_it_are_told_apart_in_every_voice(model_folder: Path) -> None:
+    score = _read(
+        model_folder,
+        [(sentence, voice) for voice in recognising.VOICES for sentence in _ALARMING],
+    )
+
+    assert score.alarming == 152
+    assert score.alarms >= 0.92
+    assert score.false <= 10
