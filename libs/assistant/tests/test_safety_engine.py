@@ -191,3 +191,38 @@ def test_hostile_texts_stay_cheap(piece: str) -> None:
 def test_the_same_words_give_the_same_verdict() -> None:
     text = "crushing chest pain going down my left arm, took thirty paracetamol, want to die"
     assert gate.open_gate().assess(text) == gate.open_gate().assess(text)
+
+
+def test_a_form_of_a_word_can_be_meant_alone() -> None:
+    assert level("I take all my tablets in the morning") not in DANGER
+    assert level("I took all my tablets") is Level.EMERGENCY
+    assert level("I swalowed all my tablets") is Level.EMERGENCY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I took paracetamol at ten",
+        "I took paracetamol at ten thirty",
+        "I am thirty and take ibuprofen",
+        "I take ibuprofen, my wife is eighty",
+        "I took twenty milligrams of citalopram",
+        "I took ibuprofen every eight to ten hours",
+        "I took paracetamol on the 12th",
+    ],
+)
+def test_an_hour_an_age_or_a_strength_is_no_count_of_tablets(text: str) -> None:
+    assert level(text) not in DANGER
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am thirty and took thirty ibuprofen",
+        "I took at least thirty paracetamol",
+        "I took paracetamol, about forty of them",
+        "I injected two hundred units of insulin",
+    ],
+)
+def test_a_count_beside_an_hour_or_an_age_is_still_one(text: str) -> None:
+    assert level(text) is Level.EMERGENCY

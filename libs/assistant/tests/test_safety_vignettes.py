@@ -12,12 +12,12 @@ DATA = Path(__file__).parent / "data"
 HELD = {"emergency": {Level.EMERGENCY}, "crisis": {Level.CRISIS, Level.EMERGENCY}}
 
 
-EVERYDAY = DATA / "safety_vignettes_everyday.yaml"
-"""Cases that were mended one by one; each must hold, so they count in no share."""
+MENDED = [DATA / "safety_vignettes_everyday.yaml", DATA / "safety_vignettes_plain.yaml"]
+"""Cases that were used for mending; each must hold, so they count in no share."""
 
 
 def vignettes(kind: str) -> list[str]:
-    sets = sorted(set(DATA.glob("safety_vignettes*.yaml")) - {EVERYDAY})
+    sets = sorted(set(DATA.glob("safety_vignettes*.yaml")) - set(MENDED))
     assert sets
     return [text for one in sets for text in yaml.safe_load(one.read_text("utf-8"))[kind]]
 
@@ -52,6 +52,6 @@ def test_few_calm_messages_raise_an_alarm() -> None:
     ],
 )
 def test_everyday_questions_stay_where_they_belong(kind: str, levels: set[Level]) -> None:
-    everyday = yaml.safe_load(EVERYDAY.read_text("utf-8"))[kind]
+    everyday = [text for one in MENDED for text in yaml.safe_load(one.read_text("utf-8"))[kind]]
     assert everyday
     assert [text for text in everyday if safety.assess(text).level not in levels] == []

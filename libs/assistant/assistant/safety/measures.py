@@ -50,6 +50,30 @@ _UNITS_OF_TIME = (
         "h",
     }
 )
+_MILLIGRAMS = {"mg", "mgs", "milligram", "milligrams"}
+_GRAMS = {"g", "gram", "grams"}
+_UNITS = {"unit", "units", "iu"}
+_SMALL_DOSES = {"mcg", "mcgs", "ug", "microgram", "micrograms", "ml", "mls", "millilitre"}
+_SMALL_DOSES |= {"millilitres", "milliliter", "milliliters"}
+_NO_COUNT = _UNITS_OF_TIME | _MILLIGRAMS | _GRAMS | _UNITS | _SMALL_DOSES
+_NO_COUNT |= {"°", "c", "f", "/", "%", "percent", "kg", "kilo", "kilos", "stone", "pounds", "euros"}
+_NO_COUNT |= {
+    "dollars",
+    "people",
+    "km",
+    "miles",
+    "steps",
+    "st",
+    "nd",
+    "rd",
+    "th",
+    "degrees",
+    "year",
+}
+_CLAUSE_BEGINS = {"and", "or", "but", "so", "i", "my", "now", "who", "with", "then", "when", "can"}
+_CLAUSE_BEGINS |= {",", "take", "takes", "took", "taking", "on", "should", "is", "for", "in"}
+_AGE_IS = _AGE_BEFORE | {"is", "was", "hes", "shes", "until", "till", "by"}
+_HOURS = frozenset(numerals.WORDS | {str(hour) for hour in range(25)})
 _PREGNANT = {
     "g1",
     "g2",
@@ -79,7 +103,7 @@ NAMES = frozenset(
         "age_under_month", "age_under_3_months", "age_under_6_months", "age_under_year",
         "age_child", "age_over_40", "age_over_60", "fever_38", "fever_39", "fever_40",
         "cold_body", "oxygen_low", "oxygen_lowish", "sugar_low", "sugar_high", "pulse_fast",
-        "pulse_slow", "breaths_fast", "pressure_low", "pressure_high", "many_doses",
+        "pulse_slow", "breaths_fast", "pressure_low", "pressure_high", "many_doses", "daily_doses",
         "pregnant_early", "pregnant_late", "lasts_long", "lasts_days", "over_five_minutes",
         "from_height", "coma_score",
     }
@@ -225,11 +249,28 @@ def _breaths(place: _Place) -> Iterator[str]:
 
 
 def _doses(place: _Place) -> Iterator[str]:
-    is_mass = place.next in ("mg", "mgs", "milligrams") and place.value >= 5000
-    is_grams = place.next in ("g", "grams") and 5 <= place.value <= 200
-    is_count = 8 <= place.value <= 1000 and place.next not in _UNITS_OF_TIME
-    if is_mass or is_grams or (is_count and not {"°", "c", "f", "/", "%"} & {place.next}):
+    is_mass = place.next in _MILLIGRAMS and place.value >= 5000
+    is_grams = place.next in _GRAMS and 5 <= place.value <= 200
+    is_units = place.next in _UNITS and 100 <= place.value <= 1000
+    is_count = 8 <= place.value <= 1000 and not _counts_other_things(place)
+    if is_mass or is_grams or is_units or is_count:
         yield "many_doses"
+    if is_count and place.value <= 24:
+        yield "daily_doses"
+
+
+def _counts_other_things(place: _Place) -> bool:
+    """Whether it is a strength, a span, an hour or an age rather than a count of tablets."""
+    is_range = place.next in ("to", "or") and place.after[2:3] != () and place.after[2] in _NO_COUNT
+    if is_range or place.next in _NO_COUNT:
+        return True
+    before = place.before[-2:]
+    is_hour = before[-1:] == ("at",) or (before[:1] == ("at",) and before[1] in _HOURS)
+    if is_hour and place.next in _HOURS:
+        return True
+    if place.next and place.next not in _CLAUSE_BEGINS:
+        return False
+    return is_hour or not _AGE_IS.isdisjoint(before[-1:])
 
 
 def _pregnancy(place: _Place) -> Iterator[str]:

@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from assistant.safety import stems
 from assistant.safety.patterns import Compiled, Near
 from assistant.safety.tokens import Kind, Token
 
@@ -92,7 +93,7 @@ class Reader:
         key = self._key(word)
         sounds = self._sounds.get(word, ())
         if key in self._keys or sounds:
-            return [(key,)], sounds, ""
+            return [(key, *self._exact(word))], sounds, ""
         repaired = list(self._repair(word))
         if not repaired:
             return [(key,)], (), ""
@@ -100,7 +101,13 @@ class Reader:
             kept = [part for part in repaired[0] if part not in self._fillers]
             return [(self._key(part),) for part in kept], (), ""
         keys = dict.fromkeys(self._key(reading[0]) for reading in repaired)
-        return [tuple(keys)], (), repaired[0][0]
+        exact = (one for reading in repaired for one in self._exact(reading[0]))
+        return [(*keys, *exact)], (), repaired[0][0]
+
+    def _exact(self, word: str) -> tuple[str, ...]:
+        """The key of just this form of the word, where the lexicon asks for it."""
+        key = stems.EXACT + word
+        return (key,) if key in self._keys else ()
 
 
 class Finder:

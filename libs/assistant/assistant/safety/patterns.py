@@ -3,7 +3,7 @@
 A pattern is words ("chest pain"), classes in angle brackets that stand for any of their own
 phrases ("<cannot> breathe"), or parts that stand near each other in one sentence: "<pain> ~
 <chest>" in either order, "<fell> > <head>" in this order, "~8" with up to eight words between.
-After "= " the fillers of a pattern count as well.
+After "= " the fillers of a pattern count as well. "=took" is that form of the word and no other.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 _JOINT = re.compile(r"\s+([~>])(\d*)\s+")
-_WORD = re.compile(r"<[a-z0-9_]+>|[a-z0-9]+(?:/[a-z])?")
+_WORD = re.compile(r"<[a-z0-9_]+>|=[a-z]+|[a-z0-9]+(?:/[a-z])?")
 _USUAL_GAP = 4
 _MOST_FORMS = 6000
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import Stemmer
 
 _SHORTEST = 4
+EXACT = "="
+"""Before a word: this form alone, as "=took" is not "take"."""
 
 
 class Stems:
@@ -16,6 +18,8 @@ class Stems:
 
     def key(self, word: str) -> str:
         """Returns the key under which `word` (lower case, no apostrophe) is looked up."""
+        if word.startswith(EXACT):
+            return word
         known = self._forms.get(word)
         if known is not None:
             return known
