@@ -226,3 +226,18 @@ def test_an_hour_an_age_or_a_strength_is_no_count_of_tablets(text: str) -> None:
 )
 def test_a_count_beside_an_hour_or_an_age_is_still_one(text: str) -> None:
     assert level(text) is Level.EMERGENCY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I took all my tablets in the morning by mistake and again at noon",
+        "my nan takes twelve tablets a day but today she took thirty",
+        "I injected fifty units of insulin instead of five",
+        "I accidentally gave my baby two doses of calpol",
+        "my three year old took my contraceptive pills",
+        "she's swallowing pills, a whole lot of them",
+    ],
+)
+def test_what_is_taken_by_mistake_stays_an_emergency_beside_what_is_prescribed(text: str) -> None:
+    assert level(text) is Level.EMERGENCY
