@@ -308,6 +308,7 @@ def main() -> None:
         asks = {
             "OPENAI_BASE_URL": stack.enter_context(chat_stage.instant_model()),
             "OPENAI_API_KEY": "none",
+            "VOICE_JOIN_SECONDS": "86400",  # nobody speaks in the sessions that sockets show
         }
         up = stack.enter_context(chat_stage.installed(folder / "data", **asks, LLM_MODEL="instant"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

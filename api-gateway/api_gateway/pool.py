@@ -123,7 +123,7 @@ class Pool:
             connection.watch = None
             self._idle.append(connection)
         else:
-            connection.abort()
+            connection.drop()
 
     def tick(self, now: float) -> None:
         """Keeps the time limits; `now` in seconds of the loop's clock."""

@@ -1,6 +1,7 @@
 """A stream of events that its service does not end is ended by the gateway, with a named error."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
 from api_gateway import events, refusals
+from api_gateway.connection import Connection
 from api_gateway.main import Gateway
 from api_gateway.testing import Asked, Door, OpenDoor
 
@@ -137,3 +139,26 @@ async def test_a_gateway_that_leaves_says_so_in_a_reply_that_takes_too_long(
         said = await reading
     assert said[-1].json()["code"] == "gateway.restarting"
     assert len(said) > 8, "it had its time"
+
+
+async def test_a_stream_that_its_reader_leaves_is_gone_at_once(door: Door) -> None:
+    """Cycles wait for the collector, which comes seldom: they would keep every stream's buffers."""
+    over = asyncio.Event()
+
+    async def answer(asked: Asked) -> None:
+        await asked.say(STREAM + b"%x\r\n%b\r\n" % (len(DELTA), DELTA))
+        await over.wait()
+
+    door.service.answer = answer
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            async with door.client.stream("GET", FEED) as left:
+                await anext(left.aiter_bytes())
+        async with asyncio.timeout(5):
+            while sum(isinstance(one, Connection) for one in gc.get_objects()) > 0:
+                await asyncio.sleep(0.05)
+    finally:
+        gc.enable()
+        over.set()
