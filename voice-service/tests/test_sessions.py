@@ -273,11 +273,12 @@ async def test_what_fell_back_in_a_worker_is_counted_here(alice: Person, service
     made = await make(alice)
     async with job(service, made["session_id"], "worker-1") as running:
         for times in (2, 1):
-            fell = [{"part": "openai", "reason": "timeout", "times": times}]
+            fell = [{"part": "openai-ear", "reason": "too slow", "times": times}]
             assert (await running.beat(fallbacks=fell)).status_code == 204
-        await running.beat()
-        fell = [{"part": "openai", "reason": "timeout", "times": 5}]
+        await running.beat(fallbacks=[{"part": "I have", "reason": "quixitis", "times": 4}])
+        fell = [{"part": "openai-ear", "reason": "too slow", "times": 5}]
         async with job(service, made["session_id"], "worker-2") as other:
             assert (await other.beat(fallbacks=fell)).status_code == 409
     shown = (await alice.http.get("/metrics")).text
-    assert 'medbot_fallbacks_total{part="openai",reason="timeout"} 3.0' in shown
+    assert 'medbot_fallbacks_total{part="openai-ear",reason="too slow"} 3.0' in shown
+    assert 'medbot_fallbacks_total{part="other",reason="other"} 4.0' in shown

@@ -1,15 +1,29 @@
 """Turns as they are counted: by role, channel and how pressing they were, never by words."""
 
+import re
 from collections.abc import Iterable
 
 from contracts.voice import Channel, Fallback, SpokenTurn
 from telemetry import catalogue
 
+PARTS = frozenset({
+    "openai", "grok", "groq", "assistant", "library", "openai-realtime", "openai-ear",
+    "offline-ear", "openai-voice", "offline-voice", "speech",
+})  # fmt: skip
+"""The names that a metric may show: whatever else is told from outside is `OTHER`."""
+OTHER = "other"
+_REASON = re.compile(
+    r"too slow|stalled|broke off|lost|no words|no sound|no voice|not connected|not transcribed"
+    r"|takes no history|takes no results|left alone|[A-Z]\w{1,40}(Error|Timeout)( [1-5]\d\d)?"
+)
+
 
 def pass_on(fallbacks: Iterable[Fallback]) -> None:
     """Counts what fell back in another process, which nobody scrapes."""
     for each in fallbacks:
-        catalogue.FALLBACKS.add(each.part, each.reason, amount=each.times)
+        part = each.part if each.part in PARTS else OTHER
+        reason = each.reason if _REASON.fullmatch(each.reason) else OTHER
+        catalogue.FALLBACKS.add(part, reason, amount=each.times)
 
 
 def show(turn: SpokenTurn, channel: Channel) -> None:
