@@ -18,7 +18,7 @@ import asyncpg
 from starlette.types import ASGIApp
 
 from auth_service.settings import Settings as AuthSettings
-from kit import embedded, migrations, settings
+from kit import background, embedded, migrations, settings
 from kit.database import open_database
 from kit.errors import DomainError, Misconfigured
 from kit.identity import Actor
@@ -70,6 +70,7 @@ async def up(chosen: Settings, *, host: str, port: int) -> None:
             if warming is not None:
                 saying = asyncio.create_task(_say_voice(warming, started))
                 stack.callback(saying.cancel)
+            await stack.enter_async_context(background.running(old_garbage=memory.collecting))
             interrupts.running = True
             await interrupts.asked.wait()
             terminal.out.print("\nStopping: what is being answered may end; Ctrl-C again cuts it.")
