@@ -14,7 +14,6 @@ from pydantic import SecretStr
 import tokens
 from api_gateway import pages, pool
 from api_gateway.admission import Admission, Policies, Proof
-from api_gateway.breaker import State
 from api_gateway.cors import Cors
 from api_gateway.limits import Policy
 from api_gateway.settings import Settings
@@ -104,14 +103,11 @@ async def _leave(drain: Drain, pools: Mapping[str, pool.Pool], within: float) ->
 async def _look_at(pools: Mapping[str, pool.Pool]) -> None:
     """Shows how much each service is asked now, and whether it is asked at all."""
     for name, one in pools.items():
-        catalogue.BREAKER_OPEN.set(_OPEN[one.breaker.state], name)
+        catalogue.BREAKER_OPEN.set(float(one.circuit.open), name)
         rooms = {"requests": one.requests, "streams": one.streams, "sockets": one.sockets}
         for kind, room in rooms.items():
             catalogue.UPSTREAM_BUSY.set(room.taken, name, kind)
         catalogue.UPSTREAM_BUSY.set(one.requests.waiting, name, "waiting")
-
-
-_OPEN = {State.CLOSED: 0, State.HALF_OPEN: 0.5, State.OPEN: 1}
 
 
 def _plain(secret: SecretStr | None) -> str | None:

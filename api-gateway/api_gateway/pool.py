@@ -1,6 +1,7 @@
 """The connections to one service, how many there may be, and the clock over their exchanges."""
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,10 +9,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from api_gateway import refusals
-from api_gateway.breaker import Breaker
 from api_gateway.connection import ClientLeft, Connection, Cut
 from api_gateway.room import Room
 from kit import background
+from kit.circuit import Circuit
 from kit.errors import Misconfigured
 
 TICK = 0.1
@@ -61,7 +62,7 @@ class Pool:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.limits = limits
-        self.breaker = Breaker(name, failures=limits.failures, pause=limits.pause)
+        self.circuit = Circuit(name, failures=limits.failures, pause=limits.pause)
         self.requests = Room(
             f"{name} requests",
             limits.requests,
@@ -75,13 +76,18 @@ class Pool:
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
 
+    def admit(self) -> None:
+        """Raises CircuitOpen unless the service may be asked."""
+        if self.circuit.open:
+            raise refusals.CircuitOpen(max(1, math.ceil(self.circuit.wait)))
+
     def refuse_early(self, *, patient: bool) -> None:
         """Spares the work on a request that would be refused in any case.
 
         Raises:
             CircuitOpen, Overloaded
         """
-        self.breaker.admit()
+        self.admit()
         room = self.streams if patient else self.requests
         if room.crowded:
             raise room.refusal()
@@ -127,7 +133,7 @@ class Pool:
 
     def tick(self, now: float) -> None:
         """Keeps the time limits; `now` in seconds of the loop's clock."""
-        if self.breaker.begin_probe():
+        if self.circuit.open and self._probe is None and self.circuit.admits():
             self._probe = asyncio.create_task(self._ask_health())
         for connection in tuple(self._busy):
             self._look_at(connection, now)
@@ -197,7 +203,11 @@ class Pool:
         except (refusals.Refusal, ClientLeft, Cut, TimeoutError):
             answered = False
         finally:
-            self.breaker.probed(answered=answered)
+            self._probe = None
+        if answered:
+            self.circuit.answered()
+        else:
+            self.circuit.failed()
 
     def _lost(self, connection: Connection) -> None:
         if connection in self._idle:

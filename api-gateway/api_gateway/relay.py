@@ -16,8 +16,7 @@ from telemetry import catalogue
 
 _log = logs.get(__name__)
 
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
-_IDEMPOTENT = _REPEATABLE | {"PUT", "DELETE"}
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 AGAIN_AFTER = 0.1
 """Seconds until a service that refused a connection is tried once more."""
@@ -75,14 +74,14 @@ async def _place(request: Request, pool: Pool) -> Place:
     Raises:
         CircuitOpen, Overloaded
     """
-    pool.breaker.admit()
+    pool.admit()
     if request.patient:
         pool.streams.enter_now()
         return Place(pool.streams)
     await pool.requests.enter()
     place = Place(pool.requests)
     try:
-        pool.breaker.admit()  # it may have opened meanwhile
+        pool.admit()  # it may have opened meanwhile
         if request.stream and pool.streams.full:
             raise pool.streams.refusal()
     except refusals.Refusal:
@@ -95,28 +94,16 @@ async def _ask(request: Request, body: Body, first: bytes, pool: Pool) -> Connec
     """Sends the request, waits for the head of the answer. The caller releases the connection."""
     head = head_of(request, body, first)
     opening = head + body.framed(first) if request.has_body else head
-    again = False
-    while True:
-        connection = None if again else pool.waiting()
-        kept = connection is not None
-        if connection is None:
-            connection = await _connect(request, pool)
-        try:
-            await _exchange(request, body, opening, connection)
-        except (refusals.BadAnswer, refusals.TimedOut) as failed:
-            pool.release(connection, reusable=False)
-            # A kept one may have closed just as we wrote; what changes nothing is asked once more.
-            again = kept and not body.more and request.method in _REPEATABLE
-            if not again or isinstance(failed, refusals.TimedOut):
-                pool.breaker.failed()
-                raise
-            body.stop()
-        except BaseException:
-            pool.release(connection, reusable=False)
-            raise
-        else:
-            _judge(connection, pool)
-            return connection
+    connection = pool.waiting() or await _connect(request, pool)
+    try:
+        await _exchange(request, body, opening, connection)
+    except BaseException as failed:
+        if isinstance(failed, (refusals.BadAnswer, refusals.TimedOut)):
+            pool.circuit.failed()
+        pool.release(connection, reusable=False)
+        raise
+    _judge(connection, pool)
+    return connection
 
 
 async def _exchange(request: Request, body: Body, opening: bytes, connection: Connection) -> None:
@@ -133,27 +120,27 @@ async def _connect(request: Request, pool: Pool) -> Connection:
     try:
         return await pool.fresh()
     except refusals.TimedOut:
-        pool.breaker.failed()
+        pool.circuit.failed()
         raise
     except refusals.Unavailable:
-        pool.breaker.failed()
+        pool.circuit.failed()
         if request.method not in _IDEMPOTENT:
             raise
     await asyncio.sleep(AGAIN_AFTER)
-    pool.breaker.admit()
+    pool.admit()
     try:
         return await pool.fresh()
     except (refusals.TimedOut, refusals.Unavailable):
-        pool.breaker.failed()
+        pool.circuit.failed()
         raise
 
 
 def _judge(connection: Connection, pool: Pool) -> None:
-    """Tells the breaker: no service says 502 or 504 itself, so these come from on the way."""
+    """Tells the circuit: no service says 502 or 504 itself, so these come from on the way."""
     if connection.status in (502, 504):
-        pool.breaker.failed()
+        pool.circuit.failed()
     else:
-        pool.breaker.succeeded()
+        pool.circuit.answered()
 
 
 async def _answer(connection: Connection, pairs: headers.Pairs, send: Send, name: str) -> None:

@@ -177,7 +177,7 @@ async def _open(
     """
     others = [name for name in scope.get("subprotocols", []) if name not in (BEARER, token)]
     try:
-        pool.breaker.admit()
+        pool.admit()
         return await connect(
             _address(pool, scope),
             additional_headers=_headers(scope, fields, token, client),
@@ -194,7 +194,7 @@ async def _open(
     except refusals.CircuitOpen:
         raise Closed(TRY_LATER) from None
     except (OSError, WebSocketException, TimeoutError):
-        pool.breaker.failed()
+        pool.circuit.failed()
         raise Closed(TRY_LATER) from None
 
 

@@ -11,21 +11,13 @@ from api_gateway.limits import InMemory, Policy
 from api_gateway.testing import Door, OpenDoor, exchange
 from kit.database import utc_now
 from kit.identity import Actor
+from kit.testing import Watch
 from kit.testing.issuing import SERVICE_SECRET, Issuer
 from tokens import verify_service
 
 PATH = "/api/v1/conversations"
 JWKS = "/.well-known/jwks.json"
 LOGIN = "/api/v1/auth/login"
-
-
-class Watch:
-    """A clock in seconds, moved by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def test_a_quota_is_a_burst_and_then_an_even_rate() -> None:

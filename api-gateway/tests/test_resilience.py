@@ -9,12 +9,12 @@ import pytest
 from starlette.types import Message
 
 from api_gateway import refusals, relay
-from api_gateway.breaker import Breaker, State
 from api_gateway.connection import Connection
 from api_gateway.pool import Limits, Pool
 from api_gateway.request import Request
 from api_gateway.room import Room
 from api_gateway.testing import Asked, Door, OpenDoor, hello, wire_service
+from kit.testing import Watch
 
 PATH = "/api/v1/conversations"
 ID = "7f1d2c9a-3f39-4c1c-9a55-2d1d0a5f6a01"
@@ -31,42 +31,6 @@ async def until(seen: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> No
     async with asyncio.timeout(seconds):
         while not await seen():
             await asyncio.sleep(0.02)
-
-
-class Watch:
-    """A clock in seconds, moved by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_circuit_opens_is_probed_and_closes() -> None:
-    watch = Watch()
-    breaker = Breaker("x", failures=3, pause=2.0, clock=watch)
-    for _ in range(2):
-        breaker.failed()
-    breaker.succeeded()  # not in a row
-    for _ in range(3):
-        breaker.admit()
-        breaker.failed()
-    with pytest.raises(refusals.CircuitOpen) as refused:
-        breaker.admit()
-    assert dict(refused.value.headers)[b"retry-after"] == b"2"
-    assert not breaker.begin_probe()
-    watch.now += 2
-    assert breaker.begin_probe()
-    assert not breaker.begin_probe(), "one probe at a time"
-    assert breaker.state is State.HALF_OPEN
-    with pytest.raises(refusals.CircuitOpen):
-        breaker.admit()
-    breaker.probed(answered=False)
-    assert not breaker.begin_probe()
-    watch.now += 2
-    assert breaker.begin_probe()
-    breaker.probed(answered=True)
-    breaker.admit()
 
 
 @pytest.mark.parametrize(

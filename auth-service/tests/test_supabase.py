@@ -15,6 +15,7 @@ from supabase_server import Project
 
 from auth_service.administration import actions
 from auth_service.erasure import worker
+from auth_service.providers.supabase_cloud import FAILURES, PAUSE
 from auth_service.providers.supabase_directory import SupabaseDirectory
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, make_app
 from contracts.events import HOLDERS
@@ -347,6 +348,32 @@ async def test_while_supabase_is_away(auth: Auth, project: Project) -> None:
     forgot = await auth.post("/password/forgot", email=alice.email)
     assert forgot.status_code == 202
     project.hang = 0
+
+
+async def test_supabase_is_left_alone_while_it_does_not_answer(
+    auth: Auth, project: Project
+) -> None:
+    alice = await auth.register("alice@example.org")
+    project.refuse = "39"
+    for _ in range(FAILURES):
+        assert code_of(await auth.login(alice.email)) == (503, "service.unavailable")
+    asked = len(project.seen)
+    for _ in range(20):
+        answer = await auth.login(alice.email)
+        assert code_of(answer) == (503, "service.unavailable")
+        assert answer.headers["retry-after"] == "2"
+    assert len(project.seen) == asked
+    project.refuse = None
+    await asyncio.sleep(PAUSE)
+    assert (await auth.login(alice.email)).status_code == 200
+
+
+async def test_a_person_who_is_refused_closes_nobody_out(auth: Auth, project: Project) -> None:
+    alice = await auth.register("alice@example.org")
+    for number in range(2 * FAILURES):
+        wrong = await auth.login(f"nobody{number}@example.org")
+        assert code_of(wrong) == (401, "auth.bad_credentials")
+    assert (await auth.login(alice.email)).status_code == 200
 
 
 async def test_without_the_service_key(open_auth: Open) -> None:

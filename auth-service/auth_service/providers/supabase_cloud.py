@@ -14,7 +14,7 @@ import httpx
 import pydantic
 import supabase_auth
 from supabase_auth import constants, helpers, types
-from supabase_auth.errors import AuthError
+from supabase_auth.errors import AuthError, AuthRetryableError
 
 from auth_service.accounts.models import (
     AccountLocked,
@@ -34,11 +34,16 @@ from auth_service.providers.supabase_errors import (
     RegistrationClosed,
 )
 from kit import logs
+from kit.circuit import Circuit
 from kit.errors import DomainError, InvalidToken, NotFound
 from tokens.supabase import Project
 
 WITHIN = 10.0
 """Seconds for one call in all; a server that answers by drops does not hold anybody longer."""
+
+FAILURES = 5
+PAUSE = 2.0
+"""So many calls in a row that nobody answers, and it is not asked for so many seconds."""
 
 Scope = Literal["local", "global", "others"]
 Codes = Mapping[str, type[DomainError]]
@@ -106,6 +111,10 @@ class Opened:
     session: types.Session | None = field(repr=False)
 
 
+def _circuit() -> Circuit:
+    return Circuit("supabase", failures=FAILURES, pause=PAUSE)
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
     """The calls. Each raises IdentityUnavailable when there is no answer that can be used, and
@@ -114,10 +123,11 @@ class Cloud:
     project: Project
     http: httpx.AsyncClient
     service_key: str | None = field(default=None, repr=False)
+    circuit: Circuit = field(default_factory=_circuit, repr=False)
 
     async def sign_up(self, email: str, password: str, data: Mapping[str, str]) -> Opened:
         """Raises EmailTaken, WeakPassword, RefusedEmail, RegistrationClosed."""
-        async with _asking("sign_up", _SIGN_UP):
+        async with self._asking("sign_up", _SIGN_UP):
             answer = await self._client().sign_up(
                 {"email": email, "password": password, "options": {"data": dict(data)}}
             )
@@ -127,7 +137,7 @@ class Cloud:
         """Raises BadCredentials, AccountLocked."""
         if not email or not password:
             raise BadCredentials
-        async with _asking("sign_in", _SIGN_IN):
+        async with self._asking("sign_in", _SIGN_IN):
             answer = await self._client().sign_in_with_password(
                 {"email": email, "password": password}
             )
@@ -135,7 +145,7 @@ class Cloud:
 
     async def sign_in_guest(self) -> Opened:
         """Raises NoGuests."""
-        async with _asking("sign_in_guest", _NO_GUESTS):
+        async with self._asking("sign_in_guest", _NO_GUESTS):
             answer = await self._client().sign_in_anonymously()
         return _opened(answer)
 
@@ -143,7 +153,7 @@ class Cloud:
         """Raises InvalidRefreshToken, TokenReused."""
         if not refresh_token:
             raise InvalidRefreshToken
-        async with _asking("refresh", _REFRESH):
+        async with self._asking("refresh", _REFRESH):
             answer = await self._client().refresh_session(refresh_token)
         return _opened(answer)
 
@@ -152,7 +162,7 @@ class Cloud:
         if not access_token:
             raise InvalidToken
         try:
-            async with _asking("sign_out", _OWN_TOKEN):
+            async with self._asking("sign_out", _OWN_TOKEN):
                 await self._client().admin.sign_out(access_token, scope)
         except InvalidToken:
             return
@@ -161,7 +171,7 @@ class Cloud:
         """Raises InvalidToken."""
         if not access_token:
             raise InvalidToken
-        async with _asking("user", _OWN_TOKEN):
+        async with self._asking("user", _OWN_TOKEN):
             answer = await self._client().get_user(access_token)
         if answer is None:
             raise InvalidToken
@@ -173,7 +183,7 @@ class Cloud:
             raise InvalidToken
         codes = {**_OWN_TOKEN, "weak_password": WeakPassword, "validation_failed": WeakPassword,
                  "same_password": SamePassword}  # fmt: skip
-        async with _asking("set_password", codes):
+        async with self._asking("set_password", codes):
             # The client would do it for a session that it holds, after reading that first.
             key, version = self.project.key, constants.API_VERSIONS_2024_01_01_NAME
             headers = {
@@ -190,39 +200,63 @@ class Cloud:
 
     async def recover(self, email: str) -> None:
         """Has a mail sent with a link to set a new password, if the address has an account."""
-        async with _asking("recover", {"validation_failed": InvalidLink}):
+        async with self._asking("recover", {"validation_failed": InvalidLink}):
             await self._client().reset_password_for_email(email)
 
     async def verify(self, kind: Literal["signup", "recovery"], token_hash: str) -> Opened:
         """Uses up the token of a mailed link. Raises InvalidLink."""
         if not token_hash:
             raise InvalidLink
-        async with _asking("verify", _LINK):
+        async with self._asking("verify", _LINK):
             answer = await self._client().verify_otp({"type": kind, "token_hash": token_hash})
         return _opened(answer)
 
     async def create(self, attributes: types.AdminUserAttributes) -> types.User:
         """A confirmed account. Raises EmailTaken, WeakPassword, RefusedEmail, NoServiceKey."""
-        async with _asking("create", _SIGN_UP):
+        async with self._asking("create", _SIGN_UP):
             return (await self._admin().create_user(attributes)).user
 
     async def read(self, user_id: UUID) -> types.User:
         """Raises NotFound, NoServiceKey."""
-        async with _asking("read", _NOBODY):
+        async with self._asking("read", _NOBODY):
             return (await self._admin().get_user_by_id(str(user_id))).user
 
     async def change(self, user_id: UUID, attributes: types.AdminUserAttributes) -> None:
         """Raises NotFound, NoServiceKey."""
-        async with _asking("change", _NOBODY):
+        async with self._asking("change", _NOBODY):
             await self._admin().update_user_by_id(str(user_id), attributes)
 
     async def delete(self, user_id: UUID) -> None:
         """An account that is gone already counts as deleted. Raises NoServiceKey."""
         try:
-            async with _asking("delete", _NOBODY):
+            async with self._asking("delete", _NOBODY):
                 await self._admin().delete_user(str(user_id))
         except NotFound:
             return
+
+    @asynccontextmanager
+    async def _asking(self, call: str, codes: Codes) -> AsyncIterator[None]:
+        """Turns what the library raises into our errors; their texts may quote tokens and are lost.
+
+        A project that has not answered some times in a row is not asked for a while.
+        """
+        if not self.circuit.admits():
+            raise IdentityUnavailable
+        try:
+            async with asyncio.timeout(WITHIN):
+                yield
+        except AuthError as refused:
+            if isinstance(refused, AuthRetryableError):
+                self.circuit.failed()
+            else:
+                self.circuit.answered()
+            raise _translated(call, refused, codes) from None
+        except TimeoutError as failed:
+            self.circuit.failed()
+            raise _unusable(call, failed) from None
+        except pydantic.ValidationError as failed:
+            raise _unusable(call, failed) from None
+        self.circuit.answered()
 
     def _client(self) -> supabase_auth.AsyncGoTrueClient:
         return self._with(self.project.key)
@@ -248,17 +282,9 @@ def _opened(answer: types.AuthResponse) -> Opened:
     return Opened(answer.user, answer.session)
 
 
-@asynccontextmanager
-async def _asking(call: str, codes: Codes) -> AsyncIterator[None]:
-    """Turns what the library raises into our errors; their texts may quote tokens and are lost."""
-    try:
-        async with asyncio.timeout(WITHIN):
-            yield
-    except AuthError as refused:
-        raise _translated(call, refused, codes) from None
-    except (pydantic.ValidationError, TimeoutError) as failed:
-        _log.warning("supabase.unusable", call=call, error=type(failed).__name__)
-        raise IdentityUnavailable from None
+def _unusable(call: str, failed: Exception) -> IdentityUnavailable:
+    _log.warning("supabase.unusable", call=call, error=type(failed).__name__)
+    return IdentityUnavailable()
 
 
 def _translated(call: str, refused: AuthError, codes: Codes) -> DomainError:

@@ -35,7 +35,7 @@ UPSTREAM_BUSY = Gauge(
 )
 BREAKER_OPEN = Gauge(
     "medbot_gateway_breaker_open",
-    "1 where a service is not asked for a while, 0.5 where it is being tried again.",
+    "1 where a service is not asked, since it could not be reached lately.",
     ("service",),
 )
 

@@ -10,15 +10,18 @@ from typing import Any
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 
 from assistant.llm.providers import Provider
-from assistant.llm.rest import Rest
 from assistant.turns import Text, Usage
+from kit.circuit import Circuit
 from telemetry import Aside, Kind, catalogue
 
 STALLS_AFTER = 20.0
 """Seconds between two tokens after which a stream counts as dead."""
 
 LEFT_ALONE = "left alone"
-"""The reason of a failure for which nobody was asked; see `rest`."""
+"""The reason of a failure for which nobody was asked: its circuit is open."""
+
+FAILURES = 3
+PAUSE = 10.0
 
 _ITS_OWN = frozenset({
     "too slow", "APIConnectionError", "APITimeoutError", "APIError", "InternalServerError",
@@ -62,10 +65,10 @@ class Chat:
         first_token: float,
         temperature: float | None = None,
         max_tokens: int = MAX_TOKENS,
-        rest: Rest | None = None,
+        circuit: Circuit | None = None,
     ) -> None:
         self.provider = provider
-        self._rest = rest or Rest(provider.name)
+        self._circuit = circuit or Circuit(provider.name, failures=FAILURES, pause=PAUSE)
         self._http, self._first_token = http, first_token
         self._temperature, self._max_tokens = temperature, max_tokens
         self._client = AsyncOpenAI(
@@ -80,7 +83,7 @@ class Chat:
             first_token=self._first_token,
             temperature=self._temperature if temperature is None else temperature,
             max_tokens=self._max_tokens if max_tokens is None else max_tokens,
-            rest=self._rest,
+            circuit=self._circuit,
         )
 
     async def stream(
@@ -98,7 +101,7 @@ class Chat:
             ProviderFailed: at any point; text may have been yielded before. At once, with the
                 reason `LEFT_ALONE`, where it has failed too often lately.
         """
-        if self._rest.left_alone if aside else not self._rest.may_ask():
+        if self._circuit.open if aside else not self._circuit.admits():
             raise ProviderFailed(self.provider.name, LEFT_ALONE)
         told = {
             "gen_ai.operation.name": "chat",
@@ -110,10 +113,10 @@ class Chat:
             async for piece in self._stream(messages, tools, span):
                 yield piece
             if not aside:
-                self._rest.answered()
+                self._circuit.answered()
         except ProviderFailed as failed:
             if failed.reason in _ITS_OWN and not aside:
-                self._rest.failed()
+                self._circuit.failed()
             span.end(failed.reason)
             raise
         finally:

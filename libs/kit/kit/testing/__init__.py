@@ -55,6 +55,15 @@ class FixedClock:
         self.now += timedelta(**by)
 
 
+class Watch:
+    """A clock in seconds, moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def pytest_configure() -> None:
     """No test reaches a real provider or somebody's database by what the shell happens to hold."""
     for name in _KEYS:

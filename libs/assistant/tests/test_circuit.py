@@ -9,43 +9,11 @@ from model_server import Cut, Hang, ModelServer, Refuse, Say, Step
 
 from assistant.llm.chat import LEFT_ALONE, Chat, ProviderFailed
 from assistant.llm.providers import Provider
-from assistant.llm.rest import Rest
 from assistant.turns import Text
-from kit.testing import serve
+from kit.circuit import Circuit
+from kit.testing import Watch, serve
 
 MESSAGES = [{"role": "user", "content": "What helps?"}]
-
-
-class Watch:
-    """A clock in seconds, moved by hand."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_after_failures_in_a_row_one_question_a_pause_finds_out() -> None:
-    watch = Watch()
-    rest = Rest("x", failures=3, pause=10, clock=watch)
-    for _ in range(2):
-        rest.failed()
-    rest.answered()  # not in a row
-    for _ in range(3):
-        assert rest.may_ask()
-        rest.failed()
-    assert not rest.may_ask()
-    watch.now += 10
-    assert rest.may_ask()
-    assert not rest.may_ask(), "one question finds out"
-    rest.failed()
-    watch.now += 9
-    assert not rest.may_ask()
-    watch.now += 1
-    assert rest.may_ask()
-    rest.answered()
-    assert rest.may_ask()
-    assert rest.may_ask()
 
 
 @pytest.fixture
@@ -62,8 +30,8 @@ def server() -> ModelServer:
 async def chat(server: ModelServer, watch: Watch) -> AsyncIterator[Chat]:
     async with serve(server.app()) as served, openai.DefaultAsyncHttpxClient() as http:
         provider = Provider("local", f"{served.url}/v1", "m", "k")
-        rest = Rest("local", failures=3, pause=10, clock=watch)
-        yield Chat(provider, http, first_token=0.2, rest=rest)
+        circuit = Circuit("local", failures=3, pause=10, clock=watch)
+        yield Chat(provider, http, first_token=0.2, circuit=circuit)
 
 
 async def reason(chat: Chat, *, aside: bool = False) -> str:
