@@ -75,6 +75,16 @@ async def test_a_turn_is_counted_once_by_its_length_and_tokens(
     assert {model: round(float(cost) * 1e6) for model, cost in costs} == counted
 
 
+async def test_metrics_name_only_known_providers(start: Start, visit: Visit) -> None:
+    served = await start(**CLOUD)
+    alice = await visit(served)
+    told = {**SPENT, "provider": "I have", "model": "quixitis and a cough"}
+    await talk(served, await make(alice, pipeline="realtime"), usage=[told])
+    shown = (await alice.http.get("/metrics")).text
+    assert "quixitis" not in shown
+    assert 'medbot_model_tokens_total{kind="input",model="other",provider="other"} 100.0' in shown
+
+
 async def test_at_the_cap_a_session_speaks_offline_and_says_so(
     start: Start, visit: Visit, owner: Any
 ) -> None:

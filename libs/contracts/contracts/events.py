@@ -4,6 +4,7 @@ Events carry ids, never a patient's words: a consumer looks up what it needs. Fi
 added; anything else needs a new version of the topic.
 """
 
+from abc import abstractmethod
 from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -19,9 +20,9 @@ class Event(BaseModel):
     topic: ClassVar[str]
 
     @property
+    @abstractmethod
     def key(self) -> str:
         """Events with the same key are first delivered in the order in which they were emitted."""
-        raise NotImplementedError
 
 
 class UserRegistered(Event):

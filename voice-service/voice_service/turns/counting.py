@@ -12,6 +12,7 @@ PARTS = frozenset({
 })  # fmt: skip
 """The names that a metric may show: whatever else is told from outside is `OTHER`."""
 OTHER = "other"
+_MODEL = re.compile(r"[\w.:/@+-]{0,100}")
 _REASON = re.compile(
     r"too slow|stalled|broke off|lost|no words|no sound|no voice|not connected|not transcribed"
     r"|takes no history|takes no results|left alone|[A-Z]\w{1,40}(Error|Timeout)( [1-5]\d\d)?"
@@ -26,6 +27,12 @@ def pass_on(fallbacks: Iterable[Fallback]) -> None:
         catalogue.FALLBACKS.add(part, reason, amount=each.times)
 
 
+def names(provider: str, model: str) -> tuple[str, str]:
+    """What a metric may call a provider and its model."""
+    known = provider in PARTS and _MODEL.fullmatch(model)
+    return (provider, model) if known else (OTHER, OTHER)
+
+
 def show(turn: SpokenTurn, channel: Channel) -> None:
     """Counts a turn that is over and was not recorded before."""
     catalogue.VOICE_TURNS.add(turn.role, channel)
@@ -35,8 +42,8 @@ def show(turn: SpokenTurn, channel: Channel) -> None:
         if took is not None:
             catalogue.VOICE_STAGE_SECONDS.observe(took / 1000, stage.removesuffix("_ms"), channel)
     for used in turn.usage:
-        names = (str(used.get("provider", "")), str(used.get("model", "")))
+        told = names(str(used.get("provider", "")), str(used.get("model", "")))
         for kind in ("input", "output"):
             tokens = used.get(f"{kind}_tokens", 0)
             if isinstance(tokens, int) and tokens > 0:
-                catalogue.MODEL_TOKENS.add(*names, kind, amount=tokens)
+                catalogue.MODEL_TOKENS.add(*told, kind, amount=tokens)

@@ -18,6 +18,7 @@ from assistant.turns import Usage
 from contracts.voice import Pipeline, SpokenTurn
 from kit.database import Clock, Tx
 from telemetry import catalogue
+from voice_service.turns import counting
 from voice_service.usage import store
 from voice_service.usage.store import Cap, Cost
 
@@ -77,7 +78,8 @@ class Budget:
         today: date = self.clock().date()
         for cost in costs:
             await store.count(tx, today, owner, None if guest else owner, cost)
-            catalogue.MODEL_COST.add(cost.provider, cost.model, amount=cost.micro_usd / MILLION)
+            told = counting.names(cost.provider, cost.model)
+            catalogue.MODEL_COST.add(*told, amount=cost.micro_usd / MILLION)
         total = sum(cost.micro_usd for cost in costs)
         accounts = await self._accounts(tx, owner, guest=guest)
         await store.charge(tx, today, [account for _, account, _ in accounts], total)
