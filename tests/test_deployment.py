@@ -1,5 +1,6 @@
 """The files of a deployment say what the code says: ports, names, commands, health checks."""
 
+import json
 import re
 import tomllib
 from functools import cache
@@ -50,9 +51,22 @@ def test_every_name_that_a_service_is_given_is_read_by_the_code() -> None:
         given = compose()["services"][name]["environment"]
         assert set(given) <= known_names(), name
     other = yaml.safe_load((ROOT / "deploy" / "supabase.yml").read_text())["services"]
-    assert set(other) == {*RUN, "worker", "migrate"}
+    assert set(other) == {*RUN, "migrate"}
     assert all(set(one["environment"]) <= known_names() for one in other.values())
     assert set(fly()["env"]) <= known_names()
+
+
+def test_the_worker_has_no_login_to_the_database() -> None:
+    given = compose()["services"]["worker"]["environment"]
+    assert "SERVICE_TOKEN_SECRET" in given
+    assert [name for name in given if name.startswith("DATABASE")] == []
+
+
+def test_the_worker_is_started_by_the_shell_that_its_script_is_written_for() -> None:
+    image = (ROOT / "voice-service" / "Dockerfile.worker").read_text()
+    (said,) = re.findall(r"^ENTRYPOINT (.*)$", image, re.MULTILINE)
+    shell, script = json.loads(said)
+    assert (ROOT / script).read_text().splitlines()[0].split()[-1] == shell
 
 
 def test_compose_and_fly_start_each_service_on_its_port() -> None:

@@ -131,11 +131,20 @@ async def test_an_older_version_leaves_a_newer_schema_alone(place: Place, folder
     assert "a@clinic.example" in place.run("medbot users find --locked")
 
 
-def test_the_unit_of_systemd_is_sound(tmp_path: Path) -> None:
-    (unit,) = re.findall(r"```ini\n(.*?)```", PAPER, flags=re.DOTALL)
-    program = Path(sys.executable).parent / "medbot"
-    path = tmp_path / "medbot@auth.service"
-    path.write_text(unit.replace("/opt/medbot/.venv/bin/medbot", str(program)))
+UNITS = dict(
+    re.findall(r"`/etc/systemd/system/(medbot\S+)\.service`.*?```ini\n(.*?)```", PAPER, re.DOTALL)
+)
+
+
+def test_the_services_and_the_worker_have_a_unit_of_systemd() -> None:
+    assert set(UNITS) == {"medbot@", "medbot-agent"}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_of_systemd_is_sound(name: str, tmp_path: Path) -> None:
+    unit = UNITS[name].replace("/opt/medbot/.venv/bin", str(Path(sys.executable).parent))
+    path = tmp_path / f"{name.replace('@', '@auth')}.service"
+    path.write_text(unit.replace("/opt/medbot/voice-service", str(ROOT / "voice-service")))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True, check=False
     )

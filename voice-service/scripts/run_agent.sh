@@ -5,4 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 BIN="$(cd .. && pwd)/.venv/bin"
 [ -x "$BIN/python" ] || { echo "run_agent.sh: run \`make setup\` first" >&2; exit 1; }
-exec "$BIN/python" -m livekit.agents start voice_service/agent/worker.py "$@"
+# Its file is beside this folder, or where a wheel was installed.
+FIND='import importlib.util as found; print(found.find_spec("voice_service.agent.worker").origin)'
+exec "$BIN/python" -m livekit.agents start "$("$BIN/python" -c "$FIND")" "$@"
