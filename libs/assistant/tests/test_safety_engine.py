@@ -241,3 +241,11 @@ def test_a_count_beside_an_hour_or_an_age_is_still_one(text: str) -> None:
 )
 def test_what_is_taken_by_mistake_stays_an_emergency_beside_what_is_prescribed(text: str) -> None:
     assert level(text) is Level.EMERGENCY
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I took three days of my tablets in one go", "she took a week of her tablets all in one go"],
+)
+def test_a_part_may_stand_in_the_gap_of_another(text: str) -> None:
+    assert level(text) is Level.EMERGENCY

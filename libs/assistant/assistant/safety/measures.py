@@ -31,6 +31,8 @@ _OXYGEN = {
     "oximeter",
 }
 _SUGAR = {"glucose", "sugar", "sugars", "bg", "bm", "bgl", "cbg", "mmol", "bsl", "fsbs"}
+_NO_READING = {"g", "gram", "grams", "ml", "%", "percent", "kcal", "calories", "year", "years"}
+_NO_READING |= {"days", "weeks", "months", "minutes", "hours", "units", "teaspoons", "spoons"}
 _PULSE = {"beating", "heart", "hr", "pulse", "bpm", "heartbeat", "heartrate", "beats", "p"}
 _BREATHS = {"rr", "breathing", "respirations", "resps", "respiratory", "breaths"}
 _PRESSURE = {"bp", "pressure", "systolic", "sbp"}
@@ -102,7 +104,8 @@ NAMES = frozenset(
     {
         "age_under_month", "age_under_3_months", "age_under_6_months", "age_under_year",
         "age_child", "age_over_40", "age_over_60", "fever_38", "fever_39", "fever_40",
-        "cold_body", "oxygen_low", "oxygen_lowish", "sugar_low", "sugar_high", "pulse_fast",
+        "cold_body", "oxygen_low", "oxygen_lowish", "sugar_low", "sugar_high", "sugar_raised",
+        "pulse_fast",
         "pulse_slow", "breaths_fast", "pressure_low", "pressure_high", "many_doses", "daily_doses",
         "pregnant_early", "pregnant_late", "lasts_long", "lasts_days", "over_five_minutes",
         "from_height", "coma_score",
@@ -216,11 +219,13 @@ def _sugar(place: _Place) -> Iterator[str]:
     if not (place.near(_SUGAR, back=5, on=2) or place.after[:3] == ("mg", "/", "dl")):
         return
     in_mmol = place.value <= 35
-    low, high = (3.0, 20.0) if in_mmol else (54.0, 330.0)
+    low, raised, high = (3.0, 15.0, 20.0) if in_mmol else (54.0, 270.0, 330.0)
     if 0 < place.value <= low or (not in_mmol and place.value <= low):
         yield "sugar_low"
     elif high <= place.value <= 1500:
         yield "sugar_high"
+    elif raised <= place.value < high and place.next not in _NO_READING:
+        yield "sugar_raised"
 
 
 def _circulation(place: _Place) -> Iterator[str]:

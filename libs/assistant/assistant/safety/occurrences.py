@@ -234,8 +234,11 @@ def _closest(
         other = others[at]
         if other.first > chain.last + gap + 1:
             break
-        between = max(other.first - chain.last, chain.first - other.last) - 1
-        if not -1 <= between <= gap or (ordered and other.first < chain.last):
+        if ordered and other.first < chain.last:
+            continue
+        # -1 for none between them, and for one that stands in a gap of the other.
+        between = max(other.first - chain.last, chain.first - other.last, 0) - 1
+        if between > gap:
             continue
         # A filler shares the place of the word before it and may begin the next part.
         if between < 0 and not set(chain.tokens).isdisjoint(other.tokens):
