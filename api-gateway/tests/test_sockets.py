@@ -207,7 +207,9 @@ async def test_guests_speak_only_where_they_may(open_door: OpenDoor, voice: Voic
             assert await closing_code(socket) == 4401
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, 4401), (404, 4404), (429, 4429), (500, 1011)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, 4401), (404, 4404), (429, 4429), (500, 1011), (503, 1013)]
+)
 async def test_a_refusal_of_the_service_becomes_a_code(
     door: Door, voice: Voice, status: int, code: int
 ) -> None:

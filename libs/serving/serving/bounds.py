@@ -1,4 +1,5 @@
-"""How much one instance takes at once: requests, and apart from them what lasts by its nature."""
+"""How much one instance takes at once: requests, and apart from them what lasts by its nature:
+streams, sockets, replies that are waited for."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,9 +16,6 @@ PROBES = frozenset({"/health", "/ready", "/metrics"})
 
 BODY_WITHIN = 30.0
 """Seconds for the next part of a request's body to come."""
-
-TRY_LATER = 1013
-"""The closing code of a socket that may be opened again soon."""
 
 
 class Overloaded(ServiceUnavailable):
@@ -47,7 +45,8 @@ def lasts() -> None:
 
 class Bounds:
     """ASGI middleware: at most `requests` and `streams` at once; the limits stand in `app.state`,
-    where `waits_for` says what a service that has not opened yet waits for."""
+    where `waits_for` says what a service that has not opened yet waits for. A socket that is
+    refused is answered by a problem in place of being opened."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,7 +59,7 @@ class Bounds:
         elif scope["app"].state.waits_for is not None:
             await self._refuse(Starting(), scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._app(scope, receive, send)
+            await self._carry(scope, receive, send)
         elif self.requests >= scope["app"].state.most_requests:
             await self._refuse(Overloaded(), scope, receive, send)
         else:
@@ -69,11 +68,19 @@ class Bounds:
     async def _refuse(
         self, refused: ServiceUnavailable, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": TRY_LATER})
-            return
         answer = problems.response(problems.of_domain(refused), retry_after=refused.retry_after)
         await answer(scope, receive, send)
+
+    async def _carry(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket is a stream that goes both ways."""
+        if self.streams >= scope["app"].state.most_streams:
+            await self._refuse(Overloaded(), scope, receive, send)
+            return
+        self.streams += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.streams -= 1
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = _Place(self, scope["app"].state.most_streams)

@@ -1,6 +1,7 @@
 """What one instance takes at once, and what comes too slowly."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from kit.server import Drain, Server, config
 from kit.testing.serving import free_port
@@ -31,6 +35,7 @@ class Work:
             Route("/stream", self.stream),
             Route("/health", self.quick),
             Route("/body", self.body, methods=["POST"]),
+            WebSocketRoute("/socket", self.socket),
         ]
         self.app = Starlette(routes=routes, middleware=[Middleware(Bounds)])
         self.app.state.most_requests = 2
@@ -60,6 +65,10 @@ class Work:
             await self.go_on.wait()
 
         return StreamingResponse(parts(), media_type="text/event-stream")
+
+    async def socket(self, socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.receive()
 
     async def body(self, request: Request) -> Response:
         return PlainTextResponse(str(len(await request.body())))
@@ -123,6 +132,36 @@ async def test_while_it_waits_for_what_it_needs_a_service_says_so() -> None:
         refused = await http.get("/slow")
         assert (refused.status_code, refused.json()["code"]) == (503, "service.starting")
         assert (await http.get("/health")).status_code == 200
+
+
+async def refusal(url: str) -> tuple[int, str]:
+    """How a socket is refused: the status and the code of the problem."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(f"ws{url.removeprefix('http')}/socket", proxy=None):
+            pass
+    answer = refused.value.response
+    assert int(answer.headers["retry-after"]) >= 1
+    return answer.status_code, json.loads(answer.body or b"")["code"]
+
+
+async def test_a_socket_that_comes_too_early_is_told_to_come_again() -> None:
+    work = Work()
+    work.app.state.waits_for = "the database"
+    async with served(work) as (_, url):
+        assert await refusal(url) == (503, "service.starting")
+
+
+async def test_sockets_are_counted_among_what_lasts() -> None:
+    work = Work()
+    async with served(work) as (_, url):
+        address = f"ws{url.removeprefix('http')}/socket"
+        async with connect(address, proxy=None), connect(address, proxy=None):
+            assert await refusal(url) == (503, "service.overloaded")
+            async with httpx.AsyncClient(base_url=url) as http:
+                assert (await http.post("/body", content=b"abc")).text == "3"
+                assert (await http.get("/whole")).text == "full"
+        async with connect(address, proxy=None) as socket:
+            await socket.send("there is room again")
 
 
 async def say(url: str, data: bytes) -> bytes:
