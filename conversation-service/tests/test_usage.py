@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 from conversing import Visit
-from model_server import Cut, Pause, Refuse, Say, Step
+from model_server import Cut, Pause, Refuse, Say, Step, Until
 from offices import NOTICE, QUESTION, TOOK, USAGE, Open, aside, titled
 
 from conversation_service import main
@@ -77,13 +77,22 @@ async def test_fifty_replies_at_once_do_not_overshoot_a_cap(
     office: Open, visit: Visit, cap: str
 ) -> None:
     room_for = 7
-    it = await office([Say("Rest."), Pause(3)], **{cap: (room_for * (aside() + 100_000)) / 1e6})
+    all_asked = asyncio.Event()
+    script = [Say("Rest."), Until(all_asked)]
+    money = (room_for * (aside() + 100_000)) / 1e6
+    it = await office(script, llm_first_token_seconds=60.0, **{cap: money})
     people = [await visit(it.served) for _ in range(10 if cap == "cost_cap_day_usd" else 1)]
     askers = [people[number % len(people)] for number in range(50)]
     paths = [await asker.start("x") for asker in askers]
-    answers = await asyncio.gather(
-        *(asker.send(path, QUESTION) for asker, path in zip(askers, paths, strict=True))
-    )
+    asking = [
+        asyncio.create_task(asker.send(path, QUESTION))
+        for asker, path in zip(askers, paths, strict=True)
+    ]
+    async with asyncio.timeout(60):
+        while len(it.model.requests) + sum(one.done() for one in asking) < len(asking):
+            await asyncio.sleep(0.05)
+    all_asked.set()
+    answers = await asyncio.gather(*asking)
     replies = [answer.json()["assistant_message"] for answer in answers]
     by_model = [reply for reply in replies if reply["limited"] is None]
     assert len(by_model) == len(it.model.requests) == room_for

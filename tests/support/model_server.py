@@ -3,8 +3,8 @@
 What the product asks for in the background, titles and summaries, is recorded and answered apart,
 so that scripts are those of the replies.
 
-A step of a script is `Say`, `CallTool`, `Refuse`, `Hang`, `Cut`, `Raw` or `Pause`; each request
-takes the next script, the last one for ever.
+A step of a script is `Say`, `CallTool`, `Refuse`, `Hang`, `Cut`, `Raw`, `Pause` or `Until`; each
+request takes the next script, the last one for ever.
 """
 
 import asyncio
@@ -49,6 +49,13 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Until:
+    """Silence until the test has seen what it waits for."""
+
+    seen: asyncio.Event
+
+
+@dataclass(frozen=True)
 class Raw:
     """A chunk as it stands, for what no honest server sends."""
 
@@ -63,7 +70,7 @@ class Cut:
     """The connection breaks."""
 
 
-Step = Say | CallTool | Refuse | Pause | Raw | Hang | Cut
+Step = Say | CallTool | Refuse | Pause | Until | Raw | Hang | Cut
 
 
 @dataclass
@@ -125,6 +132,8 @@ async def _stream(script: list[Step]) -> AsyncIterator[bytes]:
                 index += 1
             case Pause(seconds):
                 await asyncio.sleep(seconds)
+            case Until(seen):
+                await seen.wait()
             case Raw(chunk):
                 yield _line(chunk)
             case Hang():
