@@ -29,6 +29,26 @@ def test_what_is_worse_or_of_another_kind_is_said(first: str, then: str, names: 
     assert gate.news(later) is None
 
 
+def test_what_was_said_a_moment_ago_is_not_said_again_with_what_is_new() -> None:
+    gate = Gate("en-GB", list)
+    first = gate.news(gate.whole(CHEST))
+    then = gate.news(gate.whole(f"{CHEST} and {DYING}"))
+    assert first is not None
+    assert then is not None
+    assert "Unlock the door." in first
+    assert "Unlock the door." not in then
+    assert "Are you safe at this moment?" in then
+    assert len(first) + len(then) == len(gate.whole(f"{CHEST} and {DYING}").message or "") - 1
+
+
+def test_another_emergency_is_told_in_full() -> None:
+    gate = Gate("en-GB", list)
+    assert gate.news(gate.whole(CHEST)) is not None
+    bleeding = gate.news(gate.whole("my leg is bleeding and it will not stop"))
+    assert bleeding is not None
+    assert "999" in bleeding
+
+
 def test_words_that_go_on_bring_no_second_alarm() -> None:
     gate = Gate("en-GB", list)
     assert gate.news(gate.whole(CHEST)) is not None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from assistant import safety
 from assistant.safety import Assessment, Level
 from assistant.turns import Turn
+from voice_service.agent import wording
 
 AT_ONCE = frozenset({Level.EMERGENCY, Level.CRISIS})
 """Levels whose words are said before anything else and are not barged over."""
@@ -64,15 +65,18 @@ class Gate:
 
         It was when one of its rules was spoken of, and nothing is worse now and no number is new:
         words that go on fire more rules for the same thing, and a crisis may become an emergency.
+        Then only the sentences that are new are said.
         """
         if not verdict.message:
             return None
         rules = {fired.id for fired in verdict.rules}
         rest = {verdict.level, *(resource.number for resource in verdict.resources)}
-        if any(map(self._told, rules)) and all(map(self._told, rest)):
-            return None
-        self._said |= dict.fromkeys(rules | rest, self._clock())
-        return verdict.message
+        sentences = wording.sentences(verdict.message)
+        if any(map(self._told, rules)):
+            worse = not all(map(self._told, rest))
+            sentences = [each for each in sentences if worse and not self._told(each)]
+        self._said |= dict.fromkeys([*rules, *rest, *sentences], self._clock())
+        return " ".join(sentences) or None
 
     def _told(self, what: Hashable) -> bool:
         return self._clock() - self._said.get(what, -AGAIN_AFTER) < AGAIN_AFTER

@@ -49,6 +49,12 @@ def attribution(text: str, citations: Iterable[Citation]) -> str:
     return f" That is according to {' and '.join(named)}."
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a text that is whole."""
+    cut = Sentences()
+    return [*cut.feed(text + " "), *cut.end()]
+
+
 class Sentences:
     """Cuts a stream of text into sentences, each as soon as it is whole."""
 
