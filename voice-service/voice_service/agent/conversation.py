@@ -24,6 +24,9 @@ from voice_service.agent.utterances import Utterances
 
 SHORT = 0.5
 """Seconds of speech below which it may be a noise."""
+LET_GO_AFTER = 0.5
+"""Seconds beyond the longest that the session waits for the end of a turn, after which it gives
+none."""
 REMEMBERED = 40
 """Turns that an answer is given to look back on."""
 
@@ -44,10 +47,12 @@ class Conversation:
         self.history = history
         self._gate, self._ledger, self._show = gate, ledger, show
         self._answers, self._rhythm, self._fillers = pipes.answers, pipes.rhythm, pipes.fillers
-        self.talk = Utterances(ledger=ledger, pipes=pipes, show=show)
+        self.talk = Utterances(ledger=ledger, pipes=pipes)
         self._can_hear = can_hear
         self._session: AgentSession[None] | None = None
         self._usual: EndpointingOptions = {}
+        self._waits: EndpointingOptions = {}
+        self._handed_on = 0.0
         self._question: Question | None = None
         self._urgent: str | None = None
         self._user: Said | None = None
@@ -116,13 +121,15 @@ class Conversation:
         self._say_at_once(self._gate.whole(said.text))
         if self._session is not None:
             middle = listening.in_the_middle(heard.text, self._last_said())
-            self._session.update_options(endpointing_opts=PATIENT if middle else self._usual)
+            self._waits = PATIENT if middle else self._usual
+            self._session.update_options(endpointing_opts=self._waits)
         self.keep()  # they are about to be shown
         return True
 
     async def ready(self) -> None:
         """Waits until no protected speech is in the way of words."""
         await self.talk.unprotected.wait()
+        self._handed_on = time.time()
         self._coming.clear()  # a transcript that is final takes the place of whatever was shown
 
     def unheard(self, stretch: Stretch) -> None:
@@ -144,11 +151,32 @@ class Conversation:
         if not text:
             raise StopResponse
         self.talk.end_delay = (message.metrics or {}).get("end_of_turn_delay") or 0.0
-        meant = self._doubts.meant(text)
-        verdict = self._take(text, self._user or self._ledger.begin(Said("user", _now())), meant)
-        if (asked := self._doubts.question(text, verdict.level)) is not None:
-            self.talk.say(asked)
+        said = self._user or self._ledger.begin(Said("user", _now()))
+        said.text, more = _parted(said.text, text)
+        if not self._over(said, more):
             raise StopResponse
+
+    def take_up(self) -> None:
+        """Answers words for which the session gives no turn: where that was over while speech went
+        on that is not barged over, it lets them go."""
+        said, handed_on = self._user, max(self._handed_on, self.talk.asked)
+        late = time.time() - handed_on - LET_GO_AFTER > self._waits.get("max_delay", 0.0)
+        if said is None or not said.text or not late or self.busy():
+            return
+        assert self._session is not None
+        if self._over(said, ""):
+            self._session.generate_reply(user_input=said.text)
+
+    def _over(self, said: Said, more: str) -> bool:
+        """The caller's turn is over; answers whether it is to be answered. `more` was heard since.
+
+        Words that are not sure are asked about.
+        """
+        verdict = self._take(said, self._doubts.meant(said.text))
+        self._next(more)
+        if (asked := self._doubts.question(said.text, verdict.level)) is not None:
+            self.talk.say(asked)
+        return asked is None
 
     async def last_words(self, within: float) -> None:
         """Waits for words that are still being found."""
@@ -164,36 +192,25 @@ class Conversation:
         said = self._ledger.begin(Said("user", _now(), text=text))
         self.heard_since, self.talk.stirred = True, time.monotonic()
         self.talk.asked = time.time()
-        self._take(text, said, text)
+        self._take(said, text)
         self._session.generate_reply(user_input=text)
 
-    def _take(self, text: str, said: Said, meant: str) -> Assessment:
+    def _take(self, said: Said, meant: str) -> Assessment:
+        """The turn is over, and `meant` is what is to be answered."""
         verdict = self._gate.whole(meant)
         self._say_at_once(verdict)
         self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
         self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)
-        more = self._more(said, text)
         said.triage = gate.triage(verdict)
         self._ledger.settle(said, _at(max(self.talk.asked, said.started_at.timestamp())))
-        if said is self._user:
-            self._user, self._answered = None, False
-            if more or self._coming:  # it is shown already, so it comes before any answer
-                began = min(self._coming, default=self.talk.asked)
-                self._user = self._ledger.begin(Said("user", _at(began), text=more))
         return verdict
 
-    def _more(self, said: Said, text: str) -> str:
-        """Gives a turn its words; what was heard beyond them belongs to the next one.
-
-        Words of before that the session was not given a turn for are part of this one.
-        """
-        heard = said.text
-        if heard.startswith(text):
-            said.text = text
-            return heard[len(text) :].strip()
-        if not heard.endswith(text):
-            said.text = text
-        return ""
+    def _next(self, more: str) -> None:
+        """After the caller's turn; what is shown already of the next comes before any answer."""
+        self._user, self._answered = None, False
+        if more or self._coming:
+            began = min(self._coming, default=self.talk.asked)
+            self._user = self._ledger.begin(Said("user", _at(began), text=more))
 
     def _open(self, stretch: Stretch) -> Said:
         if self._user is None:
@@ -270,6 +287,19 @@ class Conversation:
     def _asking(self) -> bool:
         """Whether the agent has a question open, so that "okay" is an answer."""
         return not self.talk.speaking and self._last_said().rstrip().endswith("?")
+
+
+def _parted(heard: str, text: str) -> tuple[str, str]:
+    """What was heard up to the end of `text`, for which there is a turn, and what comes after it.
+
+    The session gives no turn for words that are followed by speech which is not barged over: they
+    stand before `text`, and are part of it.
+    """
+    place = heard.find(text)
+    if place < 0:
+        return text, ""
+    end = place + len(text)
+    return heard[:end], heard[end:].strip()
 
 
 def _at(seconds: float) -> datetime:

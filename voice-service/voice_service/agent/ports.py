@@ -74,28 +74,13 @@ class StateChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The caller spoke over the agent, whose turn ends here."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
-    """One utterance of the agent is over; no more sound belongs to it."""
-
-    interrupted: bool
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Closed:
     """The session is over; every turn is recorded."""
 
     reason: EndReason
 
 
-Shown = Transcript | StateChanged | Interrupted | SpeechEnded | Closed
+Shown = Transcript | StateChanged | Closed
 Audience = Callable[[Shown], None]
 """Called in the session's event loop, in order; must not block."""
 

@@ -281,6 +281,7 @@ class Supervisor:
                 self._announced = True
                 soon = phrases.ENDING_SOON if left < ANNOUNCED / 2 else phrases.ONE_MINUTE
                 self._conversation.talk.say(soon)
+            self._conversation.take_up()
             if self._transport.attended() != attended:
                 attended = not attended
                 await self._beat_once()

@@ -19,7 +19,6 @@ from voice_service.agent import wording
 from voice_service.agent.ledger import Ledger, Said
 from voice_service.agent.parts import Sound, Spent
 from voice_service.agent.pipelines import Pipes
-from voice_service.agent.ports import Audience, Interrupted, SpeechEnded
 
 STUCK_AFTER = 2.0
 """Seconds of silence; each part of a pipeline has failed by then, and another has gone on."""
@@ -28,8 +27,8 @@ STUCK_AFTER = 2.0
 class Utterances:
     """One session's. Times are seconds since 1970, but for `stirred`."""
 
-    def __init__(self, *, ledger: Ledger, pipes: Pipes, show: Audience) -> None:
-        self._ledger, self._show = ledger, show
+    def __init__(self, *, ledger: Ledger, pipes: Pipes) -> None:
+        self._ledger = ledger
         self._answers, self._quick, self._rhythm = pipes.answers, pipes.quick, pipes.rhythm
         self._session: AgentSession[None] | None = None
         self._heard: Callable[[], str] = str
@@ -79,7 +78,10 @@ class Utterances:
         protected: bool = False,
         remember: bool = True,
     ) -> SpeechHandle:
-        """Says a sentence of its own; a protected one is not barged over, and is said quickly."""
+        """Says a sentence of its own; a protected one is not barged over, and is said quickly.
+
+        One that is not to be remembered only passes the time, and is no turn.
+        """
         assert self._session is not None
         sound = self._frames(audio) if audio is not None else self._quickly(text)
         handle = self._session.say(
@@ -88,6 +90,7 @@ class Utterances:
             allow_interruptions=not protected,
             add_to_chat_ctx=remember,
         )
+        self._known.setdefault(handle.id, Known()).remembered = remember
         if protected:
             self.unprotected.clear()
             handle.add_done_callback(self._protected_done)
@@ -134,8 +137,7 @@ class Utterances:
         return self._known.setdefault(self._latest.id, Known())
 
     async def _quickly(self, text: str) -> AsyncIterator[rtc.AudioFrame]:
-        sentences = wording.Sentences()
-        for sentence in [*sentences.feed(text + " "), *sentences.end()]:
+        for sentence in wording.sentences(text):
             async for frame in self._quick.say(sentence):
                 self._rhythm.sound(frame.duration)
                 yield frame
@@ -171,6 +173,11 @@ class Utterances:
             self._rhythm.paused(time.monotonic() - self._stopped)
         elif handle is not None:
             self._rhythm.begins()
+            self._begin(handle)
+
+    def _begin(self, handle: SpeechHandle) -> None:
+        known = self._known.get(handle.id)
+        if known is not None and known.remembered:
             said = self._open[handle.id] = Said("assistant", datetime.now(UTC))
             if not self._in_room:
                 self._ledger.begin(said)
@@ -199,17 +206,14 @@ class Utterances:
         if said.text:
             seconds = self._position if handle.interrupted else None
             self._answers.note(Turn("assistant", said.text), seconds=seconds)
-        now = datetime.now(UTC)
-        self._ledger.settle(said, now)
-        if handle.interrupted:
-            self._show(Interrupted(now))
-        self._show(SpeechEnded(interrupted=handle.interrupted, at=now))
+        self._ledger.settle(said, datetime.now(UTC))
 
 
 class Known:
     """What is known of an utterance beside its words."""
 
     def __init__(self) -> None:
+        self.remembered = True
         self.asked = 0.0
         self.first_text: float | None = None
         self.citations: list[dict[str, object]] = []
