@@ -21,7 +21,7 @@ from api_gateway.shared_limits import Shared, open_limiter
 from kit import background, metrics
 from kit.database import Clock, utc_now
 from kit.server import Drain
-from serving.app import Check
+from serving.app import Check, Readiness
 from telemetry import Readers, Telemetry, catalogue
 from tokens.verification import open_verifier
 
@@ -39,8 +39,7 @@ class Context:
     proof: Proof
     cors: Cors
     pages: Mapping[str, pages.Page]
-    checks: Mapping[str, Check]
-    spare: Mapping[str, Check]
+    readiness: Readiness
     drain: Drain
     health: bytes
     telemetry: Telemetry
@@ -73,7 +72,10 @@ async def open_context(
         background.running(leave=partial(_leave, drain, pools, settings.drain_seconds)),
     ):
         telemetry.look("pools", partial(_look_at, pools))
-        checks = {name: partial(_ask_ready, http, pools[name].url) for name in pools}
+        checks: dict[str, Check] = {
+            name: partial(_ask_ready, http, pools[name].url) for name in pools
+        }
+        spare: dict[str, Check] = {"redis": limiter.ping} if isinstance(limiter, Shared) else {}
         yield Context(
             settings=settings,
             telemetry=telemetry,
@@ -87,8 +89,7 @@ async def open_context(
             health=json.dumps(
                 {"status": "ok", "service": "api-gateway", "version": version("api-gateway")}
             ).encode(),
-            checks={**checks, "keys": verifier.ping},
-            spare={"redis": limiter.ping} if isinstance(limiter, Shared) else {},
+            readiness=Readiness({**checks, "keys": verifier.ping}, spare),
             drain=drain,
         )
 

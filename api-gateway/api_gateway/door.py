@@ -12,7 +12,6 @@ from api_gateway.request import Request
 from kit import logs, trace
 from kit.errors import DomainError, InvalidToken
 from serving import problems
-from serving.app import readiness
 from telemetry import CONTENT_TYPE, Kind, Span, catalogue
 
 _log = logs.get(__name__)
@@ -230,8 +229,7 @@ async def _own_page(context: Context, scope: Scope, send: Send, own: headers.Pai
         return
     status, body, kind = 200, context.health, b"application/json"
     if scope["path"] == "/ready":
-        draining = context.drain.announced
-        ready = await readiness(context.checks, context.spare, draining=draining)
+        ready = await context.readiness.answer(draining=context.drain.announced)
         status, body = ready.status_code, bytes(ready.body)
     elif scope["path"] == "/metrics":
         body, kind = await _metrics(context, scope), CONTENT_TYPE.encode()

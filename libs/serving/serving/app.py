@@ -133,7 +133,7 @@ def _install(app: FastAPI, context: Context) -> None:
     app.state.verifier = ground.verifier
     app.state.service_secret = ground.service_secret
     app.state.clock = ground.clock
-    app.state.ground = ground
+    app.state.readiness = Readiness(ground.checks, ground.spare)
     app.state.drain = ground.drain
 
 
@@ -150,8 +150,8 @@ def _health(name: str) -> APIRouter:
         if state.waits_for is not None:
             row = {"name": "start", "needed": True, "ok": False, "error": state.waits_for, "ms": 0}
             return JSONResponse({"status": "starting", "checks": [row]}, status_code=503)
-        ground: Ground = state.ground
-        return await readiness(ground.checks, ground.spare, draining=ground.drain.announced)
+        readiness: Readiness = state.readiness
+        return await readiness.answer(draining=state.drain.announced)
 
     return router
 
@@ -171,20 +171,32 @@ def _metrics() -> APIRouter:
     return router
 
 
-async def readiness(
-    checks: Mapping[str, Check], spare: Mapping[str, Check], *, draining: bool = False
-) -> JSONResponse:
-    """Asks every dependency at once, one row each; 200 when all that are needed answer, else 503.
+class Readiness:
+    """Asks every dependency at once. However many want to know, one look at a time answers them:
+    anybody may ask."""
 
-    A service that is `draining` is not ready, whatever answers.
-    """
-    rows = await asyncio.gather(
-        *(_row(name, check, needed=True) for name, check in checks.items()),
-        *(_row(name, check, needed=False) for name, check in spare.items()),
-    )
-    ok = not draining and all(row["ok"] for row in rows if row["needed"])
-    status = "draining" if draining else "ready" if ok else "not ready"
-    return JSONResponse({"status": status, "checks": rows}, status_code=200 if ok else 503)
+    def __init__(self, checks: Mapping[str, Check], spare: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._spare = spare
+        self._looking: asyncio.Task[list[dict[str, Any]]] | None = None
+
+    async def answer(self, *, draining: bool) -> JSONResponse:
+        """One row each; 200 when all that are needed answer, else 503.
+
+        A service that is `draining` is not ready, whatever answers.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        rows = await asyncio.shield(self._looking)
+        ok = not draining and all(row["ok"] for row in rows if row["needed"])
+        status = "draining" if draining else "ready" if ok else "not ready"
+        return JSONResponse({"status": status, "checks": rows}, status_code=200 if ok else 503)
+
+    async def _look(self) -> list[dict[str, Any]]:
+        return await asyncio.gather(
+            *(_row(name, check, needed=True) for name, check in self._checks.items()),
+            *(_row(name, check, needed=False) for name, check in self._spare.items()),
+        )
 
 
 async def _row(name: str, check: Check, *, needed: bool) -> dict[str, Any]:
