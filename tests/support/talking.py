@@ -311,9 +311,11 @@ def plan(pipeline: Pipeline, **changed: Any) -> Plan:
 
 
 @asynccontextmanager
-async def conversation(resources: Resources, wanted: Plan) -> AsyncIterator[Conversation]:
+async def conversation(
+    resources: Resources, wanted: Plan, desk: Desk | None = None
+) -> AsyncIterator[Conversation]:
     """A session that was started, and is ended."""
-    line, ear, desk = Line(), Ear(), Desk()
+    line, ear, desk = Line(), Ear(), desk or Desk()
     shown: list[Shown] = []
     moments: list[float] = []
 

@@ -13,6 +13,7 @@ from livekit.agents.voice import AgentStateChangedEvent, room_io
 
 from assistant.turns import Turn
 from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
+from kit import background
 from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
 from voice_service.agent.conversation import Conversation
@@ -149,10 +150,7 @@ class Supervisor:
         return await asyncio.shield(self._closed)
 
     async def _finish(self, reason: EndReason) -> None:
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
+        await background.ended(*self._tasks)
         if self._session is not None:
             await self._conversation.last_words(LAST_WORDS_WITHIN)
             with contextlib.suppress(Exception):
