@@ -113,7 +113,5 @@ async def open_holders(settings: Settings, *, service: str, clock: Clock) -> Asy
             raise Misconfigured(f"{name.upper()}_SERVICE_URL must be set")
         urls[name] = str(url)
     limits = httpx.Timeout(READ_WITHIN, connect=CONNECT_WITHIN)
-    async with httpx.AsyncClient(
-        timeout=limits, trust_env=False, verify=outgoing.trusted()
-    ) as http:
+    async with outgoing.to_services(timeout=limits) as http:
         yield Holders(urls, http, service, settings.service_secret(), clock)

@@ -49,7 +49,5 @@ class VoiceSessions:
 async def open_voice_sessions(url: str, secret: str, clock: Clock) -> AsyncIterator[VoiceSessions]:
     """A client for as long as the block lasts."""
     auth = tokens.ServiceAuth(secret, caller="conversation", audience="voice", clock=clock)
-    async with httpx.AsyncClient(
-        base_url=url, auth=auth, timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
-    ) as http:
+    async with outgoing.to_services(base_url=url, auth=auth, timeout=ASK_WITHIN) as http:
         yield VoiceSessions(http)

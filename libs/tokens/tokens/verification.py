@@ -34,9 +34,7 @@ async def open_verifier(
     """
     project = supabase.project(settings)
     url = settings.auth_service_url.rstrip("/")
-    async with httpx.AsyncClient(
-        timeout=httpx.Timeout(3, connect=1), verify=outgoing.trusted()
-    ) as http:
+    async with outgoing.to_services(timeout=httpx.Timeout(3, connect=1)) as http:
         http.event_hooks["request"].append(_trace)
         if project is None:
             keys = tokens.RemoteKeys(f"{url}/.well-known/jwks.json", http, clock=clock)
