@@ -276,6 +276,25 @@ async def test_only_the_media_server_tells_of_rooms(
         assert (await status(alice, made))["status"] == "ended"
 
 
+async def test_an_earlier_room_of_the_same_name_ends_nothing(
+    alice: Person, media: MediaServer, service: Served
+) -> None:
+    made = await make(alice)
+    right = (media.key.name, media.key.secret)
+    async with joined(made["livekit_url"], made["token"]) as room:
+        await reaches(alice, made, "connecting")
+        event: dict[str, Any] = {"event": "room_finished", "room": {"name": made["room_name"]}}
+        async with httpx.AsyncClient(base_url=service.url) as http:
+            for sid, then in (("RM_before", "connecting"), (await room.sid, "ended")):
+                event["room"]["sid"] = sid
+                body = json.dumps(event).encode()
+                told = await http.post(
+                    WEBHOOK, content=body, headers={"authorization": _signed(body, *right)}
+                )
+                assert told.status_code == 204
+                assert (await status(alice, made))["status"] == then
+
+
 async def test_while_one_job_runs_a_session_another_is_refused(
     alice: Person, service: Served
 ) -> None:

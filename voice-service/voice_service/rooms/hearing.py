@@ -4,6 +4,8 @@ from livekit import api
 from livekit.protocol.models import ParticipantInfo
 
 from kit.database import Database
+from kit.errors import ServiceUnavailable
+from voice_service.rooms.media import AWAY, Media
 from voice_service.sessions import actions, store
 from voice_service.sessions.actions import ITSELF
 
@@ -11,8 +13,15 @@ COMING = ("room_started", "participant_joined")
 CALLERS = (ParticipantInfo.Kind.STANDARD, ParticipantInfo.Kind.SIP)
 
 
-async def hear(db: Database, event: api.WebhookEvent) -> None:
-    """The effect of an event on the session of its room, if there is one."""
+async def hear(db: Database, media: Media, event: api.WebhookEvent) -> None:
+    """The effect of an event on the session of its room, if there is one. A room that was finished
+    and made again since, by whoever came back, ends nothing.
+
+    Raises:
+        ServiceUnavailable: that cannot be learnt now.
+    """
+    if event.event == "room_finished" and await _made_again(media, event):
+        return
     async with db.transaction(ITSELF) as tx:
         row = await store.by_room(tx, event.room.name)
         if row is None:
@@ -24,3 +33,10 @@ async def hear(db: Database, event: api.WebhookEvent) -> None:
             await store.join(tx, row.id)
         elif event.event == "room_finished":
             await actions.end(tx, row.id, "caller_left")
+
+
+async def _made_again(media: Media, event: api.WebhookEvent) -> bool:
+    try:
+        return await media.made_again(event.room.name, event.room.sid)
+    except AWAY as error:
+        raise ServiceUnavailable from error

@@ -96,6 +96,11 @@ class Media:
             if refused.code != "not_found":
                 raise
 
+    async def made_again(self, room: str, sid: str) -> bool:
+        """Whether there is a room of this name, but not the one with this id."""
+        found = await self.client.room.list_rooms(api.ListRoomsRequest(names=[room]))
+        return any(each.sid != sid for each in found.rooms)
+
     async def ping(self) -> None:
         """Raises when the media server does not answer."""
         await self.client.room.list_rooms(api.ListRoomsRequest(names=["none"]))

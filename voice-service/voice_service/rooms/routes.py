@@ -25,4 +25,4 @@ async def webhook(request: Request, ctx: Ctx) -> None:
         event = ctx.media.heard(await request.body(), request.headers.get("authorization", ""))
     except ValueError:
         raise InvalidToken from None
-    await hearing.hear(ctx.db, event)
+    await hearing.hear(ctx.db, ctx.media, event)
