@@ -8,12 +8,13 @@ from functools import cache
 from assistant.safety import measures, numerals, replies, rulebook, tokens
 from assistant.safety.context import Context, Doubt
 from assistant.safety.cues import Cues
-from assistant.safety.occurrences import Finder, Leaf, Occurrence, Reader, Word
+from assistant.safety.occurrences import FLAGS, Finder, Leaf, Occurrence
 from assistant.safety.patterns import Compiler
 from assistant.safety.rulebook import Case, Rule, Rulebook
 from assistant.safety.slips import Slips
 from assistant.safety.stems import Stems
 from assistant.safety.verdict import Assessment, Fired, Level, Span
+from assistant.safety.words import Reader, Word
 from assistant.turns import Turn
 
 _TURNS_BACK = 6
@@ -37,12 +38,16 @@ class _Reading:
     unsure: Mapping[str, frozenset[int]]
 
     def present(self, despite: int) -> frozenset[str]:
-        if not despite:
+        if not despite or not self.unsure:
             return self.sure
+        against = ~despite
         return self.sure.union(
-            name
-            for name, doubts in self.unsure.items()
-            if any(not flags & ~despite for flags in doubts)
+            [
+                name
+                for name, doubts in self.unsure.items()
+                for flags in doubts
+                if not flags & against
+            ]
         )
 
 
@@ -88,6 +93,7 @@ class Gate:
             fillers=book.fillers,
             repair=repair,
             sounds=book.sounds,
+            common={*known, *book.ordinary, *book.sounds},
         )
         literal = {name: near for name, near in compiled.near.items() if name != FIGURE}
         self._finder = Finder(replace(compiled, near=literal))
@@ -99,7 +105,7 @@ class Gate:
     def assess(self, text: str, history: Sequence[Turn] = (), locale: str = "en-GB") -> Assessment:
         """Returns the verdict on `text`, said after `history`; see `assistant.safety.assess`."""
         reading = self._read(text)
-        self._remember(text, reading)
+        memory = self._remember(text, reading)
         earlier = [
             self._recall(turn.content[-_CHARACTERS_BACK:])
             for turn in history[-2 * _TURNS_BACK :]
@@ -108,13 +114,12 @@ class Gate:
         agreed = self._agreed(reading, history)
         fired: list[tuple[Rule, Fired]] = []
         present: dict[int, tuple[frozenset[str], frozenset[str]]] = {}
+        for despite, here in memory.items():
+            if agreed is not None:
+                here |= agreed.present(despite | Doubt.ASKED)
+            present[despite] = here, here.union(*(one[despite] for one in earlier))
         for rule in self._rules:
             despite = int(rule.despite)
-            if despite not in present:
-                here = reading.present(despite)
-                if agreed is not None:
-                    here |= agreed.present(despite | Doubt.ASKED)
-                present[despite] = here, here.union(*(one[despite] for one in earlier))
             case = _first_case(rule, *present[despite])
             if case is not None:
                 fired.append((rule, Fired(rule.id, _spans(reading, case, despite))))
@@ -160,15 +165,17 @@ class Gate:
         }
         doubts = self._context.doubts(cut, consumed)
         leaves.extend(_measured(cut, words))
+        figure = int(Doubt.FIGURE)
         for one in self._figures.compose(leaves).get(FIGURE, ()):
             for token in one.tokens:
-                doubts[token] |= Doubt.FIGURE
+                doubts[token] |= figure
         found = self._finder.compose((names, _doubted(leaf, doubts)) for names, leaf in leaves)
-        sure = frozenset(
-            name for name, occurrences in found.items() if not all(one.flags for one in occurrences)
-        )
-        unsure = {name: frozenset(one.flags for one in found[name]) for name in found.keys() - sure}
-        return _Reading(cut, found, sure, unsure)
+        unsure = {
+            name: frozenset(map(FLAGS, places))
+            for name, places in found.items()
+            if places[0].flags and all(map(FLAGS, places))
+        }
+        return _Reading(cut, found, frozenset(found.keys() - unsure.keys()), unsure)
 
     def _agreed(self, reading: _Reading, history: Sequence[Turn]) -> _Reading | None:
         """What the assistant has just asked, when the message begins by saying yes to it."""
@@ -205,17 +212,18 @@ def _with_forms(words: frozenset[str], stems: Stems) -> dict[str, str]:
 
 
 def _measured(cut: Sequence[tokens.Token], words: Sequence[Word]) -> list[Leaf]:
-    places: dict[int, Word] = {}
-    for word in words:
-        places.setdefault(word.token, word)
+    found = measures.find(cut)
+    if not found:
+        return []
+    places = {word.token: word for word in reversed(words)}
     leaves: list[Leaf] = []
-    for one in measures.find(cut):
+    for one in found:
         first = places.get(one.first)
         if first is not None:
             last = places.get(one.last, first)
             stretch = tuple(range(one.first, one.last + 1))
-            found = Occurrence(first.place, last.place, first.sentence, stretch)
-            leaves.append(((one.name,), found))
+            place = Occurrence(first.place, last.place, first.sentence, stretch)
+            leaves.append(((one.name,), place))
     return leaves
 
 
@@ -232,30 +240,38 @@ def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case 
         return None
     for case in rule.cases:
         if (
-            all(not group.isdisjoint(ever) for group in case.all_of)
-            and len(case.of & ever) >= case.at_least
+            case.needed <= ever
+            and not case.signs.isdisjoint(here)
+            and _chosen(case, ever)
             and case.unless.isdisjoint(here)
-            and not here.isdisjoint(case.signs)
         ):
             return case
     return None
 
 
+def _chosen(case: Case, ever: frozenset[str]) -> bool:
+    for group in case.choices:
+        if group.isdisjoint(ever):
+            return False
+    return not case.at_least or len(case.of & ever) >= case.at_least
+
+
 def _spans(reading: _Reading, case: Case, despite: int) -> tuple[Span, ...]:
-    spans: set[Span] = set()
+    spans: set[tuple[int, int]] = set()
     for name in case.signs:
         for one in reading.found.get(name, ()):
             if not one.flags & ~despite:
                 spans.update(_runs(reading.tokens, one.tokens))
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+    return tuple([Span(start, end) for start, end in sorted(spans)])
 
 
-def _runs(cut: Sequence[tokens.Token], indices: Sequence[int]) -> list[Span]:
-    runs: list[Span] = []
+def _runs(cut: Sequence[tokens.Token], indices: Sequence[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
     previous = -2
     for index in indices:
-        token = cut[index]
-        start = runs.pop().start if index == previous + 1 else token.start
-        runs.append(Span(start, token.end))
+        _, start, end, _ = cut[index]
+        if index == previous + 1:
+            start, _ = runs.pop()
+        runs.append((start, end))
         previous = index
     return runs

@@ -96,6 +96,8 @@ _PREGNANT = {
 _SPAN_WORDS = {"for", "past", "last", "over", "about", "since", "x", "nearly", "almost", "of"}
 _SPAN_WORDS |= {"every", "in", "within", "after"}
 WORDS = frozenset(_DAYS.keys() | _TEMPERATURE | _OXYGEN | _SUGAR | _PULSE | _BREATHS | _PREGNANT)
+_WEEKS = {"weeks": 1.0, "week": 1.0, "wks": 1.0, "wk": 1.0, "w": 1.0}
+_MONTHS = {"months", "month", "mths"}
 _AGES = (("old",), ("ago",), ("history",))
 _DISTANCE = {"feet": 0.3, "ft": 0.3, "foot": 0.3, "metres": 1.0, "meters": 1.0, "metre": 1.0}
 _DISTANCE |= {"m": 1.0, "meter": 1.0, "stories": 3.0, "storeys": 3.0, "floors": 3.0, "steps": 0.2}
@@ -143,8 +145,12 @@ def find(tokens: Sequence[Token]) -> list[Measure]:
     found: list[Measure] = []
     for number in numerals.find(tokens):
         place = _place(tokens, number)
-        for reader in _READERS:
-            found.extend(Measure(name, number.first, number.last) for name in reader(place))
+        nearby = {*place.before, *place.after}
+        names = [*_doses(place)]
+        for reader, words in _READERS:
+            if not words.isdisjoint(nearby):
+                names.extend(reader(place))
+        found.extend(Measure(name, number.first, number.last) for name in names)
     return found
 
 
@@ -279,8 +285,7 @@ def _counts_other_things(place: _Place) -> bool:
 
 
 def _pregnancy(place: _Place) -> Iterator[str]:
-    unit = {"weeks": 1.0, "week": 1.0, "wks": 1.0, "wk": 1.0, "w": 1.0}.get(place.next, 0.0)
-    unit = 4.35 if place.next in ("months", "month", "mths") else unit
+    unit = 4.35 if place.next in _MONTHS else _WEEKS.get(place.next, 0.0)
     nearby = {*place.after[1:4], *place.before[-4:]}
     is_stage = (
         20 <= place.value <= 42
@@ -313,7 +318,15 @@ def _height(place: _Place) -> Iterator[str]:
         yield "from_height"
 
 
-_READERS: tuple[Callable[[_Place], Iterator[str]], ...] = (
-    _age, _temperature, _oxygen, _sugar, _circulation, _breaths, _doses, _pregnancy, _duration,
-    _height,
-)  # fmt: skip
+# Each reader with the words of which one must be near; without them it has nothing to say.
+_READERS: tuple[tuple[Callable[[_Place], Iterator[str]], frozenset[str]], ...] = (
+    (_age, frozenset(_DAYS.keys() | _PEOPLE | _AGE_BEFORE)),
+    (_temperature, frozenset(_TEMPERATURE)),
+    (_oxygen, frozenset(_OXYGEN)),
+    (_sugar, frozenset(_SUGAR | {"dl"})),
+    (_circulation, frozenset(_PULSE | _PRESSURE | {"/", "over"})),
+    (_breaths, frozenset(_BREATHS | {"gcs"})),
+    (_pregnancy, frozenset(_WEEKS.keys() | _MONTHS)),
+    (_duration, frozenset(_DAYS.keys() | _MINUTES.keys())),
+    (_height, frozenset(_DISTANCE)),
+)

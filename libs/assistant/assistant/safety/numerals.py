@@ -41,6 +41,7 @@ _TENS: Mapping[str, int] = {
 _ARTICLES = {"a", "an"}
 _LOOSE: Mapping[str, float] = {"couple": 2, "dozen": 12, "dozens": 24, "fourty": 40}
 
+_NUMBER = Kind.NUMBER
 _FIRST = _UNITS.keys() | _TENS.keys() | _LOOSE.keys() | _ARTICLES | {"hundred"}
 WORDS = frozenset(_FIRST | {"point"})
 
@@ -58,7 +59,8 @@ def find(tokens: Sequence[Token]) -> list[Number]:
     found: list[Number] = []
     at = 0
     while at < len(tokens):
-        if tokens[at].kind is not Kind.NUMBER and tokens[at].word not in _FIRST:
+        token = tokens[at]
+        if token.word not in _FIRST and token.kind is not _NUMBER:
             at += 1
             continue
         number = _digits(tokens, at) or _spelled(tokens, at)

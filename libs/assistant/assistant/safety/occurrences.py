@@ -2,20 +2,19 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from assistant.safety import stems
-from assistant.safety.patterns import Compiled, Near
-from assistant.safety.tokens import Kind, Token
+from assistant.safety.patterns import Compiled
+from assistant.safety.words import Word
 
-_END = ""
 _LONGEST_PHRASE = 9
 _LONGEST_RUN = 14
-_COMMA_WEIGHT = 3
 _MOST_PATHS = 24
+_FEW = 8
 
 
 class Occurrence(NamedTuple):
@@ -29,85 +28,11 @@ class Occurrence(NamedTuple):
     flags: int = 0
 
 
-class Word(NamedTuple):
-    """A word as it may be read: the token it came from, its sentence, its keys.
-
-    `place` counts words that carry meaning; a filler shares the place of the word before it.
-    `sounds` are keys that merely sound alike and count only inside a longer phrase.
-    """
-
-    token: int
-    sentence: int
-    place: int
-    readings: tuple[str, ...]
-    sounds: tuple[str, ...] = ()
-    is_filler: bool = False
-
+_FIRST = attrgetter("first")
+FLAGS = attrgetter("flags")
 
 Leaf = tuple[Sequence[str], Occurrence]
 """The concepts that a phrase stands for, and where it is."""
-
-
-class Reader:
-    """Turns tokens into significant words, reading slips, run-together words and homophones."""
-
-    def __init__(
-        self,
-        *,
-        key: Callable[[str], str],
-        keys: frozenset[str],
-        fillers: frozenset[str],
-        repair: Callable[[str], Iterable[Sequence[str]]],
-        sounds: Mapping[str, tuple[str, ...]],
-    ) -> None:
-        self._key = key
-        self._keys = keys
-        self._fillers = fillers
-        self._repair = repair
-        self._sounds = sounds
-
-    def read(self, tokens: Sequence[Token]) -> tuple[list[Word], list[Token]]:
-        """Returns the words in order, commas and signs left out, and the tokens, slips mended."""
-        mended = list(tokens)
-        words: list[Word] = []
-        sentence = place = 0
-        for index, token in enumerate(tokens):
-            if token.kind is Kind.STOP:
-                sentence += 1
-            elif token.kind is Kind.COMMA:
-                place += _COMMA_WEIGHT
-            elif token.word in self._fillers:
-                filler = (self._key(token.word),)
-                words.append(Word(index, sentence, place, filler, is_filler=True))
-            elif token.kind in (Kind.WORD, Kind.NUMBER):
-                readings, sounds, meant = self._readings(token.word)
-                if meant:
-                    mended[index] = token._replace(word=meant)
-                for keys in readings:
-                    place += 1
-                    words.append(Word(index, sentence, place, keys, sounds))
-        return words, mended
-
-    def _readings(self, word: str) -> tuple[list[tuple[str, ...]], tuple[str, ...], str]:
-        """Returns the keys of each word read, what they sound like, and the word meant."""
-        key = self._key(word)
-        sounds = self._sounds.get(word, ())
-        if key in self._keys or sounds:
-            return [(key, *self._exact(word))], sounds, ""
-        repaired = list(self._repair(word))
-        if not repaired:
-            return [(key,)], (), ""
-        if len(repaired[0]) > 1:
-            kept = [part for part in repaired[0] if part not in self._fillers]
-            return [(self._key(part),) for part in kept], (), ""
-        keys = dict.fromkeys(self._key(reading[0]) for reading in repaired)
-        exact = (one for reading in repaired for one in self._exact(reading[0]))
-        return [(*keys, *exact)], (), repaired[0][0]
-
-    def _exact(self, word: str) -> tuple[str, ...]:
-        """The key of just this form of the word, where the lexicon asks for it."""
-        key = stems.EXACT + word
-        return (key,) if key in self._keys else ()
 
 
 class Finder:
@@ -115,139 +40,203 @@ class Finder:
 
     def __init__(self, compiled: Compiled, *, complete: frozenset[str] = frozenset()) -> None:
         """Of `complete` concepts every place is wanted, not one that is certain."""
-        self._trie: dict[str, Any] = {}
         nears = [(name, near) for name in compiled.order for near in compiled.near.get(name, ())]
         uses = Counter(part for _, near in nears for part in set(near.parts))
-        self._near: list[tuple[str, Near, tuple[str, ...]]] = []
-        self._led: dict[str, list[int]] = defaultdict(list)
+        self._near: list[_Neighbourhood] = []
+        self._led: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for number, (name, near) in enumerate(nears):
             # The part that fewest neighbourhoods share tells soonest that one is not there.
             lead, *others = sorted(set(near.parts), key=lambda part: (uses[part], part))
-            self._led[lead].append(number)
-            self._near.append((name, near, tuple(others)))
-        parts = uses.keys()
-        self._last = frozenset(compiled.order) - parts - complete
-        for name, phrases in compiled.phrases.items():
-            for phrase in phrases:
-                node = self._trie
-                for word in phrase:
-                    node = node.setdefault(word, {})
-                node.setdefault(_END, []).append(name)
+            # What no neighbourhood defines is there from the beginning or never.
+            plain = next((part for part in others if part not in compiled.near), lead)
+            self._led[lead].append((number, plain))
+            steps = tuple(zip(near.parts[1:], near.gaps, near.ordered, strict=True))
+            self._near.append(_Neighbourhood(name, near.parts[0], steps, tuple(others)))
+        self._known = frozenset(compiled.order)
+        self._last = self._known - uses.keys() - complete
+        self._root = _planted(compiled.phrases)
 
     def phrases(self, words: Sequence[Word]) -> list[Leaf]:
         """Returns every phrase of the lexicon in `words`, in order of their first word."""
         found: list[Leaf] = []
-        root = self._trie
+        first = self._root.next
+        root = [(self._root, False, ())]
         for start, word in enumerate(words):
-            if word.readings[0] in root or word.sounds or len(word.readings) > 1:
-                self._walk(words, start, found)
+            if len(word.readings) > 1 or word.sounds:
+                paths = _ended(_step(root, word), word, word, found)
+            elif (node := first.get(word.readings[0])) is not None:
+                paths = _ended([(node, False, (word.token,))], word, word, found)
+            else:
+                continue
+            if paths and _goes_on(paths, words, start + 1):
+                _walk(paths, words, start, found)
         return found
-
-    def _walk(self, words: Sequence[Word], start: int, found: list[Leaf]) -> None:
-        paths: list[_Path] = [(self._trie, False, ())]
-        begin = words[start]
-        reached = begin.place
-        for at in range(start, min(len(words), start + _LONGEST_RUN)):
-            word = words[at]
-            if word.sentence != begin.sentence or word.place > reached + 1:
-                return  # no phrase runs over the end of a sentence or over a comma
-            reached = word.place
-            taken = _step(paths, word)
-            for node, weak, tokens in taken:
-                if _END in node and not (weak and len(tokens) == 1):
-                    one = Occurrence(begin.place, word.place, word.sentence, tokens)
-                    found.append((node[_END], one))
-            paths = [*taken, *paths] if word.is_filler and at > start else taken
-            if not paths:
-                return
 
     def compose(self, leaves: Iterable[Leaf]) -> dict[str, list[Occurrence]]:
         """Returns all occurrences by concept, those made of other concepts included."""
         found: dict[str, list[Occurrence]] = {}
+        known = self._known
         for names, leaf in leaves:
             for name in names:
-                found.setdefault(name, []).append(leaf)
+                if name in found:
+                    found[name].append(leaf)
+                elif name in known:
+                    found[name] = [leaf]
         self._grow(found)
         return found
 
     def _grow(self, found: dict[str, list[Occurrence]]) -> None:
         """A neighbourhood comes after all that define its parts, so the heap, which yields the
         lowest number first, joins only parts that are complete."""
-        due = [number for name in found for number in self._led.get(name, ())]
+        led = self._led
+        due = [
+            number for name in found if name in led for number, plain in led[name] if plain in found
+        ]
         heapify(due)
         while due:
-            name, near, others = self._near[heappop(due)]
-            if any(part not in found for part in others) or self._is_settled(name, found):
+            near = self._near[heappop(due)]
+            name = near.name
+            if not all(map(found.__contains__, near.others)) or self._is_settled(name, found):
                 continue
             made = _join(near, found)
             if not made:
                 continue
             if name not in found:
-                for number in self._led.get(name, ()):
-                    heappush(due, number)
-            found[name] = sorted([*found.get(name, ()), *made], key=attrgetter("first"))
+                for number, plain in led.get(name, ()):
+                    if plain in found or plain == name:
+                        heappush(due, number)
+            found[name] = sorted([*found.get(name, ()), *made], key=_FIRST)
 
     def _is_settled(self, name: str, found: Mapping[str, list[Occurrence]]) -> bool:
         """Where nothing is built on a concept, one place where it is certain is enough."""
-        return name in self._last and any(not one.flags for one in found.get(name, ()))
+        return name in self._last and name in found and not all(map(FLAGS, found[name]))
 
 
-_Path = tuple[dict[str, Any], bool, tuple[int, ...]]
+class _Node(NamedTuple):
+    """A place in the tree of phrases: what ends here and how it goes on."""
+
+    names: list[str]
+    next: dict[str, "_Node"]
+
+
+class _Neighbourhood(NamedTuple):
+    """A neighbourhood of concept `name` in the order in which it is looked for: from `first`
+    on, each part with its gap and whether it must follow. `others` are needed beside the lead."""
+
+    name: str
+    first: str
+    steps: tuple[tuple[str, int, bool], ...]
+    others: tuple[str, ...]
+
+
+def _planted(phrases: Mapping[str, Iterable[Sequence[str]]]) -> _Node:
+    root = _Node([], {})
+    for name, forms in phrases.items():
+        for form in forms:
+            node = root
+            for word in form:
+                node = node.next.setdefault(word, _Node([], {}))
+            node.names.append(name)
+    return root
+
+
+_Path = tuple[_Node, bool, tuple[int, ...]]
+
+
+def _walk(paths: list[_Path], words: Sequence[Word], start: int, found: list[Leaf]) -> None:
+    """Follows the paths that the word at `start` has opened as far as the words go."""
+    begin = word = words[start]
+    for following in islice(words, start + 1, start + _LONGEST_RUN):
+        if following.sentence != begin.sentence or following.place > word.place + 1:
+            return  # no phrase runs over the end of a sentence or over a comma
+        word = following
+        taken = _ended(_step(paths, word), begin, word, found)
+        paths = taken + paths if word.is_filler else taken
+        if not paths:
+            return
+
+
+def _goes_on(paths: Sequence[_Path], words: Sequence[Word], at: int) -> bool:
+    """Whether the word at `at`, or the next that is no filler, may be on one of the paths."""
+    onward = paths[0][0].next
+    for _, _, _, readings, sounds, is_filler in islice(words, at, at + _LONGEST_RUN):
+        if readings[0] in onward or sounds or len(readings) > 1 or len(paths) > 1:
+            return True
+        if not is_filler:
+            return False
+    return False
+
+
+def _ended(taken: Sequence[_Path], begin: Word, end: Word, found: list[Leaf]) -> list[_Path]:
+    """Adds the phrases that end here to `found`; returns the paths that go on."""
+    onward: list[_Path] = []
+    for path in taken:
+        node, weak, tokens = path
+        if node.names and not (weak and len(tokens) == 1):
+            found.append((node.names, Occurrence(begin.place, end.place, begin.sentence, tokens)))
+        if node.next:
+            onward.append(path)
+    return onward
 
 
 def _step(paths: Sequence[_Path], word: Word) -> list[_Path]:
     taken: list[_Path] = []
     for node, weak, tokens in paths:
+        onward = node.next
         reached = tokens if word.token in tokens else (*tokens, word.token)
         for key in word.readings:
-            if key in node:
-                taken.append((node[key], weak, reached))
+            if key in onward:
+                taken.append((onward[key], weak, reached))
         for key in word.sounds:
-            if key in node:
-                taken.append((node[key], True, reached))
+            if key in onward:
+                taken.append((onward[key], True, reached))
     return taken[:_MOST_PATHS]
 
 
-def _join(near: Near, found: Mapping[str, list[Occurrence]]) -> list[Occurrence]:
-    chains = found[near.parts[0]]
-    for part, gap, ordered in zip(near.parts[1:], near.gaps, near.ordered, strict=True):
+def _join(near: _Neighbourhood, found: Mapping[str, list[Occurrence]]) -> list[Occurrence]:
+    chains = found[near.first]
+    for part, gap, ordered in near.steps:
         others = found[part]
-        firsts = [one.first for one in others]
-        longer = (_closest(chain, others, firsts, gap, ordered) for chain in chains)
-        chains = list(dict.fromkeys(chain for chain in longer if chain is not None))
-        if not chains:
-            break
+        longer: dict[Occurrence, None] = {}
+        for chain in chains:
+            one = _closest(chain, others, gap, ordered)
+            if one is not None:
+                longer[one] = None
+        if not longer:
+            return []
+        chains = list(longer)
     return chains
 
 
 def _closest(
-    chain: Occurrence,
-    others: Sequence[Occurrence],
-    firsts: Sequence[int],
-    gap: int,
-    ordered: bool,
+    chain: Occurrence, others: Sequence[Occurrence], gap: int, ordered: bool
 ) -> Occurrence | None:
     """Joins the chain with the least doubtful of the others within reach, the nearest first."""
-    lowest = chain.first if ordered else chain.first - gap - _LONGEST_PHRASE
-    best: tuple[int, int, Occurrence] | None = None
-    for at in range(bisect_left(firsts, lowest), len(others)):
+    first, last, sentence, tokens, _ = chain
+    lowest = first if ordered else first - gap - _LONGEST_PHRASE
+    best: tuple[int, int] | None = None
+    found: Occurrence | None = None
+    highest = last + gap + 1
+    start = 0 if len(others) < _FEW else bisect_left(others, lowest, key=_FIRST)
+    for at in range(start, len(others)):
         other = others[at]
-        if other.first > chain.last + gap + 1:
-            break
-        if ordered and other.first < chain.last:
+        if other.sentence != sentence or not lowest <= other.first <= highest:
+            if other.first > highest:
+                break
+            continue
+        if ordered and other.first < last:
             continue
         # -1 for none between them, and for one that stands in a gap of the other.
-        between = max(other.first - chain.last, chain.first - other.last, 0) - 1
+        between = max(other.first - last, first - other.last, 0) - 1
         if between > gap:
             continue
         # A filler shares the place of the word before it and may begin the next part.
-        if between < 0 and not set(chain.tokens).isdisjoint(other.tokens):
+        if between < 0 and not set(tokens).isdisjoint(other.tokens):
             continue
-        if other.sentence != chain.sentence:
-            continue
-        if best is None or (other.flags.bit_count(), between) < best[:2]:
-            best = (other.flags.bit_count(), between, other)
-    return None if best is None else _merged(chain, best[2])
+        rank = (other.flags.bit_count(), between)
+        if best is None or rank < best:
+            best, found = rank, other
+    return None if found is None else _merged(chain, found)
 
 
 def _merged(one: Occurrence, other: Occurrence) -> Occurrence:

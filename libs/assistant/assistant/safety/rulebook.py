@@ -24,10 +24,11 @@ class RulebookError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Fires when every group of `all_of` has a member present, `at_least` of `of` are, and
-    none of `unless` is; `signs` are all that can make it fire."""
+    """Fires when all `needed` are present, a member of each of `choices` is, `at_least` of `of`
+    are, and none of `unless` is; `signs` are all that can make it fire."""
 
-    all_of: tuple[frozenset[str], ...]
+    needed: frozenset[str]
+    choices: tuple[frozenset[str], ...]
     unless: frozenset[str]
     at_least: int
     of: frozenset[str]
@@ -162,7 +163,14 @@ def _case(name: str, entry: Mapping[str, Any]) -> Case:
     at_least = int(entry.get("at_least", 0))
     if bool(at_least) != bool(of) or at_least > len(of):
         raise RulebookError(f"{name}: at_least and of do not fit")
-    return Case(groups, frozenset(entry.get("unless", ())), at_least, of, of.union(*groups))
+    return Case(
+        needed=frozenset().union(*(group for group in groups if len(group) == 1)),
+        choices=tuple(group for group in groups if len(group) > 1),
+        unless=frozenset(entry.get("unless", ())),
+        at_least=at_least,
+        of=of,
+        signs=of.union(*groups),
+    )
 
 
 def _check(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
 
+from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 _SHORTEST = 4
@@ -22,13 +23,22 @@ class Slips:
         self.words = {word for word in words if len(word) >= _SHORTEST and word.isalpha()}
         self._ordinary = ordinary
         self._short: dict[str, list[str]] = defaultdict(list)
-        self._long: dict[tuple[str, int], list[str]] = defaultdict(list)
+        lengths: dict[tuple[str, int], list[str]] = defaultdict(list)
         for word in sorted(self.words):
             self._short[word].append(word)
             for shorter in _without_one(word):
                 self._short[shorter].append(word)
             if len(word) >= _TWO_EDITS_FROM - 1:
-                self._long[word[0], len(word)].append(word)
+                lengths[word[0], len(word)].append(word)
+        self._long = {
+            (first, length): [
+                word
+                for near in range(length - 2, length + 3)
+                for word in lengths.get((first, near), ())
+            ]
+            for first in {word[:1] for word in self.words}
+            for length in range(_TWO_EDITS_FROM, _LONGEST + 1)
+        }
 
     def readings(self, word: str) -> tuple[str, ...]:
         """Returns the closest listed words, none when `word` may well be meant as it stands."""
@@ -65,12 +75,9 @@ class Slips:
         ]
 
     def _two_edits(self, word: str) -> list[str]:
-        near = (
-            candidate
-            for length in range(len(word) - 2, len(word) + 3)
-            for candidate in self._long.get((word[0], length), ())
-        )
-        return [one for one in near if OSA.distance(word, one, score_cutoff=2) <= 2]
+        near = self._long.get((word[0], len(word)), ())
+        found = process.extract_iter(word, near, scorer=OSA.distance, score_cutoff=2)
+        return [one for one, _, _ in found]
 
 
 def _is_safe_when_short(word: str, candidate: str) -> bool:

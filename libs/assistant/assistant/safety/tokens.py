@@ -29,6 +29,7 @@ class Kind(IntEnum):
     SIGN = 4
 
 
+_WORD = Kind.WORD
 _KINDS = {
     **dict.fromkeys("0123456789", Kind.NUMBER),
     **dict.fromkeys(".!?;\n", Kind.STOP),
@@ -49,11 +50,13 @@ class Token(NamedTuple):
 def cut(text: str) -> Sequence[Token]:
     """Returns the tokens of `text` in order. Characters of no token are skipped."""
     folded = text.lower() if text.isascii() else "".join(map(_fold, text))
-    return [
-        Token(piece.replace("'", ""), match.start(), match.end(), _KINDS.get(piece[0], Kind.WORD))
-        for match in _TOKEN.finditer(folded)
-        for piece in (match.group(),)
-    ]
+    found: list[Token] = []
+    for match in _TOKEN.finditer(folded):
+        piece = match[0]
+        start, end = match.span()
+        kind = _KINDS.get(piece[0], _WORD)
+        found.append(Token(piece.replace("'", "") if "'" in piece else piece, start, end, kind))
+    return found
 
 
 def _fold(character: str) -> str:
