@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = "/opt/medbot"
 """Where the images have everything."""
 SERVICES = ("gateway", "auth", "conversation", "voice")
+REACHING = ("HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "UV_INDEX_URL", "UV_PYTHON")
+"""What the build may know of this machine: its cache, its Python, the way to the packages."""
 STARTS_WITHIN = 60.0
 NOWHERE = "127.0.0.1:9"
 
@@ -70,10 +72,8 @@ def rehearse(dockerfile: Path) -> None:
         build, home = Path(name) / "build", Path(name) / "medbot"
         home.mkdir()
         context(home)
-        around = {
-            "PATH": f"{ROOT / '.uv/bin'}:{os.environ['PATH']}",
-            "HOME": os.environ.get("HOME", "/root"),
-        }
+        kept = {name: os.environ[name] for name in REACHING if name in os.environ}
+        around = kept | {"PATH": f"{ROOT / '.uv/bin'}:{os.environ['PATH']}"}
         for word, rest in building:
             if word == "RUN":
                 print(f"RUN {rest}", flush=True)
