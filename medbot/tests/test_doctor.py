@@ -52,6 +52,29 @@ def test_a_value_that_cannot_be_used_is_named(medbot: Command, project: Path) ->
     assert "✗ settings REPLY_LEASE_SECONDS: Input should be a valid number" in plain(done.output)
 
 
+def test_a_database_without_the_secret_of_the_services_is_told_with_all_the_rest(
+    medbot: Command, project: Path, addresses: Addresses
+) -> None:
+    (project / ".env.local").write_text(f"DATABASE_URL={addresses.service}\n")
+    done = medbot("doctor")
+    assert done.exit_code == 1
+    said = plain(done.output)
+    assert "✗ service tokens SERVICE_TOKEN_SECRET is not set beside DATABASE_URL" in said
+    assert "✓ encoder" in said, "what comes later is looked at too"
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_with_all_the_rest(
+    medbot: Command, project: Path
+) -> None:
+    (project / "taken").write_text("a file")
+    (project / ".env.local").write_text("DATA_DIR=taken/data\n")
+    done = medbot("doctor")
+    assert done.exit_code == 1
+    said = plain(done.output)
+    assert "✗ data folder" in said
+    assert "✓ encoder" in said
+
+
 def test_a_login_that_sees_every_row_is_refused(
     medbot: Command, project: Path, addresses: Addresses
 ) -> None:

@@ -158,7 +158,12 @@ class Settings(BaseSettings):
             return self.service_token_secret.get_secret_value()
         if not self.embedded:
             raise Misconfigured("SERVICE_TOKEN_SECRET must be set when DATABASE_URL is set")
-        return _kept_secret(self.data_dir / "service-token.key")
+        try:
+            return _kept_secret(self.data_dir / "service-token.key")
+        except OSError as error:
+            raise Misconfigured(
+                f"DATA_DIR: cannot keep a secret there ({error.strerror})"
+            ) from error
 
 
 CommaList = Annotated[tuple[str, ...], NoDecode]

@@ -60,7 +60,7 @@ async def chain(settings: auth_service.settings.Settings) -> AsyncIterator[Findi
             async with opened as db, db.transaction(local.ACTOR) as tx:
                 verdict = await verification.verify(tx, seal)
     except (Misconfigured, OSError, ValueError, RuntimeError, asyncpg.PostgresError) as error:
-        yield note(name, f"cannot be looked at ({type(error).__name__})", "see the database above")
+        yield note(name, f"cannot be looked at ({type(error).__name__})", "see what is said above")
         return
     if verdict.whole:
         yield good(name, verdict.said)
@@ -70,7 +70,11 @@ async def chain(settings: auth_service.settings.Settings) -> AsyncIterator[Findi
 
 def retention(auth: auth_service.settings.Settings, conversation: Settings) -> Iterator[Finding]:
     """What is kept for ever, and what for how long."""
-    classes = [*auth.retained(utc_now), *conversation.retained()]
+    try:
+        classes = [*auth.retained(utc_now), *conversation.retained()]
+    except Misconfigured as wrong:
+        yield note("retention", f"cannot be looked at: {wrong}")
+        return
     days = {each.setting: each.days for each in classes}
     kept = [f"{setting}={value:g}" for setting, value in days.items() if value is not None]
     open_ended = [setting for setting, value in days.items() if value is None]
