@@ -137,8 +137,8 @@ class Bench:
             "CONVERSATION_SERVICE_URL": f"http://127.0.0.1:{self.upstream}",
             "SERVICE_TOKEN_SECRET": SERVICE_SECRET,
             "DATA_DIR": str(self.folder),
-            "RATE_LIMIT_PERSON": "1000000000",  # counted, and never reached
-            "RATE_LIMIT_ADDRESS": "1000000000",
+            "RATE_LIMIT_PERSON": "10000000",  # counted, and never reached
+            "RATE_LIMIT_ADDRESS": "10000000",
         }
         start = self.uvicorn if server == "uvicorn" else self.granian
         return start("api_gateway.main:app", HERE.parent / "api-gateway", **more)

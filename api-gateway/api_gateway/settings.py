@@ -5,8 +5,12 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 
 from kit import settings
+from kit.server import MAX_HEAD
+from serving.edge import MAX_BODY
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+Rate = Annotated[int, Field(ge=0, le=10_000_000)]
 
 REPLY_MARGIN = 60.0
 """Seconds beyond the longest reply in which its message is stored, also while the database is away
@@ -32,10 +36,10 @@ class Settings(settings.Settings):
 
     redis_url: SecretStr | None = None
     trusted_proxies: int = Field(default=0, ge=0, le=10)
-    rate_limit_person: int = Field(default=1200, ge=0)
-    rate_limit_address: int = Field(default=600, ge=0)
-    rate_limit_sign_in: int = Field(default=30, ge=0)
-    rate_limit_webhook: int = Field(default=6000, ge=0)
+    rate_limit_person: Rate = 1200
+    rate_limit_address: Rate = 600
+    rate_limit_sign_in: Rate = 30
+    rate_limit_webhook: Rate = 6000
 
     upstream_requests: int = Field(default=64, ge=1, le=100_000)
     upstream_streams: int = Field(default=2000, ge=1, le=100_000)
@@ -48,9 +52,9 @@ class Settings(settings.Settings):
     first_byte_timeout: Seconds = 60.0
     whole_timeout: Seconds = 120.0
     idle_timeout: Seconds = 60.0
-    max_body: int = Field(default=1024 * 1024, gt=0)
-    max_headers: int = Field(default=32 * 1024, gt=0)
-    max_socket_message: int = Field(default=256 * 1024, gt=0)
+    max_body: int = Field(default=MAX_BODY, gt=0, le=MAX_BODY)
+    max_headers: int = Field(default=32 * 1024, gt=0, le=MAX_HEAD)
+    max_socket_message: int = Field(default=256 * 1024, gt=0, le=16 * 1024 * 1024)
 
     _split = field_validator("cors_origins", mode="before")(settings.split_commas)
 
