@@ -6,9 +6,8 @@ from kit.errors import DomainError, Forbidden, InvalidToken
 from kit.identity import Actor
 from voice_service.context import Context
 from voice_service.doors import admit
+from voice_service.sockets.lines import Code
 
-TOKEN, NOT_YOURS, TOO_MANY = 4401, 4404, 4429
-TRY_LATER = 1013
 BEARER = "bearer"
 
 
@@ -42,7 +41,7 @@ async def enter(socket: WebSocket, context: Context) -> Actor | None:
             raise InvalidToken
         return admit(context, await context.ground.verifier.verify(found.pop()))
     except (InvalidToken, Forbidden):
-        await socket.close(TOKEN)
+        await socket.close(Code.TOKEN)
     except DomainError:
-        await socket.close(TRY_LATER)
+        await socket.close(Code.TRY_LATER)
     return None

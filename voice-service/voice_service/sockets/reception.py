@@ -9,7 +9,7 @@ from uuid import UUID
 
 import jwt
 
-from contracts.voice import Changes, EndReason, Heartbeat, Plan, SpokenTurn
+from contracts.voice import EndReason, Heartbeat, Plan
 from kit import logs
 from kit.backbone import Backbone
 from kit.database import CONNECTION_ERRORS, Clock, utc_now
@@ -27,40 +27,10 @@ from voice_service.sessions.models import CreateSession, SessionOver, TooManySes
 from voice_service.settings import Settings
 from voice_service.sockets import store
 from voice_service.sockets.desk import Found
+from voice_service.sockets.link import LocalLink
 from voice_service.sockets.warming import Warm
-from voice_service.turns.link import LocalLink
-
-AGAIN_AFTER = 1.0
-"""Seconds after which a database that is away is asked again."""
 
 _log = logs.get(__name__)
-
-
-class SocketLink:
-    """The link of a session that this process runs: its signs of life say so."""
-
-    def __init__(self, link: LocalLink, job: str) -> None:
-        self._link, self._job = link, job
-
-    async def record(self, turn: SpokenTurn) -> None:
-        """Returns when the turn is durable."""
-        await self._link.record(turn)
-
-    async def beat(self, beat: Heartbeat) -> None:
-        """Keeps a sign of life; one that the database cannot take now is lost."""
-        try:
-            await self._link.beat(beat.model_copy(update={"job": self._job}))
-        except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
-            _log.warning("beat.lost", **logs.failure(error))
-
-    async def changes(self, cursor: str) -> Changes:
-        """What changed since `cursor`; a database that is away is waited for."""
-        while True:
-            try:
-                return await self._link.changes(cursor)
-            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
-                _log.warning("changes.waiting", **logs.failure(error))
-                await asyncio.sleep(AGAIN_AFTER)
 
 
 class Reception:
@@ -173,7 +143,7 @@ class Reception:
     def run(self, plan: Plan, transport: Transport, show: Audience) -> Running:
         """The session, ready to be started."""
         assert self._resources is not None
-        link = self._link(plan.session_id)
+        link = LocalLink(self._sessions, self._signals, plan.session_id, self._longest, self._job)
         running = Supervisor(plan, link, transport, self._resources, show=show)
         self._running.add(running)
         watching = asyncio.create_task(self._forget(running))
@@ -209,10 +179,6 @@ class Reception:
         async with self._sessions.db.transaction(ITSELF) as tx:
             if await store.count_guests(tx) >= self._settings.voice_guest_sessions:
                 raise TooManySessions("There are as many guests as may be; try again later.")
-
-    def _link(self, session_id: UUID) -> SocketLink:
-        local = LocalLink(self._sessions, self._signals, session_id, self._longest)
-        return SocketLink(local, self._job)
 
 
 def _expired(token: str, now: datetime) -> bool:

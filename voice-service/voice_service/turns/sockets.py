@@ -13,6 +13,7 @@ from tokens import doors as kit_doors
 from voice_service import sockets_door
 from voice_service.context import Context, Ctx
 from voice_service.sessions import actions as sessions
+from voice_service.sockets.lines import Code
 from voice_service.turns import store
 
 PAGE = 100
@@ -34,7 +35,7 @@ async def transcript(
     try:
         session = UUID(session_id)
     except ValueError:
-        await socket.close(sockets_door.NOT_YOURS)
+        await socket.close(Code.NOT_YOURS)
         return
     async with anyio.create_task_group() as both:
         both.start_soon(_watch, socket, both.cancel_scope)
@@ -61,10 +62,10 @@ async def _tell(
                     row = await sessions.require(tx, session_id)
                     turns = await store.after(tx, session_id, after, PAGE)
             except NotFound:
-                await socket.close(sockets_door.NOT_YOURS)
+                await socket.close(Code.NOT_YOURS)
                 return
             except DomainError:
-                await socket.close(sockets_door.TRY_LATER)
+                await socket.close(Code.TRY_LATER)
                 return
             for turn in turns:
                 after = turn.seq
@@ -75,4 +76,4 @@ async def _tell(
                     await socket.close()
                     return
                 await woken()
-    await socket.close(sockets_door.TOKEN)
+    await socket.close(Code.TOKEN)

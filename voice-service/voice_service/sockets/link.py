@@ -16,18 +16,22 @@ from voice_service.turns import actions
 
 AGAIN_AFTER = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts; the last one holds from then on."""
+ASKS_AGAIN_AFTER = 1.0
+"""Seconds after which a database that is away is asked for changes again."""
 
 _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalLink:
-    """One session's link; what the HTTP link asks for, without HTTP."""
+    """One session's link; what the HTTP link asks for, without HTTP. Its signs of life say that
+    `job`, which is this process, runs the session."""
 
     sessions: Sessions
     signals: Signals
     session_id: UUID
     longest: timedelta
+    job: str
 
     async def record(self, turn: SpokenTurn) -> None:
         """Returns when the turn is durable; a database that is away is waited for. One that can
@@ -47,11 +51,22 @@ class LocalLink:
                 return
 
     async def beat(self, beat: Heartbeat) -> None:
-        """Keeps a sign of life."""
-        await session_actions.beat(self.sessions.db, self.session_id, beat, longest=self.longest)
+        """Keeps a sign of life; one that the database cannot take now is lost."""
+        mine = beat.model_copy(update={"job": self.job})
+        try:
+            await session_actions.beat(
+                self.sessions.db, self.session_id, mine, longest=self.longest
+            )
+        except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+            _log.warning("beat.lost", **logs.failure(error))
 
     async def changes(self, cursor: str) -> Changes:
-        """What changed since `cursor`; waits for a while."""
-        return await actions.changes(
-            self.sessions, self.signals, self.session_id, cursor, within=actions.WAIT_WITHIN
-        )
+        """What changed since `cursor`; waits for a while, and for a database that is away."""
+        while True:
+            try:
+                return await actions.changes(
+                    self.sessions, self.signals, self.session_id, cursor, within=actions.WAIT_WITHIN
+                )
+            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
+                _log.warning("changes.waiting", **logs.failure(error))
+                await asyncio.sleep(ASKS_AGAIN_AFTER)
