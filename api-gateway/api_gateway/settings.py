@@ -29,7 +29,7 @@ class Settings(settings.Settings):
     (streams, files, replies that are waited for) and `upstream_sockets`.
     """
 
-    voice_service_url: settings.ServiceUrl | None = None
+    voice_service_url: settings.ServiceUrl | None = "http://127.0.0.1:8003"
     clinic_service_url: settings.ServiceUrl | None = None
     cors_origins: settings.CommaList = ("http://localhost:3000", "http://localhost:5173")
     allow_guest_voice: bool = False
