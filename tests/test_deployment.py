@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 import voice_service.settings
+from api_gateway import clients
 from kit.settings import Settings
 from medbot import environment, services
 
@@ -127,6 +128,13 @@ def test_what_is_mounted_is_there() -> None:
                 assert (ROOT / source).exists(), name
             else:
                 assert source in compose()["volumes"], name
+
+
+def test_on_fly_callers_are_known_by_their_own_address() -> None:
+    told = [b"198.51.100.7, 203.0.113.5, 66.241.124.1"]  # what the caller made up, they, the app
+    scope = {"client": ("172.16.0.2", 4711), "headers": [(b"x-forwarded-for", *told)]}
+    trusted = int(fly()["env"]["TRUSTED_PROXIES"])
+    assert clients.address(scope, trusted_proxies=trusted) == "203.0.113.5"
 
 
 def test_images_have_a_version() -> None:
