@@ -24,7 +24,7 @@ from voice_service.agent.utterances import Utterances
 
 SHORT = 0.5
 """Seconds of speech below which it may be a noise."""
-LET_GO_AFTER = 0.5
+LET_GO_AFTER = 1.0
 """Seconds beyond the longest that the session waits for the end of a turn, after which it gives
 none."""
 REMEMBERED = 40
@@ -53,6 +53,7 @@ class Conversation:
         self._usual: EndpointingOptions = {}
         self._waits: EndpointingOptions = {}
         self._handed_on = 0.0
+        self._taken_up = ""
         self._question: Question | None = None
         self._urgent: str | None = None
         self._user: Said | None = None
@@ -113,7 +114,7 @@ class Conversation:
         if over and listening.backchannel(heard.text) and not self._asking():
             self._let_go(stretch, "")
             return False
-        self._asked_again, self.heard_since = False, True
+        self._asked_again, self.heard_since, self._taken_up = False, True, ""
         said = self._open(stretch)
         said.text = self._so_far(heard.text)
         self._doubts.heard(heard)
@@ -146,10 +147,13 @@ class Conversation:
             self.talk.say(phrases.NOT_CAUGHT if self._can_hear() else phrases.GETTING_READY)
 
     async def turn_completed(self, message: ChatMessage) -> None:
-        """The caller's turn is over: it is recorded, and becomes the question."""
+        """The caller's turn is over: it is recorded, and becomes the question. One that was taken
+        up before is answered anew: the session has cut off its answer."""
         text = (message.text_content or "").strip()
         if not text:
             raise StopResponse
+        if self._user is None and self._taken_up.endswith(text):
+            return
         self.talk.end_delay = (message.metrics or {}).get("end_of_turn_delay") or 0.0
         said = self._user or self._ledger.begin(Said("user", _now()))
         said.text, more = _parted(said.text, text)
@@ -164,6 +168,7 @@ class Conversation:
         if said is None or not said.text or not late or self.busy():
             return
         assert self._session is not None
+        self._taken_up = said.text
         if self._over(said, ""):
             self._session.generate_reply(user_input=said.text)
 
