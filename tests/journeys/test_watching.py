@@ -1,11 +1,13 @@
 """One installation as those see it who look after it: a trace from door to model, and counts."""
 
 import asyncio
+import json
 import re
 import secrets
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -202,9 +204,31 @@ def test_every_instrument_is_on_the_dashboard() -> None:
             assert any(name.startswith(instrument.name) for name in asked), instrument.name
 
 
-@pytest.mark.long
-def test_prometheus_itself_takes_the_rules() -> None:
+def promtool(*arguments: str) -> None:
+    """Fails as Prometheus's own tool does."""
     program = shutil.which("promtool")
     assert program is not None, "no promtool on the PATH: apt-get install prometheus"
-    rules = str(queries.FOLDER / "alerts.yml")
-    subprocess.run([program, "check", "rules", rules], check=True, capture_output=True)
+    done = subprocess.run([program, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.long
+def test_prometheus_itself_takes_the_rules() -> None:
+    promtool("check", "rules", str(queries.FOLDER / "alerts.yml"))
+
+
+@pytest.mark.long
+def test_a_service_that_no_name_leads_to_any_more_raises_an_alert(tmp_path: Path) -> None:
+    alert = "MedbotServiceGone"
+    here = [{"series": f'up{{job="{job}",instance="x"}}', "values": "1x9"} for job in SERVICES[1:]]
+    gone = {"exp_labels": {"job": SERVICES[0], "severity": "page"}, "exp_annotations": {
+        "summary": f"DNS knows no instance of {SERVICES[0]}",
+        "description": "None was started, or all of them have ended; what runs them says why.",
+    }}  # fmt: skip
+    asked = {"eval_time": "5m", "alertname": alert, "exp_alerts": [gone]}
+    told = {
+        "rule_files": [str(queries.FOLDER / "alerts.yml")],
+        "tests": [{"interval": "1m", "input_series": here, "alert_rule_test": [asked]}],
+    }
+    (tmp_path / "gone.yml").write_text(json.dumps(told))
+    promtool("test", "rules", str(tmp_path / "gone.yml"))
