@@ -134,6 +134,14 @@ class Assistant:
             yield Citation(1, card.id, card.title, source.name, source.url, signs[0].text, 1.0)
             yield Text(f"\n\n{signs[0].text} [1]")
 
+    def toolbox(self, given: list[Citation]) -> dict[str, tools.Tool]:
+        """What a model may call for one answer, by name, in writing and in speech.
+
+        `given` grows by what the tools find, and its places are the markers.
+        """
+        made = (search_library.make(self.library, given),)
+        return {tool.name: tool for tool in made}
+
     async def _ask(
         self, model: Chat, question: str, history: Sequence[Turn], level: str, earlier: str
     ) -> AsyncIterator[Piece]:
@@ -143,12 +151,11 @@ class Assistant:
             hits = self.library.search(question, search_library.PASSAGES)
         catalogue.REPLY_STAGE_SECONDS.observe(time.perf_counter() - started, "retrieval")
         found = search_library.add(given, hits)
-        tool = search_library.make(self.library, given)
         passages = search_library.quote(found)
         messages = self._messages(question, history, level, passages, earlier)
         markers = Markers(given)
         try:
-            async for piece in _rounds(model, messages, tool):
+            async for piece in _rounds(model, messages, self.toolbox(given)):
                 for shown in markers.feed(piece.text) if isinstance(piece, Text) else (piece,):
                     yield shown
         except ProviderFailed:
@@ -196,19 +203,20 @@ async def open_models(
 
 
 async def _rounds(
-    model: Chat, messages: list[dict[str, Any]], tool: tools.Tool
+    model: Chat, messages: list[dict[str, Any]], known: dict[str, tools.Tool]
 ) -> AsyncIterator[Text | ToolUse | Usage]:
     """Asks a model until it asks for no tool; in the last round it has none."""
+    schemas = [tool.schema() for tool in known.values()]
     for left in reversed(range(ROUNDS)):
         calls: list[ToolCall] = []
-        async for piece in model.stream(messages, [tool.schema()] if left else []):
+        async for piece in model.stream(messages, schemas if left else []):
             if isinstance(piece, ToolCall):
                 calls.append(piece)
             else:
                 yield piece
         if not calls:
             return
-        async for use in _use(calls, {tool.name: tool}, messages):
+        async for use in _use(calls, known, messages):
             yield use
 
 

@@ -15,7 +15,6 @@ from openai.types import realtime as realtime_types
 from assistant import prompts
 from assistant.llm.environment import plain
 from assistant.reply import Assistant
-from assistant.tools import search_library
 from assistant.turns import Turn
 from contracts.voice import Pipeline, Plan, VoiceSettings
 from voice_service.agent import remembering
@@ -97,9 +96,7 @@ class Shop:
                 "openai-realtime",
                 self._realtime_model,
                 instructions=self.prompt(),
-                make_tools=lambda given: {
-                    "search_library": search_library.make(self.assistant.library, given)
-                },
+                make_tools=lambda given: self.assistant.toolbox(given),
                 history=self.history,
                 earlier=self.plan.summary or "",
             )
