@@ -1,4 +1,4 @@
-"""Sentences as people say them. The shares of the second half are floors as measured, no goals."""
+"""Sentences as people say them. What may be misjudged is what was measured, and no goal."""
 
 from pathlib import Path
 
@@ -16,21 +16,18 @@ FITTING = {
     "urgent": {*DANGER, Level.URGENT},
     "calm": {Level.URGENT, Level.ROUTINE, Level.NONE},
 }
-
-
-def misjudged(half: str, kind: str) -> list[str]:
-    return [text for text in SAID[half][kind] if safety.assess(text).level not in FITTING[kind]]
+MISJUDGED = {
+    "mended": {"emergency": 0, "crisis": 0, "urgent": 0, "calm": 0},
+    "held_back": {"emergency": 2, "crisis": 0, "urgent": 3, "calm": 4},
+    "second": {"emergency": 1, "crisis": 2, "urgent": 1, "calm": 3},
+    "third": {"emergency": 1, "crisis": 0, "urgent": 1, "calm": 0},
+}
 
 
 @pytest.mark.parametrize("kind", FITTING)
-def test_what_the_rules_were_mended_on_holds(kind: str) -> None:
-    assert SAID["mended"][kind]
-    assert misjudged("mended", kind) == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "most"), [("emergency", 0.06), ("crisis", 0.0), ("urgent", 0.27), ("calm", 0.14)]
-)
-def test_what_was_held_back_is_judged_as_well_as_measured(kind: str, most: float) -> None:
-    wrong = misjudged("held_back", kind)
-    assert len(wrong) <= most * len(SAID["held_back"][kind]), wrong
+@pytest.mark.parametrize("part", MISJUDGED)
+def test_spoken_sentences_are_judged_as_well_as_measured(part: str, kind: str) -> None:
+    said = SAID[part][kind]
+    assert said
+    wrong = [text for text in said if safety.assess(text).level not in FITTING[kind]]
+    assert len(wrong) <= MISJUDGED[part][kind], wrong
