@@ -312,7 +312,7 @@ def plan(pipeline: Pipeline, **changed: Any) -> Plan:
 
 @asynccontextmanager
 async def conversation(
-    resources: Resources, wanted: Plan, desk: Desk | None = None
+    resources: Resources, wanted: Plan, desk: Desk | None = None, *, records_within: float = 20.0
 ) -> AsyncIterator[Conversation]:
     """A session that was started, and is ended."""
     line, ear, desk = Line(), Ear(), desk or Desk()
@@ -328,7 +328,11 @@ async def conversation(
         wanted,
         desk,
         Transport(
-            audio_in=line, audio_out=output, text_out=SpokenText(output, ear), heard=output.heard
+            audio_in=line,
+            audio_out=output,
+            text_out=SpokenText(output, ear),
+            heard=output.heard,
+            records_within=records_within,
         ),
         resources,
         show=show,

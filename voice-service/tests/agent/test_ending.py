@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from providers import Cloud, Open
 from talking import Desk, conversation, plan
 
-from contracts.voice import Changes
+from contracts.voice import Changes, SpokenTurn
 from kit import background
 
 
@@ -35,3 +36,30 @@ async def test_nothing_goes_on_after_the_end(opened: Open, cloud: Cloud) -> None
         await asyncio.sleep(background.CANCELLED_AFTER + 1.0)
     assert desk.asked == 1
     assert desk.beats[-1].ended == "asked"
+
+
+class _Away(Desk):
+    """Takes a turn only once it is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = asyncio.Event()
+
+    async def record(self, turn: SpokenTurn) -> None:
+        await self.back.wait()
+        await super().record(turn)
+
+
+@pytest.mark.parametrize(("within", "kept"), [(20.0, True), (0.1, False)])
+async def test_the_last_turns_wait_for_a_service_that_is_away(
+    opened: Open, cloud: Cloud, within: float, kept: bool
+) -> None:
+    resources, desk = await opened(), _Away()
+    async with conversation(resources, plan("cascade"), desk, records_within=within) as talk:
+        await talk.supervisor.say_typed("What helps against a cold?")
+        ending = asyncio.create_task(talk.supervisor.end("asked"))
+        done, _ = await asyncio.wait((ending,), timeout=4.0)
+        assert bool(done) is not kept
+        desk.back.set()
+        await ending
+    assert ("What helps against a cold?" in desk.said("user")) is kept

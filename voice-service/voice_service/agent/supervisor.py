@@ -40,7 +40,6 @@ LOOKS = 0.25
 KEEPS = 1.0
 """Seconds between two records of what was said so far."""
 CLOSES_WITHIN = 5.0
-RECORDS_WITHIN = 20.0
 
 _log = structlog.stdlib.get_logger(__name__)
 _STATES: dict[str, AgentState] = {
@@ -157,7 +156,8 @@ class Supervisor:
                 async with asyncio.timeout(CLOSES_WITHIN):
                     await self._session.aclose()
             self._ledger.close(self._now())
-            done, _ = await asyncio.wait((self._recording,), timeout=RECORDS_WITHIN)
+            within = self._transport.records_within
+            done, _ = await asyncio.wait((self._recording,), timeout=within)
             if not done:
                 _log.error("session.turns_not_recorded")
                 self._recording.cancel()

@@ -33,6 +33,8 @@ from voice_service.agent.supervisor import Supervisor
 AGENT_NAME = "medbot"
 LOST_AFTER = 5
 """Attempts to learn what a session is, a second apart."""
+RECORDS_WITHIN = 600.0
+"""Seconds for which the process of a call that is over waits for a voice service that is away."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -97,7 +99,8 @@ async def talk(ctx: JobContext) -> None:
             resources.open_resources(settings, local, ctx.proc.userdata["loaded"])
         )
         await ctx.connect()
-        supervisor = Supervisor(plan, link, Transport(room=ctx.room), opened)
+        transport = Transport(room=ctx.room, records_within=RECORDS_WITHIN)
+        supervisor = Supervisor(plan, link, transport, opened)
         ctx.add_shutdown_callback(lambda: supervisor.end("drained"))
         await supervisor.start()
         reason = await supervisor.closed()
