@@ -1,19 +1,24 @@
-"""Whether a service lives; containers ask every few seconds, so little is imported."""
+"""Whether a service lives: `medbot health 8001`, or `python -m medbot.health 8001`, which takes a
+tenth of the work. Containers ask every few seconds, so nothing but the standard library is here."""
 
-import httpx
+import http.client
+import sys
 
-from medbot.terminal import Failed
+WITHIN = 3.0
 
 
-def ask(port: int) -> None:
-    """Asks the service on this machine's `port` whether it lives.
-
-    Raises:
-        Failed: it does not.
-    """
+def wrong(port: int) -> str | None:
+    """What is wrong with the service on this machine's `port`; None when it lives."""
+    connection = http.client.HTTPConnection("localhost", port, timeout=WITHIN)
     try:
-        answer = httpx.get(f"http://localhost:{port}/health", timeout=3)
-    except httpx.HTTPError as error:
-        raise Failed(f"nothing answers on port {port}") from error
-    if answer.status_code != httpx.codes.OK:
-        raise Failed(f"the service on port {port} answers {answer.status_code}")
+        connection.request("GET", "/health")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return f"nothing answers on port {port}"
+    finally:
+        connection.close()
+    return None if status == http.client.OK else f"the service on port {port} answers {status}"
+
+
+if __name__ == "__main__":
+    sys.exit(wrong(int(sys.argv[1])))

@@ -68,11 +68,11 @@ def serve(
 
 @app.command()
 def health(port: Annotated[int, typer.Argument(min=1, max=65535)] = 8000) -> None:
-    """Says whether a service on this machine lives, for the health checks of containers."""
+    """Says whether a service on this machine lives."""
     from medbot import health as asked
 
-    with terminal.one_line_errors():
-        asked.ask(port)
+    if said := asked.wrong(port):
+        terminal.fail(said)
 
 
 @app.command()

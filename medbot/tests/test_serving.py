@@ -30,6 +30,12 @@ def health(port: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+def probed(port: int) -> int:
+    """How the health check of a container ends."""
+    command = [sys.executable, "-m", "medbot.health", str(port)]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
 def free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -45,11 +51,20 @@ def test_a_service_starts_by_name_and_ends_when_told(host: str) -> None:
         while (asked := health(port)).returncode and time.monotonic() < deadline:
             time.sleep(0.2)
         assert asked.returncode == 0, asked.stderr
+        assert probed(port) == 0
         with socket.create_connection(("127.0.0.1", port), timeout=2):
             pass  # `::` takes IPv4 as well
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) in (0, -signal.SIGTERM)
-    assert health(port).returncode == 1
+    assert health(port).returncode == probed(port) == 1
+
+
+def test_what_containers_run_every_few_seconds_imports_nothing_but_the_standard_library() -> None:
+    told = "import medbot.health, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    ours = {"kit", "typer", "rich", "httpx", "pydantic", "structlog", "asyncio"}
+    assert "medbot" in ran.stdout.split()
+    assert ours & set(ran.stdout.split()) == set()
 
 
 def test_an_unknown_service_is_one_line() -> None:
