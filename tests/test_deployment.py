@@ -2,11 +2,15 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 import voice_service.settings
@@ -142,3 +146,32 @@ def test_images_have_a_version() -> None:
     for name, one in compose()["services"].items():
         image = one.get("image", "")
         assert image in own or re.search(r":v?\d", image), name
+
+
+def ran(*command: str | Path) -> None:
+    """Fails with what the command says."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_is_wrong_with_how_the_images_are_made() -> None:
+    lint = Path(sys.executable).parent / "hadolint"
+    ran(lint, "Dockerfile", "voice-service/Dockerfile.worker")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("more", [(), ("-f", "deploy/supabase.yml")], ids=["own", "supabase"])
+def test_compose_itself_takes_its_files(more: tuple[str, ...], tmp_path: Path) -> None:
+    program = shutil.which("docker-compose")
+    assert program is not None, "no docker-compose on the PATH: apt-get install docker-compose"
+    for name in ("docker-compose.yml", "deploy/supabase.yml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".env.local").touch()
+    secrets = ("SERVICE_TOKEN_SECRET", "LIVEKIT_API_SECRET", "DATABASE_URL", "DATABASE_DIRECT_URL",
+               "NEXT_PUBLIC_SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_ANON_KEY")  # fmt: skip
+    (tmp_path / ".env").write_text("".join(f"{name}=x\n" for name in secrets))
+    folder = ("--project-directory", str(tmp_path))
+    ran(program, *folder, "-f", str(tmp_path / "docker-compose.yml"),
+        *(str(tmp_path / part) if part.endswith("yml") else part for part in more),
+        "config", "--quiet")  # fmt: skip
