@@ -105,6 +105,18 @@ def working(media: MediaServer, voice_url: str) -> Iterator["subprocess.Popen[by
         process.wait(10)
 
 
+async def test_callers_are_told_the_public_address(
+    start: Start, visit: Visit, with_media: Settings
+) -> None:
+    public = "wss://media.example.org"
+    served = await start(**_livekit(with_media), livekit_public_url=public)
+    person = await visit(served)
+    made = await make(person)
+    assert made["livekit_url"] == public
+    asked = {"room": made["room_name"], "identity": "me"}
+    assert (await person.http.get("/token", params=asked)).json()["url"] == public
+
+
 async def test_a_caller_joins_with_the_token_and_the_session_knows(
     alice: Person, media: MediaServer
 ) -> None:

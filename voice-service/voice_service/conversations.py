@@ -67,7 +67,5 @@ class Conversations:
 async def open_conversations(url: str, secret: str, clock: Clock) -> AsyncIterator[Conversations]:
     """A client for as long as the block lasts."""
     auth = tokens.ServiceAuth(secret, caller="voice", audience="conversation", clock=clock)
-    async with httpx.AsyncClient(
-        base_url=url, timeout=ASK_WITHIN, trust_env=False, verify=outgoing.trusted()
-    ) as http:
+    async with outgoing.to_services(base_url=url, timeout=ASK_WITHIN) as http:
         yield Conversations(http, auth)

@@ -22,6 +22,7 @@ class Settings(Speaking):
     voice_prewarm: bool = True
     voice_sessions_per_person: int = Field(default=5, ge=1, le=1000)
     voice_max_seconds: float = Field(default=1800.0, ge=1, le=86_400)
+    livekit_public_url: str | None = Field(default=None, pattern=r"^(wss?|https?)://")
     voice_join_seconds: float = Field(default=600.0, ge=1, le=86_400)
     voice_lost_seconds: float = Field(default=8.0, ge=0.5, le=300)
     voice_agent_seconds: float = Field(default=30.0, ge=0.5, le=600)

@@ -42,7 +42,7 @@ def metadata(session_id: UUID) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One media server and the key that this installation has there."""
+    """One media server, where callers reach it, and the key that this installation has there."""
 
     url: str
     key: str
@@ -129,4 +129,5 @@ async def open_media(settings: Settings) -> AsyncIterator[Media | None]:
     async with api.LiveKitAPI(
         settings.livekit_url, settings.livekit_api_key, plain, timeout=ASK_WITHIN, failover=False
     ) as client:
-        yield Media(settings.livekit_url, settings.livekit_api_key, plain, client)
+        public = settings.livekit_public_url or settings.livekit_url
+        yield Media(public, settings.livekit_api_key, plain, client)
