@@ -147,6 +147,6 @@ async def history(
                 tx, conversation_id, asked.after, asked.messages, asked.except_session
             )
             messages = [message for message in messages if message.seq <= settled]
-            if len(messages) == asked.messages:
+            if messages and len(messages) == asked.messages:
                 settled = messages[-1].seq
     return History(messages=tuple(messages), summary=summary or None, last_seq=settled)
