@@ -145,7 +145,8 @@ async def beyond(
 ) -> list[Earlier]:
     """Finished messages beyond a place, oldest first, but for those that a session spoke."""
     rows = await tx.fetch(
-        f"{_EARLIER} and seq > $2 and voice_session_id is distinct from $4 order by seq limit $3",
+        f"{_EARLIER} and seq > $2 and ($4::uuid is null or voice_session_id is distinct from $4)"
+        " order by seq limit $3",
         conversation_id,
         seq,
         limit,
