@@ -85,7 +85,7 @@ async def begun_in_writing(person: Person, cloud: Cloud) -> None:
         heard, _ = await talker.ask("what helps against a headache")
         truth.spoken(talker)
         assert WRITTEN in cloud.told_with(heard)
-        talker.lines.clear()
+        talker.forget()
         await truth.write("My name is Wilhelmyna.")
         heard, _ = await talker.ask("what are the symptoms of asthma")
         assert "Wilhelmyna" in cloud.told_with(heard)

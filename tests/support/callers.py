@@ -131,6 +131,10 @@ class Talker(ABC):
         await self.play(await asyncio.to_thread(speech, words, voice))
         self.spoke_until = time.monotonic()
 
+    def forget(self) -> None:
+        """What was said until now is none of `lines` any more."""
+        self.lines.clear()
+
     def of(self, role: Role) -> list[str]:
         """What one side said."""
         return [line.text for line in self.lines if line.role == role]
@@ -270,6 +274,10 @@ class InRoom(Talker):
         for task in list(self._tasks):
             task.cancel()
         await self.room.disconnect()
+
+    def forget(self) -> None:
+        super().forget()
+        self._segments.clear()
 
     def cut_reply(self) -> bytes:
         return self.sound.until_silence(self.answered_at - 0.3, seconds=0.8)
