@@ -29,7 +29,7 @@ from kit.testing import rabbitmq, serve
 from kit.testing.serving import free_port
 from medbot import environment
 
-SERVES = ("auth", "conversation", "gateway")
+SERVES = ("auth", "conversation", "voice", "gateway")
 READY_WITHIN = 150.0
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 """Debian's; it moves the clock of those processes alone that are started with it."""
@@ -214,7 +214,7 @@ def _env(
     }
     addresses = {
         f"{name.upper()}_SERVICE_URL": f"http://127.0.0.1:{ports[name]}"
-        for name in ("auth", "conversation")
+        for name in ("auth", "conversation", "voice")
     }
     assert FAKETIME, "Debian's faketime must be installed"
     clock = {
