@@ -19,7 +19,7 @@ from kit.testing import serve
 pytestmark = pytest.mark.journey
 
 QUESTION = "What helps with a headache?"
-SCRIPT: list[Step] = [step for n in range(60) for step in (Say(f"wörd{n} 🙂 "), Pause(0.1))]
+SCRIPT: list[Step] = [step for n in range(200) for step in (Say(f"wörd{n} 🙂 "), Pause(0.1))]
 WHOLE = "".join(step.text for step in SCRIPT if isinstance(step, Say))
 SWEPT_WITHIN = LEASE / 5 + 2.0
 """Seconds after the end of a lease, or after the start, within which a reply is marked."""
