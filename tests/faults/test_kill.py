@@ -174,6 +174,9 @@ async def _told(person: Person, newest: int) -> list[Any]:
 async def test_killed_while_everybody_reads(
     with_model: Installation, model: ModelServer, people: int, database_too: bool
 ) -> None:
+    await _restart(
+        with_model
+    )  # whoever was here before may have left its circuit to the model open
     async with AsyncExitStack() as stack:
         readers = await asyncio.gather(
             *(_arrive(stack, with_model, number) for number in range(people))
