@@ -92,8 +92,9 @@ async def test_a_model_that_hangs_delays_no_reply_and_a_crash_loses_no_title(
     async with serve(model.app()) as server:
         alice = await visit(await start(**_asking(server.url), llm_first_token_seconds=60))
         path = await alice.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             await alice.send(path, FEVER)
+        async with asyncio.timeout(20):
             while not model.asides:
                 await asyncio.sleep(0.02)
         connection = await asyncpg.connect(addresses.owner)
