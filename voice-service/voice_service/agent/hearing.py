@@ -218,6 +218,7 @@ class HearingStream(stt.RecognizeStream):
             stretch, frames = found
             heard = await self._hearing.chain.hear(frames, stretch.began)
             if heard is None or not heard.text:
+                _log.info("hearing.no_words", seconds=round(stretch.ended - stretch.began, 2))
                 self._hearing.listener.unheard(stretch)
             elif self._hearing.listener.heard(heard, stretch):
                 self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, heard)  # shown at once

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from livekit.agents import AgentSession, inference, vad
 from livekit.agents.voice import io, room_io
@@ -32,27 +33,34 @@ class Built:
     """The words that were heard so far of what is being said."""
 
 
-def _nobody(_: str) -> None:
-    """Tells nobody."""
+class Witness(Protocol):
+    """Who is told what a room is shown."""
+
+    def shown(self, word: str) -> None:
+        """One more word of what is being said."""
+
+    def all_shown(self) -> None:
+        """There are no more of it."""
 
 
 class _Words(io.TextOutput):
     """The words of what is being said, as they are heard in a room."""
 
-    def __init__(self, shown: Callable[[str], None]) -> None:
+    def __init__(self, witness: Witness) -> None:
         super().__init__(label="heard", next_in_chain=None)
-        self._words, self._over, self._shown = "", False, shown
+        self._words, self._over, self._witness = "", False, witness
 
     async def capture_text(self, text: str) -> None:
         """One more."""
         if self._over:
             self._words, self._over = "", False
         self._words += text
-        self._shown(text)
+        self._witness.shown(text)
 
     def flush(self) -> None:
         """That was all."""
         self._over = True
+        self._witness.all_shown()
 
     def heard(self) -> str:
         """Nothing once it is over."""
@@ -65,13 +73,13 @@ def build_session(
     *,
     hearing: Hearing,
     detector: vad.VAD,
+    witness: Witness,
     on_typed: TextInputCallback | None = None,
-    shown: Callable[[str], None] = _nobody,
 ) -> Built:
     """A session whose turns are taken here: nothing of it listens or decides in a cloud.
 
     The end of a turn is found by the local model, or by silence alone where
-    `voice_turn_detection` is `vad`. `shown` hears of each word that a room is shown.
+    `voice_turn_detection` is `vad`. `witness` is told of each word that a room is shown.
     """
     usual = EndpointingOptions(
         mode="fixed",
@@ -109,7 +117,7 @@ def build_session(
         session.output.audio = transport.audio_out
         session.output.transcription = transport.text_out
         return Built(session, None, usual, transport.heard)
-    words = _Words(shown)
+    words = _Words(witness)
     options = room_io.RoomOptions(
         audio_input=room_io.AudioInputOptions(sample_rate=SAMPLE_RATE, frame_size_ms=20),
         audio_output=room_io.AudioOutputOptions(sample_rate=SAMPLE_RATE),

@@ -108,7 +108,7 @@ class Supervisor:
             hearing=hearing,
             detector=detector,
             on_typed=self._typed,
-            shown=self._conversation.talk.shown,
+            witness=self._conversation.talk,
         )
         session = self._session = built.session
         self._conversation.attach(built)
@@ -155,6 +155,7 @@ class Supervisor:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(CLOSES_WITHIN):
                     await self._session.aclose()
+            self._conversation.talk.all_shown()
             self._ledger.close(self._now())
             within = self._transport.records_within
             done, _ = await asyncio.wait((self._recording,), timeout=within)

@@ -37,6 +37,10 @@ class Utterances:
         self._open: dict[str, Said] = {}
         self._known: dict[str, Known] = {}
         self._latest: SpeechHandle | None = None
+        self._showing: Said | None = None
+        """What a room is being shown."""
+        self._over: datetime | None = None
+        """When that was over, once it is."""
         self._position = self._stopped = 0.0
         self.unprotected = asyncio.Event()
         self.unprotected.set()
@@ -49,7 +53,7 @@ class Utterances:
         self, session: AgentSession[None], heard: Callable[[], str], *, in_room: bool = False
     ) -> None:
         """The session that speaks; before it starts. `heard` tells what was heard so far of what
-        is being said; `in_room` each word is `shown` as well."""
+        is being said; `in_room` each word is `shown` as well, and then that it is `all_shown`."""
         self._session, self._heard, self._in_room = session, heard, in_room
         session.on("speech_created", self._created)
         session.on("agent_state_changed", self._state_changed)
@@ -105,13 +109,19 @@ class Utterances:
 
     def shown(self, word: str) -> None:
         """A room is shown a word of what is being said, which has its place from the first one."""
-        handle = self._session.current_speech if self._session is not None else None
-        said = self._open.get(handle.id) if handle is not None else None
+        said = self._showing
         if said is None:
             return
         if not said.shown:
             self._ledger.begin(said)
         said.shown += word
+
+    def all_shown(self) -> None:
+        """The room is shown no more of what was being said, which is recorded once it is over."""
+        said, over = self._showing, self._over
+        self._showing = self._over = None
+        if said is not None and over is not None:
+            self._record(said, over)
 
     @property
     def stuck(self) -> bool:
@@ -179,7 +189,10 @@ class Utterances:
         known = self._known.get(handle.id)
         if known is not None and known.remembered:
             said = self._open[handle.id] = Said("assistant", datetime.now(UTC))
-            if not self._in_room:
+            if self._in_room:
+                self.all_shown()
+                self._showing = said
+            else:
                 self._ledger.begin(said)
 
     def _played(self, event: PlaybackFinishedEvent) -> None:
@@ -187,26 +200,33 @@ class Utterances:
         self._rhythm.stopped()
 
     def _done(self, handle: SpeechHandle) -> None:
-        """An utterance is over: what was heard of it is recorded."""
+        """An utterance is over: what was heard of it is recorded, once a room was shown all of
+        it, whose last words may still be on their way there."""
         self._live.pop(handle.id, None)
         self.stirred = time.monotonic()
         known, said = self._known.pop(handle.id, Known()), self._open.pop(handle.id, None)
         if said is None:
             return
-        if self._in_room and not said.shown:
-            self._ledger.begin(said)
         items = [item for item in handle.chat_items if isinstance(item, ChatMessage)]
         heard = [item for item in items if item.role == "assistant"]
         said.text = " ".join((item.text_content or "").strip() for item in heard).strip()
         said.interrupted = handle.interrupted
-        if handle.interrupted and said.shown.strip().startswith(said.text):
-            said.text = said.shown.strip()  # the word that was cut was shown
         said.citations, said.usage = known.citations, known.usage
         said.latency = known.latency(said.started_at, self.end_delay)
+        if said is self._showing:
+            self._over = datetime.now(UTC)
+        else:
+            self._record(said, datetime.now(UTC))
+
+    def _record(self, said: Said, over: datetime) -> None:
+        if self._in_room and not said.shown:
+            self._ledger.begin(said)
+        if said.interrupted and said.shown.strip().startswith(said.text):
+            said.text = said.shown.strip()  # the word that was cut was shown
         if said.text:
-            seconds = self._position if handle.interrupted else None
+            seconds = self._position if said.interrupted else None
             self._answers.note(Turn("assistant", said.text), seconds=seconds)
-        self._ledger.settle(said, datetime.now(UTC))
+        self._ledger.settle(said, over)
 
 
 class Known:
