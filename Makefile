@@ -33,7 +33,8 @@ test: $(READY) ## Runs the tests but the long ones, on all cores; WORKERS=2 on f
 	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not long"
 
 prove: $(READY) ## Runs every test, the long ones too
-	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+	@status=0; $(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not alone" || status=$$?; \
+	$(BIN)/pytest -q -m alone || status=$$?; exit $$status
 
 check: $(READY) ## Format, lint, imports, types, lock, cards and generated files
 	$(BIN)/ruff format --check .

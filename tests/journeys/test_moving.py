@@ -200,6 +200,7 @@ async def test_nothing_is_lost_on_the_way(
     await all_go(speaking, arrive, wanted, seed=1)
 
 
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 12))
 async def test_fifty_journeys(
