@@ -33,6 +33,8 @@ AGAIN = "how is asthma treated"
 """Both are heard with a certainty far above that below which a caller is asked again."""
 LONG = "Well, " + ", ".join(f"this is part {place} of it" for place in range(1, 16)) + "."
 ENDED_WITHIN = 15.0
+AWAY = 50.0
+"""Seconds, of which a lost socket is waited for during the first 15."""
 
 
 @dataclass
@@ -244,6 +246,31 @@ async def test_a_service_that_ends_loses_no_words(
     (made,) = [one for one in items if one["conversation_id"] == talker.conversation_id]
     made["session_id"] = made.get("session_id", made.get("id"))
     await ends(patient, made)
+    await goes_on(patient, made)
+
+
+async def test_what_was_said_last_waits_for_a_database_that_is_away(
+    patient: Person, speaking: Installation
+) -> None:
+    """The caller asks, hears an answer and loses the network, and nothing can be stored of it."""
+    async with call(patient, "session", pipeline="cascade") as talker:
+        assert isinstance(talker, OnSocket)
+        await talker.greeted()
+        path = f"/api/v1/conversations/{talker.conversation_id}"
+        async with asyncio.timeout(10):
+            while not await told(patient, path):
+                await asyncio.sleep(0.1)
+        await asyncio.to_thread(speaking.stop_database, "immediate")
+        try:
+            await talker.say(QUESTION)
+            await talker.answering()
+            await asyncio.sleep(4)
+            talker.cut()
+            await asyncio.sleep(AWAY)
+        finally:
+            await asyncio.to_thread(speaking.start_database)
+    made = {"session_id": talker.session_id, "conversation_id": talker.conversation_id}
+    await ends(patient, made, within=45)
     await goes_on(patient, made)
 
 

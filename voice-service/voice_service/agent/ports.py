@@ -50,9 +50,8 @@ class Transport:
     """The words that were heard so far of what `audio_out` is playing."""
     attended: Callable[[], bool] = lambda: True
     """Whether the socket is there."""
-    records_within: float = 20.0
-    """Seconds after the end for which a voice service that takes no turns is waited for; whoever
-    carries other calls as well, and may be told to stop, cannot wait long."""
+    records_within: float = 600.0
+    """Seconds after the end for which whoever takes no turns is waited for."""
 
 
 @dataclass(frozen=True, slots=True)

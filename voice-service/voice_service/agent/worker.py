@@ -33,8 +33,6 @@ from voice_service.agent.supervisor import Supervisor
 AGENT_NAME = "medbot"
 LOST_AFTER = 5
 """Attempts to learn what a session is, a second apart."""
-RECORDS_WITHIN = 600.0
-"""Seconds for which the process of a call that is over waits for a voice service that is away."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -99,7 +97,7 @@ async def talk(ctx: JobContext) -> None:
             resources.open_resources(settings, local, ctx.proc.userdata["loaded"])
         )
         await ctx.connect()
-        transport = Transport(room=ctx.room, records_within=RECORDS_WITHIN)
+        transport = Transport(room=ctx.room)
         supervisor = Supervisor(plan, link, transport, opened)
         ctx.add_shutdown_callback(lambda: supervisor.end("drained"))
         await supervisor.start()

@@ -10,7 +10,7 @@ from uuid import UUID
 import jwt
 
 from contracts.voice import EndReason, Heartbeat, Plan
-from kit import logs
+from kit import background, logs
 from kit.backbone import Backbone
 from kit.database import CONNECTION_ERRORS, Clock, utc_now
 from kit.errors import DomainError, Forbidden, InvalidToken, ServiceUnavailable
@@ -29,6 +29,9 @@ from voice_service.sockets import store
 from voice_service.sockets.desk import Found
 from voice_service.sockets.link import LocalLink
 from voice_service.sockets.warming import Warm
+
+STOPS_WITHIN = 25.0
+"""Seconds until a service that is told to stop does so, whether all turns are recorded or not."""
 
 _log = logs.get(__name__)
 
@@ -152,12 +155,14 @@ class Reception:
         return running
 
     async def aclose(self) -> None:
-        """Ends every session that runs here."""
-        await asyncio.gather(
-            *(running.end("drained") for running in [*self._running]), return_exceptions=True
-        )
-        for watching in [*self._watching]:
-            watching.cancel()
+        """Ends every session that runs here; a database that takes no turns is not waited for
+        until they would give up."""
+        ending = [asyncio.create_task(running.end("drained")) for running in self._running]
+        if ending:
+            _, left = await asyncio.wait(ending, timeout=STOPS_WITHIN)
+            if left:
+                _log.error("voice.turns_not_recorded", sessions=len(left))
+        await background.ended(*self._watching)
 
     async def _forget(self, running: Running) -> None:
         await running.closed()
