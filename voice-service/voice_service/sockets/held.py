@@ -183,8 +183,9 @@ class Held:
     # What it is elsewhere
 
     async def _follow(self) -> None:
-        """Tells how the session is while it does not run here."""
-        while not self.started and self._ending is None:
+        """Tells how the session is while it does not run here; a cancellation may be lost to a
+        connection that fails in that moment."""
+        while self._following is asyncio.current_task() and self._ending is None:
             known = Found(self._status, self._state)
             try:
                 found = await self._desk.changed(self.caller, self.session_id, known)
