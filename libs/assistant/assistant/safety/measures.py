@@ -215,7 +215,7 @@ def _temperature(place: _Place) -> Iterator[str]:
 
 
 def _oxygen(place: _Place) -> Iterator[str]:
-    if 50 <= place.value <= 93 and place.near(_OXYGEN, back=5, on=3):
+    if 50 <= place.value <= 93 and place.near(_OXYGEN, back=6, on=3):
         yield "oxygen_lowish"
         if place.value <= 92:
             yield "oxygen_low"
@@ -244,7 +244,7 @@ def _circulation(place: _Place) -> Iterator[str]:
         elif 180 <= place.value <= 300:
             yield "pressure_high"
         return
-    if place.near(_PULSE, back=3, on=1):
+    if place.near(_PULSE, back=5, on=1) and place.next not in _NO_COUNT:
         if 130 <= place.value <= 300:
             yield "pulse_fast"
         elif 15 <= place.value <= 40:
