@@ -235,7 +235,7 @@ def _doubted(leaf: Occurrence, doubts: Sequence[int]) -> Occurrence:
     flags = 0
     for token in leaf.tokens:
         flags |= doubts[token]
-    return leaf._replace(flags=flags) if flags else leaf
+    return Occurrence(*leaf[:4], flags) if flags else leaf
 
 
 def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case | None:
