@@ -120,6 +120,8 @@ class Gate:
             present[despite] = here, here.union(*(one[despite] for one in earlier))
         for rule in self._rules:
             despite = int(rule.despite)
+            if rule.signs.isdisjoint(present[despite][0]):
+                continue
             case = _first_case(rule, *present[despite])
             if case is not None:
                 fired.append((rule, Fired(rule.id, _spans(reading, case, despite))))
@@ -169,7 +171,9 @@ class Gate:
         for one in self._figures.compose(leaves).get(FIGURE, ()):
             for token in one.tokens:
                 doubts[token] |= figure
-        found = self._finder.compose((names, _doubted(leaf, doubts)) for names, leaf in leaves)
+        if any(doubts):
+            leaves = [(names, _doubted(leaf, doubts)) for names, leaf in leaves]
+        found = self._finder.compose(leaves)
         unsure = {
             name: frozenset(map(FLAGS, places))
             for name, places in found.items()
@@ -231,13 +235,11 @@ def _doubted(leaf: Occurrence, doubts: Sequence[int]) -> Occurrence:
     flags = 0
     for token in leaf.tokens:
         flags |= doubts[token]
-    return leaf._replace(flags=flags) if flags else leaf
+    return Occurrence(*leaf[:4], flags) if flags else leaf
 
 
 def _first_case(rule: Rule, here: frozenset[str], ever: frozenset[str]) -> Case | None:
     """The first case that holds. What was said before may complete it, never call it off."""
-    if rule.signs.isdisjoint(here):
-        return None
     for case in rule.cases:
         if (
             case.needed <= ever

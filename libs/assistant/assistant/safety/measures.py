@@ -74,6 +74,8 @@ _NO_COUNT |= {
 }
 _CLAUSE_BEGINS = {"and", "or", "but", "so", "i", "my", "now", "who", "with", "then", "when", "can"}
 _CLAUSE_BEGINS |= {",", "take", "takes", "took", "taking", "on", "should", "is", "for", "in"}
+_AGE_STATED = _AGE_BEFORE | {"is", "newborn", "hes", "shes"}
+_SINCE = {"post", "postpartum", "late", "overdue", "gone", "into", "since", "after", "sober"}
 _AGE_IS = _AGE_BEFORE | {"is", "was", "hes", "shes", "until", "till", "by"}
 _HOURS = frozenset(numerals.WORDS | {str(hour) for hour in range(25)})
 _PREGNANT = {
@@ -190,8 +192,9 @@ def _age_in_days(place: _Place) -> float | None:
     if unit is not None:
         rest = place.after[1:3]
         spoken_of = not _CHILD_WORDS.isdisjoint(rest) or place.next in ("yo", "y/o", "y")
-        aged = bool(place.before) and place.before[-1] in _AGE_BEFORE | {"is", "newborn"}
-        return place.value * unit if spoken_of or (aged and "for" not in place.before) else None
+        aged = bool(place.before) and place.before[-1] in _AGE_STATED
+        aged = aged and "for" not in place.before and _SINCE.isdisjoint(rest)
+        return place.value * unit if spoken_of or aged else None
     if 16 <= place.value <= 110 and place.next in _PEOPLE and place.value == int(place.value):
         return place.value * 365.25
     if place.before and place.before[-1] in _AGE_BEFORE and place.next not in _UNITS_OF_TIME:
@@ -215,7 +218,7 @@ def _temperature(place: _Place) -> Iterator[str]:
 
 
 def _oxygen(place: _Place) -> Iterator[str]:
-    if 50 <= place.value <= 93 and place.near(_OXYGEN, back=5, on=3):
+    if 50 <= place.value <= 93 and place.near(_OXYGEN, back=6, on=3):
         yield "oxygen_lowish"
         if place.value <= 92:
             yield "oxygen_low"
@@ -244,7 +247,7 @@ def _circulation(place: _Place) -> Iterator[str]:
         elif 180 <= place.value <= 300:
             yield "pressure_high"
         return
-    if place.near(_PULSE, back=3, on=1):
+    if place.near(_PULSE, back=5, on=1) and place.next not in _NO_COUNT:
         if 130 <= place.value <= 300:
             yield "pulse_fast"
         elif 15 <= place.value <= 40:

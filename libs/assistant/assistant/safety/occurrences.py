@@ -31,7 +31,7 @@ class Occurrence(NamedTuple):
 _FIRST = attrgetter("first")
 FLAGS = attrgetter("flags")
 
-Leaf = tuple[Sequence[str], Occurrence]
+Leaf = tuple[tuple[str, ...], Occurrence]
 """The concepts that a phrase stands for, and where it is."""
 
 
@@ -53,6 +53,8 @@ class Finder:
             steps = tuple(zip(near.parts[1:], near.gaps, near.ordered, strict=True))
             self._near.append(_Neighbourhood(name, near.parts[0], steps, tuple(others)))
         self._known = frozenset(compiled.order)
+        # Of the names that a phrase stands for, those known here; no more keys than phrases.
+        self._mine: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._last = self._known - uses.keys() - complete
         self._root = _planted(compiled.phrases)
 
@@ -74,16 +76,17 @@ class Finder:
 
     def compose(self, leaves: Iterable[Leaf]) -> dict[str, list[Occurrence]]:
         """Returns all occurrences by concept, those made of other concepts included."""
-        found: dict[str, list[Occurrence]] = {}
-        known = self._known
+        found: defaultdict[str, list[Occurrence]] = defaultdict(list)
+        mine = self._mine
         for names, leaf in leaves:
-            for name in names:
-                if name in found:
-                    found[name].append(leaf)
-                elif name in known:
-                    found[name] = [leaf]
-        self._grow(found)
-        return found
+            kept = mine.get(names)
+            if kept is None:
+                kept = mine[names] = tuple(name for name in names if name in self._known)
+            for name in kept:
+                found[name].append(leaf)
+        composed = dict(found)
+        self._grow(composed)
+        return composed
 
     def _grow(self, found: dict[str, list[Occurrence]]) -> None:
         """A neighbourhood comes after all that define its parts, so the heap, which yields the
@@ -115,7 +118,7 @@ class Finder:
 class _Node(NamedTuple):
     """A place in the tree of phrases: what ends here and how it goes on."""
 
-    names: list[str]
+    names: tuple[str, ...]
     next: dict[str, "_Node"]
 
 
@@ -130,13 +133,16 @@ class _Neighbourhood(NamedTuple):
 
 
 def _planted(phrases: Mapping[str, Iterable[Sequence[str]]]) -> _Node:
-    root = _Node([], {})
+    names: dict[Sequence[str], list[str]] = defaultdict(list)
     for name, forms in phrases.items():
         for form in forms:
-            node = root
-            for word in form:
-                node = node.next.setdefault(word, _Node([], {}))
-            node.names.append(name)
+            names[form].append(name)
+    root = _Node((), {})
+    for form in sorted(names, key=len):
+        node = root
+        for word in form[:-1]:
+            node = node.next.setdefault(word, _Node((), {}))
+        node.next[form[-1]] = _Node(tuple(names[form]), {})
     return root
 
 
