@@ -21,6 +21,7 @@ from voice_service.sockets.lines import Line
 async def test_a_reader_that_does_not_read_is_hung_up_on_and_told_why() -> None:
     app = FastAPI()
     waiting: list[int] = []
+    hung_up = asyncio.Event()
     data = base64.b64encode(os.urandom(45_000)).decode()
 
     @app.websocket("/")
@@ -33,6 +34,7 @@ async def test_a_reader_that_does_not_read_is_hung_up_on_and_told_why() -> None:
                 line.send(messages.SpeechOut(data=data))
                 waiting.append(line.waiting)
                 await asyncio.sleep(0.001)
+            hung_up.set()
 
         async def ignore(_: str) -> None:
             """What it says does not matter."""
@@ -45,7 +47,8 @@ async def test_a_reader_that_does_not_read_is_hung_up_on_and_told_why() -> None:
         serve(app) as served,
         connect(served.url.replace("http", "ws"), max_size=None, max_queue=2) as client,
     ):
-        await asyncio.sleep(1.5)
+        async with asyncio.timeout(60):
+            await hung_up.wait()
         with pytest.raises(ConnectionClosed):
             while True:
                 await client.recv()
