@@ -135,7 +135,8 @@ async def test_migrations_leave_the_schema_of_supabase_as_it_was(postgres_15: st
     await supabase_database.run(postgres_15, f"drop database {name} with (force)")
 
 
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_suites_hold_on(postgres_15: str, kind: Kind) -> None:
-    assert " passed" in run(postgres_15, kind, kind.whole, "-m", "not long", "-n", "2")
+    assert " passed" in run(postgres_15, kind, kind.whole, "-m", "not long", "-n", "auto")

@@ -48,6 +48,7 @@ async def cut_answer(
     return kept["content"], talker
 
 
+@pytest.mark.alone
 @pytest.mark.long
 async def test_what_is_stored_is_what_was_played(arrive: Arrive, cloud: Cloud) -> None:
     """To the word where offline voice speaks, within two words where a provider does."""

@@ -211,6 +211,7 @@ def _env(
         "OPENAI_BASE_URL": f"http://127.0.0.1:{models}/v1",
         "SERVICE_TOKEN_SECRET": "s" * 40,
         "REPLY_LEASE_SECONDS": str(LEASE),
+        "VOICE_PREWARM": "false",  # a fork may find the lock taken of the library that moves clocks
     }
     addresses = {
         f"{name.upper()}_SERVICE_URL": f"http://127.0.0.1:{ports[name]}"

@@ -40,20 +40,19 @@ async def _run(server: uvicorn.Server, bound: socket.socket) -> None:
 async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
     """Serves `app` with its lifespan; `port` 0 takes a free one."""
     # Without its protocol named, asyncio leaves what it accepts with Nagle's algorithm on.
-    bound = socket.socket(proto=socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
-    port = bound.getsockname()[1]
-    server = Server(config(app, drain=1))
-    task = asyncio.create_task(_run(server, bound))
-    try:
-        async with asyncio.timeout(START_WITHIN):
-            while not server.started:
-                if task.done():
-                    raise RuntimeError("the service ended before it started; its log says why")
-                await asyncio.sleep(0.005)
-        yield Served(f"http://127.0.0.1:{port}", port)
-    finally:
-        server.should_exit = True
-        await task
-        bound.close()
+    with socket.socket(proto=socket.IPPROTO_TCP) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        port = bound.getsockname()[1]
+        server = Server(config(app, drain=1))
+        task = asyncio.create_task(_run(server, bound))
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                while not server.started:
+                    if task.done():
+                        raise RuntimeError("the service ended before it started; its log says why")
+                    await asyncio.sleep(0.005)
+            yield Served(f"http://127.0.0.1:{port}", port)
+        finally:
+            server.should_exit = True
+            await task
