@@ -74,7 +74,8 @@ class Client:
                     await self.note(source.response)
                     return
                 async for event in source.aiter_sse():
-                    yield event.event, event.json()
+                    if event.data:  # the library makes an event of a comment, too
+                        yield event.event, event.json()
                 self.seen["stream ended"] += 1
         except (httpx.HTTPError, SSEError):
             self.seen["stream cut"] += 1
@@ -321,8 +322,11 @@ class _Listener:
         """As a browser does: when the stream ends it comes again after the last id."""
         while True:
             at = {"last-event-id": str(self.heard[-1] if self.heard else self.seq)}
-            async for _, data in self.client.follow("GET", FEED, headers=at):
-                self.heard.append(data["seq"])
+            async for event, data in self.client.follow("GET", FEED, headers=at):
+                if event == "error":
+                    self.client.seen[f"error {data['code']}"] += 1
+                else:
+                    self.heard.append(data["seq"])
             await asyncio.sleep(AGAIN_AFTER)
 
 

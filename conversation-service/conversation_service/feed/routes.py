@@ -1,5 +1,6 @@
 """`GET /api/v1/events`: the caller's live updates."""
 
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
@@ -36,7 +37,9 @@ async def events(person: Person, ctx: Ctx, last_event_id: LastEventId = None) ->
 async def _follow(
     ctx: Context, person: Actor, since: int | None
 ) -> AsyncGenerator[sse.ServerEvent, None]:
-    with ctx.signals.on(store.topic(person.id)) as woken:
+    """A database that is away is a clean end: browsers come again after the last id."""
+    away = contextlib.suppress(*CONNECTION_ERRORS, ServiceUnavailable)
+    with away, ctx.signals.on(store.topic(person.id)) as woken:
         async with ctx.db.transaction(person) as tx:
             before, newest = await store.bounds(tx, person.id)
         place = newest if since is None else since
@@ -45,11 +48,8 @@ async def _follow(
             yield sse.ServerEvent("reset", {"seq": newest}, str(newest))
         leaving = ctx.ground.drain.closing
         while not leaving.is_set() and await doors.still_in(ctx.ground.verifier, person):
-            try:
-                async with ctx.db.transaction(person) as tx:
-                    entries = await store.after(tx, person.id, place, BATCH)
-            except (*CONNECTION_ERRORS, ServiceUnavailable):
-                return  # a clean end: browsers come again after the last id
+            async with ctx.db.transaction(person) as tx:
+                entries = await store.after(tx, person.id, place, BATCH)
             for entry in entries:
                 place = entry.seq
                 data = {"seq": entry.seq, "type": entry.type, "ref": entry.ref}
