@@ -3,10 +3,13 @@
 import asyncio
 import uuid
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 from conversing import Person, Start, Visit
+from proxy import Streams, proxied
+from pydantic import SecretStr
 
 from contracts.events import UserRegistered
 from kit import outbox
@@ -114,3 +117,28 @@ async def test_a_new_account_has_its_first_entry_once(alice: Person, database: D
     await alice.http.patch(await alice.start(), json={"title": "x"})
     events = await _read(alice, 2, **{"last-event-id": "0"})
     assert [event.event for event in events] == ["account.registered", "conversation.changed"]
+
+
+async def test_a_stream_that_begins_while_the_database_is_away_ends_cleanly(
+    alice: Person, start: Start, visit: Visit, addresses: Addresses
+) -> None:
+    """Browsers come again after a clean end, and not after a cut."""
+    parts = urlsplit(addresses.service)
+    folder = parse_qs(parts.query).get("host", [""])[0]
+
+    async def connect() -> Streams:
+        if folder.startswith("/"):
+            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        return await asyncio.open_connection(parts.hostname, parts.port)
+
+    async with proxied(connect) as proxy:
+        login = parts.netloc.rpartition("@")[0]
+        here = parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query="")
+        served = await start(database_url=SecretStr(here.geturl()))
+        elsewhere = await visit(served, alice.actor)
+        assert await _read(elsewhere, 1, **{"last-event-id": "999"})
+        await proxy.die()
+        async with asyncio.timeout(30), elsewhere.stream("GET", EVENTS) as events:
+            assert [event async for event in events] == []
+        await proxy.start()
+        assert await _read(elsewhere, 1, **{"last-event-id": "999"})
