@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 import pytest
@@ -124,7 +124,8 @@ async def test_a_stream_that_begins_while_the_database_is_away_ends_cleanly(
 ) -> None:
     """Browsers come again after a clean end, and not after a cut."""
     parts = urlsplit(addresses.service)
-    folder = parse_qs(parts.query).get("host", [""])[0]
+    asked = dict(parse_qsl(parts.query))
+    folder = asked.pop("host", "")
 
     async def connect() -> Streams:
         if folder.startswith("/"):
@@ -133,7 +134,7 @@ async def test_a_stream_that_begins_while_the_database_is_away_ends_cleanly(
 
     async with proxied(connect) as proxy:
         login = parts.netloc.rpartition("@")[0]
-        here = parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query="")
+        here = parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query=urlencode(asked))
         served = await start(database_url=SecretStr(here.geturl()))
         elsewhere = await visit(served, alice.actor)
         assert await _read(elsewhere, 1, **{"last-event-id": "999"})
