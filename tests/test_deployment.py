@@ -17,6 +17,7 @@ import voice_service.settings
 from api_gateway import clients
 from kit.settings import Settings
 from medbot import environment, services
+from voice_service.sockets.reception import STOPS_WITHIN
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ("auth", "conversation", "voice", "gateway")
@@ -88,7 +89,9 @@ def test_whoever_stops_a_process_waits_for_its_drain() -> None:
     needed = chosen.drain_grace_seconds + chosen.drain_seconds + 5
     for name in RUN:
         assert seconds(compose()["services"][name]["stop_grace_period"]) >= needed
-    assert seconds(fly()["kill_timeout"]) >= needed
+    spoken = needed + STOPS_WITHIN
+    assert seconds(compose()["services"]["voice"]["stop_grace_period"]) >= spoken
+    assert seconds(fly()["kill_timeout"]) >= spoken
     assert (
         seconds(compose()["services"]["worker"]["stop_grace_period"]) > speaking.voice_drain_seconds
     )

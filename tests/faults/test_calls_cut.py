@@ -35,6 +35,9 @@ LONG = "Well, " + ", ".join(f"this is part {place} of it" for place in range(1, 
 ENDED_WITHIN = 15.0
 AWAY = 50.0
 """Seconds, of which a lost socket is waited for during the first 15."""
+STOPPED_WITHIN = 40.0
+"""Seconds that whoever stops a service waits for it, as DEPLOYMENT.md has it."""
+NOT_RECORDED = '"voice.turns_not_recorded"'
 
 
 @dataclass
@@ -272,6 +275,33 @@ async def test_what_was_said_last_waits_for_a_database_that_is_away(
     made = {"session_id": talker.session_id, "conversation_id": talker.conversation_id}
     await ends(patient, made, within=45)
     await goes_on(patient, made)
+
+
+async def test_a_service_that_is_told_to_stop_gives_up_on_a_database_that_stays_away(
+    patient: Person, speaking: Installation
+) -> None:
+    """It says what it could not store, and what was stored before is still there."""
+    log = speaking.data_dir / "logs" / "medbot.log"
+    before = log.read_text().count(NOT_RECORDED)
+    async with call(patient, "session", pipeline="cascade") as talker:
+        assert isinstance(talker, OnSocket)
+        await talker.greeted()
+        path = f"/api/v1/conversations/{talker.conversation_id}"
+        async with asyncio.timeout(10):
+            while not (greeting := await told(patient, path)):
+                await asyncio.sleep(0.1)
+        await asyncio.to_thread(speaking.stop_database, "immediate")
+        await talker.say(QUESTION)
+        await talker.answering()
+        begun = time.monotonic()
+        await asyncio.to_thread(speaking.end)
+        took = time.monotonic() - begun
+    assert log.read_text().count(NOT_RECORDED) == before + 1
+    assert took < STOPPED_WITHIN
+    await asyncio.to_thread(speaking.begin)
+    made = {"session_id": talker.session_id}
+    await ends(patient, made, within=45)
+    assert shown(await told(patient, path))[:1] == shown(greeting)
 
 
 async def test_what_is_written_when_an_agent_is_dead_comes_after_what_it_said(
