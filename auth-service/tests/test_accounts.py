@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import jwt
+import pytest
 from dirty_equals import IsInt, IsStr, IsUUID
 
 from auth_service.testing import PASSWORD, Auth, Member
@@ -156,6 +157,26 @@ async def test_bad_credentials_have_the_same_words_whatever_is_wrong(
     assert {answer.status_code for answer in answers} == {401}
     assert len(bodies) == 1
     assert answers[0].json()["code"] == "auth.bad_credentials"
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "beside"),
+    [
+        ("/login", "password", {"email": "alice@example.org"}),
+        ("/refresh", "refresh_token", {}),
+        ("/password/reset", "token", {"password": PASSWORD}),
+    ],
+)
+async def test_a_secret_that_nobody_has_is_not_read(
+    auth: Auth, path: str, field: str, beside: dict[str, str]
+) -> None:
+    secret = "x" * 8193
+    answer = await auth.post(path, **beside, **{field: secret})
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert problem["code"] == "request.invalid"
+    assert [one["field"] for one in problem["errors"]] == [field]
+    assert secret not in answer.text
 
 
 async def test_me_and_validate_describe_the_caller(auth: Auth, alice: Member) -> None:

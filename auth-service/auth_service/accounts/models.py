@@ -23,14 +23,17 @@ def _encodable(secret: SecretStr) -> SecretStr:
     return secret
 
 
-Secret = Annotated[SecretStr, AfterValidator(_encodable)]
+NewPassword = Annotated[SecretStr, AfterValidator(_encodable)]
+"""Of any length here: whether it will do is said by name, see `actions`."""
+Shown = Annotated[SecretStr, Field(max_length=8192), AfterValidator(_encodable)]
+"""A password or token that somebody shows, to whoever keeps the accounts."""
 
 
 class Register(BaseModel):
     """A new account that is wanted."""
 
     email: Email
-    password: Secret
+    password: NewPassword
     full_name: FullName = None
 
 
@@ -38,19 +41,19 @@ class Login(BaseModel):
     """An account that somebody says is theirs; a malformed e-mail is merely an unknown one."""
 
     email: Annotated[str, Field(max_length=1000)]
-    password: Secret
+    password: Shown
 
 
 class Refresh(BaseModel):
     """A refresh token to exchange."""
 
-    refresh_token: Secret
+    refresh_token: Shown
 
 
 class MailedToken(BaseModel):
     """The token of a mailed link."""
 
-    token: Secret
+    token: Shown
 
 
 class Forgot(BaseModel):
@@ -62,15 +65,15 @@ class Forgot(BaseModel):
 class Reset(BaseModel):
     """A new password, by the token of a mailed link."""
 
-    token: Secret
-    password: Secret
+    token: Shown
+    password: NewPassword
 
 
 class ChangePassword(BaseModel):
     """A new password, by the one that is known."""
 
-    current_password: Secret
-    new_password: Secret
+    current_password: Shown
+    new_password: NewPassword
 
 
 class SetRoles(BaseModel):

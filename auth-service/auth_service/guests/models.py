@@ -2,14 +2,14 @@
 
 from pydantic import BaseModel
 
-from auth_service.accounts.models import Secret
+from auth_service.accounts.models import Shown
 from kit.errors import DomainError, Kind
 
 
 class Join(BaseModel):
     """A guest who is the caller, proved by the guest's access token."""
 
-    guest_token: Secret
+    guest_token: Shown
 
 
 class NoGuests(DomainError):
