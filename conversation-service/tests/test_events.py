@@ -3,12 +3,11 @@
 import asyncio
 import uuid
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 import pytest
 from conversing import Person, Start, Visit
-from proxy import Streams, proxied
+from proxy import database_behind
 from pydantic import SecretStr
 
 from contracts.events import UserRegistered
@@ -123,19 +122,8 @@ async def test_a_stream_that_begins_while_the_database_is_away_ends_cleanly(
     alice: Person, start: Start, visit: Visit, addresses: Addresses
 ) -> None:
     """Browsers come again after a clean end, and not after a cut."""
-    parts = urlsplit(addresses.service)
-    asked = dict(parse_qsl(parts.query))
-    folder = asked.pop("host", "")
-
-    async def connect() -> Streams:
-        if folder.startswith("/"):
-            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
-        return await asyncio.open_connection(parts.hostname, parts.port)
-
-    async with proxied(connect) as proxy:
-        login = parts.netloc.rpartition("@")[0]
-        here = parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query=urlencode(asked))
-        served = await start(database_url=SecretStr(here.geturl()))
+    async with database_behind(addresses.service) as (proxy, here):
+        served = await start(database_url=SecretStr(here))
         elsewhere = await visit(served, alice.actor)
         assert await _read(elsewhere, 1, **{"last-event-id": "999"})
         await proxy.die()

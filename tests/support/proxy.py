@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PART = 65_536
@@ -111,3 +112,22 @@ async def proxied(connect: Callable[[], Awaitable[Streams]]) -> AsyncIterator[Pr
     finally:
         with contextlib.suppress(OSError):
             await proxy.die()
+
+
+@asynccontextmanager
+async def database_behind(address: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy to a PostgreSQL that listens on a socket of its folder or on a port, and the address
+    by way of it."""
+    parts = urlsplit(address)
+    asked = dict(parse_qsl(parts.query))
+    folder = asked.pop("host", "")
+
+    async def connect() -> Streams:
+        if folder.startswith("/"):
+            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        return await asyncio.open_connection(parts.hostname, parts.port)
+
+    async with proxied(connect) as proxy:
+        login = parts.netloc.rpartition("@")[0]
+        here = parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query=urlencode(asked))
+        yield proxy, here.geturl()

@@ -1,15 +1,23 @@
 """Events arrive: none lost, no effect twice, in order, and a poison message stops nobody."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
+from proxy import database_behind
 
 from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus
-from kit.database import Database
+from kit.database import Database, open_database
 from kit.signals import Signals
+from kit.testing import Addresses
 from kit.testing import bus as suite
+
+Opens = Callable[[Database], Awaitable[Bus]]
+AWAY = 3.0
+"""Seconds: many times the suite's retries."""
 
 
 async def test_events_of_one_key_arrive_in_order_and_once(bus: Bus, database: Database) -> None:
@@ -157,6 +165,32 @@ async def test_a_dead_letter_has_its_effect_when_it_is_handed_out_again(
             await bus.replay(tx, suite.QUEUE, Envelope.model_validate(letter))
         await suite.wait_until(lambda: _counts(effects, 19))
     assert sorted(await effects.done()) == list(range(1, 20))
+
+
+async def test_no_attempt_counts_while_the_database_is_away(
+    opens: Opens, addresses: Addresses, database: Database, signals: Signals
+) -> None:
+    """It may be away for longer than all attempts take."""
+    async with AsyncExitStack() as stack:
+        proxy, address = await stack.enter_async_context(database_behind(addresses.service))
+        far = await stack.enter_async_context(open_database(address, application="test"))
+        bus = await opens(far)
+
+        async def relay() -> None:
+            await outbox.relay_for_ever(database, bus, signals, service=suite.QUEUE)
+
+        await stack.enter_async_context(background.running(relay=relay))
+        await stack.enter_async_context(suite.consuming(bus, suite.Effects(far).handle))
+        had = suite.Effects(database)
+        await suite.emit(database, 1)
+        await suite.wait_until(lambda: _counts(had, 1))
+        await proxy.die()
+        events = await suite.emit(database, 2, 3)
+        await asyncio.sleep(AWAY)
+        await proxy.start()
+        await suite.wait_until(lambda: _counts(had, 3))
+        assert await had.done() == [1, 2, 3]
+        assert not any([await _is_dead(database, event) for event in events])
 
 
 async def _counts(effects: suite.Effects, wanted: int) -> bool:

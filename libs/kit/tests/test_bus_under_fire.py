@@ -21,7 +21,7 @@ DYING = Path(__file__).with_name("dying_consumer.py")
 @pytest.fixture
 def broker_url(bus: Bus, request: pytest.FixtureRequest) -> str:
     """Where the broker of the bus is, or `-`."""
-    kind = request.node.callspec.params["bus"]
+    kind = request.node.callspec.params["opens"]
     found: str = "-" if kind == "postgres" else request.getfixturevalue("broker").url
     return found
 

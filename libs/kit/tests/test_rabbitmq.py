@@ -1,9 +1,14 @@
 """What RabbitMQ alone can do to events: go away, come back, and carry what nobody can read."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import aio_pika
+import asyncpg
 import pytest
 
 from contracts.events import Envelope
@@ -15,8 +20,18 @@ from kit.database import Database
 from kit.errors import Misconfigured, ServiceUnavailable
 from kit.settings import Settings, load
 from kit.signals import Signals
+from kit.testing import Addresses
 from kit.testing import bus as suite
 from kit.testing.rabbitmq import Broker, forget_queues
+
+FULL = f"""
+create function medbot.full_disk() returns trigger language plpgsql as $$
+begin
+  raise exception using errcode = 'disk_full';
+end $$;
+create trigger full_disk before insert on medbot.dead_letters for each row
+  when (new.queue = '{suite.QUEUE}') execute function medbot.full_disk();
+"""
 
 
 @pytest.fixture
@@ -80,15 +95,55 @@ async def test_what_is_no_event_becomes_a_dead_letter_without_its_words(
     async with suite.consuming(bus, effects.handle):
         await suite.emit(database, 1)
         await suite.wait_until(lambda: _all(effects, 1))
-        async with await aio_pika.connect(broker.url) as connection:
-            channel = await connection.channel()
-            await channel.default_exchange.publish(
-                aio_pika.Message(b"words of a patient"), f"{EXCHANGE}.{suite.QUEUE}"
-            )
+        await _send(broker, aio_pika.Message(b"words of a patient"))
         await suite.emit(database, 2)
         await suite.wait_until(lambda: _all(effects, 2))
         await suite.wait_until(lambda: _buried(database))
     assert await effects.done() == [1, 2]
+
+
+async def test_a_dead_letter_waits_for_a_table_that_takes_none(
+    bus: Bus, database: Database, addresses: Addresses, broker: Broker
+) -> None:
+    """Meanwhile the events beside it are handled."""
+    effects = suite.Effects(database)
+    owner = await asyncpg.connect(addresses.owner)
+    await owner.execute(FULL)
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, 1)
+        await suite.wait_until(lambda: _all(effects, 1))
+        await _send(broker, aio_pika.Message(b"no event"))
+        for number in (2, 3):
+            await asyncio.sleep(1.5)
+            await suite.emit(database, number)
+            await suite.wait_until(partial(_all, effects, number))
+        assert await _letter(database) is None
+        await owner.execute("drop trigger full_disk on medbot.dead_letters")
+        await suite.wait_until(lambda: _buried(database))
+    await owner.close()
+    assert effects.seen == [1, 2, 3]
+
+
+async def test_a_letter_that_no_table_can_hold_is_kept_without_its_words(
+    bus: Bus, database: Database, broker: Broker
+) -> None:
+    """PostgreSQL has no U+0000, and somebody else's headers say anything."""
+    effects = suite.Effects(database)
+    event = Envelope(
+        id=uuid.uuid4(),
+        type=suite.Happened.topic,
+        source="elsewhere",
+        subject="one",
+        time=datetime.now(UTC),
+        data={"number": "\u0000"},
+    )
+    headers: dict[str, Any] = {"attempts": "many"}
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, 1)
+        await _send(broker, aio_pika.Message(event.model_dump_json().encode(), headers=headers))
+        await suite.wait_until(lambda: _buried(database))
+        await suite.wait_until(lambda: _all(effects, 1))
+    assert await _letter(database) == (event.id, 2, "NoEvent")
 
 
 async def test_a_burst_of_redeliveries_has_each_effect_once(
@@ -193,6 +248,13 @@ def test_what_is_no_address_stops_the_start_in_a_line_without_the_password(
     with pytest.raises(Misconfigured, match=f"^{name}: [^\n]+$") as refused:
         load(Settings)
     assert "quiet" not in str(refused.value)
+
+
+async def _send(broker: Broker, message: aio_pika.Message) -> None:
+    """What somebody else puts into the queue."""
+    async with await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        await channel.default_exchange.publish(message, f"{EXCHANGE}.{suite.QUEUE}")
 
 
 async def _some(effects: suite.Effects) -> bool:

@@ -6,12 +6,14 @@ loses none.
 """
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
+import asyncpg
 from aio_pika.abc import (
     AbstractIncomingMessage,
     AbstractRobustChannel,
@@ -20,20 +22,21 @@ from aio_pika.abc import (
 )
 from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
-from pydantic import ValidationError
 
 from contracts.events import Envelope, Event
 from kit import logs
 from kit.bus import Handler, Retries
+from kit.bus import rabbitmq_messages as messages
 from kit.bus import rabbitmq_queues as queues
 from kit.bus.handling import attempt
-from kit.database import CONNECTION_ERRORS, Database, Tx
+from kit.database import Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 
 PREFETCH = 50
 """Messages that wait at a consumer once it has handled one; each is handled after the other."""
 CONFIRM_WITHIN = 10.0
+CLOSE_WITHIN = 1.0
 RECONNECT_AFTER = 1.0
 
 _LOST = (*CONNECTION_EXCEPTIONS, asyncio.TimeoutError)
@@ -51,39 +54,51 @@ async def open_rabbitmq(
     retries: Retries | None = None,
 ) -> AsyncIterator["RabbitBus"]:
     """A bus whose broker may come later, go and come back."""
+    async with _connected(url) as outgoing, _connected(url) as incoming:
+        yield RabbitBus(outgoing, incoming, db, service, subscriptions, retries or Retries())
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[AbstractRobustConnection]:
     connection = aio_pika.RobustConnection(
         make_url(url, reconnect_interval=RECONNECT_AFTER, fail_fast="0")
     )
     connecting = asyncio.create_task(connection.connect(CONFIRM_WITHIN))
     try:
-        yield RabbitBus(connection, db, service, subscriptions, retries or Retries())
+        yield connection
     finally:
         connecting.cancel()
         await connection.close()
 
 
 class RabbitBus:
-    """`subscriptions` says which queue wants which events."""
+    """`subscriptions` says which queue wants which events.
+
+    A broker that is short of memory or disk reads nothing from connections that publish, so what
+    is consumed, and makes room, comes by one of its own.
+    """
 
     def __init__(
         self,
-        connection: AbstractRobustConnection,
+        outgoing: AbstractRobustConnection,
+        incoming: AbstractRobustConnection,
         db: Database,
         service: str,
         subscriptions: Mapping[str, tuple[type[Event], ...]],
         retries: Retries,
     ) -> None:
-        self._connection = connection
+        self._outgoing, self._incoming = outgoing, incoming
         self._db = db
         self._actor = Actor.of_service(service)
         self._subscriptions = subscriptions
         self._wanted = {event.topic for events in subscriptions.values() for event in events}
         self._retries = retries
-        self._outgoing: AbstractRobustExchange | None = None
+        self._publishing: AbstractRobustChannel | None = None
+        self._exchange: AbstractRobustExchange | None = None
 
     async def ping(self) -> None:
         """Raises ServiceUnavailable while the broker is away."""
-        if not self._connection.connected.is_set():
+        if not (self._outgoing.connected.is_set() and self._incoming.connected.is_set()):
             raise ServiceUnavailable
 
     async def waiting(self) -> dict[str, int]:
@@ -94,7 +109,7 @@ class RabbitBus:
         """
         await self.ping()
         try:
-            async with asyncio.timeout(CONFIRM_WITHIN), await self._open_channel() as channel:
+            async with asyncio.timeout(CONFIRM_WITHIN), await _open(self._incoming) as channel:
                 return {name: await self._depth(channel, name) for name in self._subscriptions}
         except _LOST as error:
             raise ServiceUnavailable from error
@@ -112,24 +127,26 @@ class RabbitBus:
         await self.ping()
         try:
             async with asyncio.timeout(CONFIRM_WITHIN):
-                exchange = self._outgoing or await self._open_exchange()
+                exchange = self._exchange or await self._open_exchange()
                 await asyncio.gather(
                     *(
-                        exchange.publish(_message(envelope), envelope.type)
+                        exchange.publish(messages.written(envelope), envelope.type)
                         for envelope in envelopes
                         if envelope.type in self._wanted
                     )
                 )
         except _LOST as error:
-            self._outgoing = None
+            await self._leave_exchange()
             raise ServiceUnavailable from error
 
     async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
         """Sends an event straight to one queue, whatever `tx` comes to; waits for the broker."""
         try:
-            async with asyncio.timeout(CONFIRM_WITHIN), await self._open_channel() as channel:
+            async with asyncio.timeout(CONFIRM_WITHIN), await _open(self._outgoing) as channel:
                 await queues.declare(channel, self._subscriptions, self._retries)
-                await channel.default_exchange.publish(_message(envelope), queues.name_of(queue))
+                await channel.default_exchange.publish(
+                    messages.written(envelope), queues.name_of(queue)
+                )
         except _LOST as error:
             raise ServiceUnavailable from error
 
@@ -144,22 +161,22 @@ class RabbitBus:
             )
 
     async def _open_exchange(self) -> AbstractRobustExchange:
-        channel = await self._open_channel()
-        self._outgoing = await queues.declare(channel, self._subscriptions, self._retries)
-        return self._outgoing
+        self._publishing = channel = await _open(self._outgoing)
+        self._exchange = await queues.declare(channel, self._subscriptions, self._retries)
+        return self._exchange
 
-    async def _open_channel(self) -> AbstractRobustChannel:
-        await self._connection.connected.wait()
-        # What no queue takes is confirmed all the same, and lost: it must come back and raise.
-        channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.initialize(timeout=CONFIRM_WITHIN)
-        return channel
+    async def _leave_exchange(self) -> None:
+        self._exchange = None
+        if self._publishing is not None:
+            with contextlib.suppress(*_LOST):
+                await asyncio.wait_for(self._publishing.close(), CLOSE_WITHIN)
+            self._publishing = None
 
     async def _drain(self, name: str, take: "_Take") -> None:
         """Hands the messages of a queue to `take`, in order, on as many channels as it needs."""
         while True:
             try:
-                channel = await self._open_channel()
+                channel = await _open(self._incoming)
                 async with channel:
                     await self._drain_channel(channel, name, take)
             except _LOST as error:
@@ -196,15 +213,33 @@ class RabbitBus:
     async def _deliver(
         self, queue: str, message: AbstractIncomingMessage, direct: Any, handler: Handler
     ) -> None:
-        envelope = _read(message)
+        envelope = messages.read(message)
         if envelope is None:
             await message.reject(requeue=False)  # the broker moves it to the dead letters
             return
 
-        async def postpone(error: Exception) -> bool:
-            return await self._postpone(queue, message, envelope, direct, error)
+        held = False
 
-        await attempt(queue, envelope, handler, postpone)
+        async def postpone(error: Exception) -> bool:
+            nonlocal held
+            held = not await self._has_database()
+            return not held and await self._postpone(queue, message, envelope, direct, error)
+
+        while True:
+            handled = await attempt(queue, envelope, handler, postpone)
+            if handled or not held:
+                return
+            await asyncio.sleep(RECONNECT_AFTER)
+
+    async def _has_database(self) -> bool:
+        """Whether an attempt could have had its effect: without a database none counts."""
+        try:
+            async with asyncio.timeout(CONFIRM_WITHIN):
+                await self._db.ping()
+        except Exception as error:
+            _log.warning("bus.held", **logs.failure(error))
+            return False
+        return True
 
     async def _postpone(
         self,
@@ -215,7 +250,7 @@ class RabbitBus:
         error: Exception,
     ) -> bool:
         """Whether that was the last attempt."""
-        attempts = _attempts(message) + 1
+        attempts = messages.attempts(message) + 1
         told = {"queue": queue, "event_id": str(envelope.id), "attempts": attempts}
         dead = attempts > len(self._retries.delays)
         to = "dead" if dead else queues.again(self._retries.delays[attempts - 1])
@@ -223,37 +258,51 @@ class RabbitBus:
         log("event.dead" if dead else "event.postponed", **told, **logs.failure(error))
         headers = {"attempts": attempts, "error": type(error).__qualname__.lstrip("_")}
         await direct.publish(
-            _message(envelope, headers), f"{queues.name_of(queue)}.{to}", timeout=CONFIRM_WITHIN
+            messages.written(envelope, headers),
+            f"{queues.name_of(queue)}.{to}",
+            timeout=CONFIRM_WITHIN,
         )
         return dead
 
     async def _bury(self, queue: str, message: AbstractIncomingMessage, direct: Any) -> None:
-        """Moves a dead letter into the table; while the database is away it stays in its queue."""
-        envelope = _read(message)
-        if envelope is not None and _attempts(message) <= len(self._retries.delays):
+        """Moves a dead letter into the table; while that takes none it stays in its queue."""
+        envelope = messages.read(message)
+        if envelope is not None and messages.attempts(message) <= len(self._retries.delays):
             await self._postpone(queue, message, envelope, direct, _TooOften())
             return
         event_id = envelope.id if envelope else uuid.uuid5(uuid.NAMESPACE_OID, message.body.hex())
+        said = envelope.model_dump(mode="json") if envelope else {}
+        error = str(message.headers.get("error", _NO_EVENT))
         while True:
             try:
-                async with self._db.transaction(self._actor) as tx:
-                    await tx.execute(
-                        "insert into medbot.dead_letters (queue, event_id, envelope, attempts,"
-                        " error) select $1, $2, $3, $4, $5 where not exists (select from"
-                        " medbot.dead_letters where queue = $1 and event_id = $2)",
-                        queue,
-                        event_id,
-                        envelope.model_dump(mode="json") if envelope else {},
-                        _attempts(message),
-                        str(message.headers.get("error", "NoEvent")),
-                    )
-                break
-            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
-                _log.warning("bus.waiting", queue=f"{queue}.dead", **logs.failure(error))
+                await self._keep(queue, event_id, said, messages.attempts(message), error)
+                return
+            except asyncpg.DataError:
+                said, error = {}, _NO_EVENT  # nothing of ours: no text of PostgreSQL's holds it
+            except Exception as failed:  # there is no other place for it
+                _log.warning("bus.waiting", queue=f"{queue}.dead", **logs.failure(failed))
                 await asyncio.sleep(RECONNECT_AFTER)
+
+    async def _keep(
+        self, queue: str, event_id: uuid.UUID, said: dict[str, Any], attempts: int, error: str
+    ) -> None:
+        async with self._db.transaction(self._actor) as tx:
+            await tx.execute(
+                "insert into medbot.dead_letters (queue, event_id, envelope, attempts, error)"
+                " select $1, $2, $3, $4, $5 where not exists (select from medbot.dead_letters"
+                " where queue = $1 and event_id = $2)",
+                queue,
+                event_id,
+                said,
+                attempts,
+                error,
+            )
 
 
 _Take = Callable[[AbstractIncomingMessage, Any], Awaitable[None]]
+
+
+_NO_EVENT = "NoEvent"
 
 
 class _TooOften(Exception):
@@ -265,24 +314,9 @@ async def _acknowledge(message: AbstractIncomingMessage) -> None:
         await message.ack()
 
 
-def _attempts(message: AbstractIncomingMessage) -> int:
-    """How many attempts have failed."""
-    return int(str(message.headers.get("attempts", 0)))
-
-
-def _read(message: AbstractIncomingMessage) -> Envelope | None:
-    try:
-        return Envelope.model_validate_json(message.body)
-    except ValidationError:
-        return None
-
-
-def _message(envelope: Envelope, headers: dict[str, Any] | None = None) -> aio_pika.Message:
-    return aio_pika.Message(
-        envelope.model_dump_json().encode(),
-        headers={"traceparent": envelope.traceparent or "", **(headers or {})},
-        content_type="application/cloudevents+json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=str(envelope.id),
-        type=envelope.type,
-    )
+async def _open(connection: AbstractRobustConnection) -> AbstractRobustChannel:
+    await connection.connected.wait()
+    # What no queue takes is confirmed all the same, and lost: it must come back and raise.
+    channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+    await channel.initialize(timeout=CONFIRM_WITHIN)
+    return channel

@@ -31,9 +31,7 @@ async def declare(
         main = await channel.declare_queue(
             name, durable=True, arguments={**_QUORUM, **dead, "x-delivery-limit": DELIVERIES}
         )
-        await channel.declare_queue(
-            f"{name}.dead", durable=True, arguments={"x-queue-type": "quorum", **_ONE_AT_A_TIME}
-        )
+        await channel.declare_queue(f"{name}.dead", durable=True, arguments=_DEAD)
         for delay in retries.delays:
             back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name}
             await channel.declare_queue(
@@ -55,6 +53,8 @@ _SURE = {
 }
 _ONE_AT_A_TIME = {"x-single-active-consumer": True}
 _QUORUM = {**_SURE, **_ONE_AT_A_TIME}
+# Brokers have a limit of their own where none is named, and drop what passes it.
+_DEAD = {"x-queue-type": "quorum", **_ONE_AT_A_TIME, "x-delivery-limit": 2**31 - 1}
 
 
 def name_of(queue: str) -> str:
