@@ -10,6 +10,7 @@ written in bench/README.md.
 import argparse
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,12 +18,17 @@ from contextlib import ExitStack
 import numpy as np
 import uvloop
 import voice_stage
-from voice_bare import ENDPOINTING, SILENCE_DURATION, bare_turns, question
+from voice_bare import ENDPOINTING, SILENCE_DURATION, bare_turns, question, with_last_sound
 from voice_calls import MADE_WITHIN, PERIOD, Reply, call, many
 
 from medbot import testing
 from medbot.calling import decoded
 
+sys.path.insert(0, str(voice_stage.ROOT / "tests" / "support"))
+
+import recognising
+
+DANGER = "I have a terrible pain in my chest"
 BURST = 5
 """Chunks with which a reply begins at once."""
 
@@ -82,6 +88,17 @@ async def overhead(url: str, token: str, model: str, spoken: bytes, turns: int) 
     print(f"MP3: {evenness(own)}")
 
 
+async def alarms(url: str, token: str, turns: int) -> None:
+    """How soon words of safety begin, after the last word of what is dangerous."""
+    spoken = with_last_sound(recognising.speech(DANGER, "slt"))
+    sound: list[float | None] = []
+    for _ in range(turns):
+        async with call(url, token, spoken) as line:  # the same alarm is not said twice in a call
+            await line.turn(1.0, within=90)
+            sound += [one.sound for one in line.replies]
+    print(f"alarm, first sound             {ms(sound)}")
+
+
 async def density(
     up: testing.Up, token: str, spoken: bytes, counts: Sequence[int], seconds: float
 ) -> None:
@@ -131,7 +148,9 @@ async def main(asked: argparse.Namespace) -> None:
         up = stack.enter_context(voice_stage.medbot(asked.cores, env))
         token = voice_stage.token_of(up.url)
         print(f"load {os.getloadavg()[0]:.1f}; {asked.cores} cores for Medbot")
-        if asked.turns and not asked.offline:
+        if asked.turns and asked.offline:
+            await alarms(up.url, token, asked.turns)
+        elif asked.turns:
             await overhead(up.url, token, model, spoken, asked.turns)
         await density(up, token, spoken, asked.sessions, asked.seconds)
 

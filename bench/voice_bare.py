@@ -19,8 +19,13 @@ QUIET = bytes(round(RATE * STEP) * 2)
 
 
 def question() -> bytes:
-    """A spoken question that ends with its last sound, in whole steps from its start."""
-    samples = np.frombuffer(conformance.question(None), dtype=np.int16)
+    """A spoken question."""
+    return with_last_sound(conformance.question(None))
+
+
+def with_last_sound(pcm: bytes) -> bytes:
+    """Speech that ends with its last sound, in whole steps from its start."""
+    samples = np.frombuffer(pcm, dtype=np.int16)
     loud = np.flatnonzero(np.abs(samples) > 500)
     spoken = samples[: loud[-1]].tobytes()
     return bytes(-len(spoken) % len(QUIET)) + spoken

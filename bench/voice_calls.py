@@ -64,8 +64,8 @@ class Line:
             else:
                 reply.text = reply.text or now - self.ended
 
-    async def turn(self, quiet: float) -> None:
-        """Silence for `quiet` seconds, the question, silence until it was answered."""
+    async def turn(self, quiet: float, *, within: float = 20) -> None:
+        """Silence for `quiet` seconds, the question, silence until it was answered whole."""
         due = time.perf_counter()
         for place in range(round(quiet / STEP) + len(self.spoken)):
             at = place - round(quiet / STEP)
@@ -76,7 +76,7 @@ class Line:
         self.replies.append(Reply())
         self.asking = True
         self.done.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within):
             while not self.done.is_set():
                 await self.socket.send(_SILENT)
                 due += STEP

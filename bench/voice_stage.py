@@ -19,7 +19,7 @@ from voice_service.offline import opening
 ROOT = Path(__file__).resolve().parent.parent
 ALL_CORES = sorted(os.sched_getaffinity(0))
 PASSWORD = "correct horse battery"
-LIMITS = {f"RATE_LIMIT_{name}": "1000000000" for name in ("PERSON", "ADDRESS", "SIGN_IN")}
+LIMITS = {f"RATE_LIMIT_{name}": "10000000" for name in ("PERSON", "ADDRESS", "SIGN_IN")}
 
 
 @contextmanager
