@@ -14,6 +14,7 @@ HELD = {"emergency": {Level.EMERGENCY}, "crisis": {Level.CRISIS, Level.EMERGENCY
 
 MENDED = [
     DATA / "safety_vignettes_everyday.yaml",
+    DATA / "safety_vignettes_signs_of_others.yaml",
     DATA / "safety_vignettes_plain.yaml",
     DATA / "safety_vignettes_signs.yaml",
     DATA / "safety_vignettes_warning.yaml",

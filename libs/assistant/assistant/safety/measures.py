@@ -111,6 +111,7 @@ NAMES = frozenset(
         "cold_body", "oxygen_low", "oxygen_lowish", "sugar_low", "sugar_high", "sugar_raised",
         "pulse_fast",
         "pulse_slow", "breaths_fast", "pressure_low", "pressure_high", "many_doses", "daily_doses",
+        "pressure_raised",
         "pregnant_early", "pregnant_late", "lasts_long", "lasts_days", "over_five_minutes",
         "from_height", "coma_score",
     }
@@ -237,15 +238,21 @@ def _sugar(place: _Place) -> Iterator[str]:
         yield "sugar_raised"
 
 
+def _systolic(value: float) -> Iterator[str]:
+    if 40 <= value < 90:
+        yield "pressure_low"
+    elif 160 <= value <= 300:
+        yield "pressure_raised"
+        if value >= 180:
+            yield "pressure_high"
+
+
 def _circulation(place: _Place) -> Iterator[str]:
     is_upper = place.next in ("/", "over") and len(place.after) > 1 and place.after[1].isdigit()
     if is_upper and not 20 < float(place.after[1]) < 200:
         return
     if (is_upper and 50 <= place.value <= 300) or place.near(_PRESSURE, back=3, on=0):
-        if 40 <= place.value < 90:
-            yield "pressure_low"
-        elif 180 <= place.value <= 300:
-            yield "pressure_high"
+        yield from _systolic(place.value)
         return
     if place.near(_PULSE, back=5, on=1) and place.next not in _NO_COUNT:
         if 130 <= place.value <= 300:
