@@ -1,11 +1,13 @@
 """The files of a deployment say what the code says: ports, names, commands, health checks."""
 
+import configparser
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,20 +86,45 @@ def test_compose_and_fly_start_each_service_on_its_port() -> None:
         assert fly()["processes"][one.name].startswith(f"serve {one.name} --host :: --port {port}")
 
 
+def drain(told: Mapping[str, str]) -> float:
+    """Seconds that a service takes to end, as its environment says."""
+    names = ("drain_grace_seconds", "drain_seconds")
+    chosen = Settings.model_validate({name: told[name.upper()] for name in names})
+    assert chosen.drain_grace_seconds >= 5, "a load balancer has to learn of it"
+    assert chosen.drain_seconds >= 25, "replies have to come to their end"
+    return chosen.drain_grace_seconds + chosen.drain_seconds + 5
+
+
 def test_whoever_stops_a_process_waits_for_its_drain() -> None:
-    chosen, speaking = Settings(), voice_service.settings.Settings()
-    needed = chosen.drain_grace_seconds + chosen.drain_seconds + 5
+    speaking = voice_service.settings.Settings()
     for name in RUN:
-        assert seconds(compose()["services"][name]["stop_grace_period"]) >= needed
-    spoken = needed + STOPS_WITHIN
-    assert seconds(compose()["services"]["voice"]["stop_grace_period"]) >= spoken
-    assert seconds(fly()["kill_timeout"]) >= spoken
+        one = compose()["services"][name]
+        spoken = STOPS_WITHIN if name == "voice" else 0
+        assert seconds(one["stop_grace_period"]) >= drain(one["environment"]) + spoken
+    assert seconds(fly()["kill_timeout"]) >= drain(fly()["env"]) + STOPS_WITHIN
+    unit = units()["medbot@.service"]
+    told = dict(pair.split("=") for pair in unit["Environment"].split())
+    assert float(unit["TimeoutStopSec"]) >= drain(told) + STOPS_WITHIN
+    assert float(units()["medbot-agent.service"]["TimeoutStopSec"]) > speaking.voice_drain_seconds
     assert (
         seconds(compose()["services"]["worker"]["stop_grace_period"]) > speaking.voice_drain_seconds
     )
     elsewhere = tomllib.loads((ROOT / "voice-service" / "fly.worker.toml").read_text())
     assert set(elsewhere["env"]) <= known_names()
     assert seconds(elsewhere["kill_timeout"]) > float(elsewhere["env"]["VOICE_DRAIN_SECONDS"])
+
+
+def units() -> dict[str, dict[str, str]]:
+    """What the units of DEPLOYMENT.md say of their services."""
+    text = (ROOT / "DEPLOYMENT.md").read_text()
+    found = re.findall(r"^`/etc/systemd/system/(\S+)`.*?```ini\n(.*?)```", text, re.DOTALL | re.M)
+    said = {}
+    for name, unit in found:
+        parsed = configparser.ConfigParser(interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment,method-assign]
+        parsed.read_string(unit)
+        said[name] = dict(parsed["Service"])
+    return said
 
 
 def seconds(written: str) -> float:
