@@ -13,7 +13,7 @@ from contracts.voice import EndReason
 from kit import logs
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
-from voice_service.rooms.media import AWAY, Media
+from voice_service.rooms.media import AWAY, SILENT, Media
 from voice_service.sessions import actions, store
 from voice_service.sessions.actions import ITSELF
 from voice_service.turns import store as turns
@@ -146,6 +146,8 @@ class Reaper:
                 sent = await media.send_agent(row["id"], row["room_name"])
             except AWAY as error:
                 _log.warning("voice.dispatch_failed", **logs.failure(error))
+                if isinstance(error, SILENT):
+                    return  # nobody is to wait for each of the others too
             else:
                 _log.warning(
                     "voice.agent_missed",
