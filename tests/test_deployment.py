@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+import api_gateway.settings
 import voice_service.settings
 from api_gateway import clients
 from kit.settings import Settings
@@ -169,6 +170,18 @@ def test_on_fly_callers_are_known_by_their_own_address() -> None:
     scope = {"client": ("172.16.0.2", 4711), "headers": [(b"x-forwarded-for", *told)]}
     trusted = int(fly()["env"]["TRUSTED_PROXIES"])
     assert clients.address(scope, trusted_proxies=trusted) == "203.0.113.5"
+
+
+def test_on_fly_the_door_is_wider_than_the_gateway() -> None:
+    """Else fly refuses, without a word of ours, what the gateway has a place for."""
+    told = {name.lower(): value for name, value in fly()["env"].items()}
+    chosen = api_gateway.settings.Settings.model_validate(told)
+    behind = [url for url in chosen.services.values() if url is not None]
+    places = chosen.upstream_requests + chosen.upstream_streams + chosen.upstream_sockets
+    limits = fly()["http_service"]["concurrency"]
+    assert limits["type"] == "requests"
+    assert limits["hard_limit"] > len(behind) * places
+    assert limits["soft_limit"] < limits["hard_limit"]
 
 
 def test_images_have_a_version() -> None:
