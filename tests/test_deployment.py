@@ -19,7 +19,8 @@ import api_gateway.settings
 import voice_service.settings
 from api_gateway import clients
 from kit.settings import Settings
-from medbot import environment, services
+from medbot import services
+from voice_service.agent.settings import Speaking
 from voice_service.sockets.reception import STOPS_WITHIN
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,8 +40,20 @@ def fly() -> dict[str, Any]:
     return tomllib.loads((ROOT / "fly.toml").read_text())
 
 
-def known_names() -> set[str]:
-    return set(environment.read_here() | environment.ELSEWHERE)
+def names(reads: type[Settings]) -> set[str]:
+    return {name.upper() for name in reads.model_fields}
+
+
+def read_by() -> dict[str, set[str]]:
+    """What each process reads. The worker's class has all that a service has besides, of which the
+    worker has no use: it keeps nothing, takes no events, is not scraped and drains by its own."""
+    of_services = names(Settings) - {"SERVICE_TOKEN_SECRET"}
+    traces = {name for name in of_services if name.startswith(("OTEL_", "LOG_"))}
+    return {
+        **{one.name: names(one.reads) for one in services.IN_ORDER},
+        "migrate": names(Settings),
+        "worker": (names(Speaking) - of_services) | traces,
+    }
 
 
 def test_every_service_of_compose_has_a_health_check() -> None:
@@ -58,11 +71,12 @@ def test_services_wait_for_what_has_a_check_by_its_health() -> None:
 def test_every_name_that_a_service_is_given_is_read_by_the_code() -> None:
     for name in (*RUN, "worker", "migrate"):
         given = compose()["services"][name]["environment"]
-        assert set(given) <= known_names(), name
+        assert set(given) - read_by()[name] == set(), name
     other = yaml.safe_load((ROOT / "deploy" / "supabase.yml").read_text())["services"]
     assert set(other) == {*RUN, "migrate"}
-    assert all(set(one["environment"]) <= known_names() for one in other.values())
-    assert set(fly()["env"]) <= known_names()
+    for name, one in other.items():
+        assert set(one["environment"]) - read_by()[name] == set(), name
+    assert set(fly()["env"]) <= set().union(*(read_by()[name] for name in RUN))
 
 
 def test_the_worker_has_no_login_to_the_database() -> None:
@@ -111,7 +125,7 @@ def test_whoever_stops_a_process_waits_for_its_drain() -> None:
         seconds(compose()["services"]["worker"]["stop_grace_period"]) > speaking.voice_drain_seconds
     )
     elsewhere = tomllib.loads((ROOT / "voice-service" / "fly.worker.toml").read_text())
-    assert set(elsewhere["env"]) <= known_names()
+    assert set(elsewhere["env"]) - read_by()["worker"] == set()
     assert seconds(elsewhere["kill_timeout"]) > float(elsewhere["env"]["VOICE_DRAIN_SECONDS"])
 
 
