@@ -14,7 +14,7 @@ from kit import logs
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from voice_service.rooms.media import AWAY, SILENT, Media
-from voice_service.sessions import actions, store
+from voice_service.sessions import actions, counting, store
 from voice_service.sessions.actions import ITSELF
 from voice_service.turns import store as turns
 
@@ -141,6 +141,7 @@ class Reaper:
     async def _send_agents(self, media: Media) -> None:
         async with self._db.transaction(ITSELF) as tx:
             waiting = await tx.fetch(_UNATTENDED, AGAIN_AFTER, BATCH)
+        counting.missed(len(waiting))
         for row in waiting:
             try:
                 sent = await media.send_agent(row["id"], row["room_name"])
