@@ -186,6 +186,45 @@ def test_on_fly_callers_are_known_by_their_own_address() -> None:
     assert clients.address(scope, trusted_proxies=trusted) == "203.0.113.5"
 
 
+CHECK = {"grace_period", "interval", "method", "path", "port", "processes", "timeout", "type"}
+FLY = {
+    "": {"app", "kill_signal", "kill_timeout", "primary_region"},
+    "build": {"dockerfile"},
+    "deploy": {"release_command", "strategy"},
+    "processes": set(RUN),
+    "metrics": {"path", "port", "processes"},
+    "http_service": {"auto_start_machines", "auto_stop_machines", "force_https", "internal_port",
+                     "min_machines_running", "processes"},
+    "http_service.concurrency": {"hard_limit", "soft_limit", "type"},
+    "http_service.checks": CHECK - {"port", "processes", "type"},
+    **{f"checks.{name}": CHECK for name in (*RUN, "agent")},
+    "vm": {"memory", "processes", "size"},
+}  # fmt: skip
+"""Keys that fly.io knows, by table, as far as they are used; it passes over others in silence."""
+
+
+def unknown(table: Mapping[str, Any], name: str = "") -> list[str]:
+    """The keys of a file of fly's that are in none of its tables; ours are those of `env`."""
+    found = []
+    for key, value in table.items():
+        inner = f"{name}.{key}".lstrip(".")
+        tables = value if isinstance(value, list) else [value]
+        if isinstance(tables[0], dict):
+            found += [] if inner == "env" else [k for one in tables for k in unknown(one, inner)]
+        elif key not in FLY.get(name, ()):
+            found.append(inner)
+    return found
+
+
+@pytest.mark.parametrize("path", ["fly.toml", "voice-service/fly.worker.toml"])
+def test_fly_knows_every_key_of_its_files(path: str) -> None:
+    text = (ROOT / path).read_text()
+    assert unknown(tomllib.loads(text)) == []
+    for right, wrong in (("kill_timeout", "kill_timout"), ("interval", "intervall"),
+                         ("memory", "memori"), ("[checks", "[cheks")):  # fmt: skip
+        assert unknown(tomllib.loads(text.replace(right, wrong))) != [], wrong
+
+
 def test_on_fly_the_door_is_wider_than_the_gateway() -> None:
     """Else fly refuses, without a word of ours, what the gateway has a place for."""
     told = {name.lower(): value for name, value in fly()["env"].items()}
@@ -216,7 +255,6 @@ def test_nothing_is_wrong_with_how_the_images_are_made() -> None:
     ran(lint, "Dockerfile", "voice-service/Dockerfile.worker")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("more", [(), ("-f", "deploy/supabase.yml")], ids=["own", "supabase"])
 def test_compose_itself_takes_its_files(more: tuple[str, ...], tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
