@@ -1,11 +1,13 @@
 """The files of a deployment say what the code says: ports, names, commands, health checks."""
 
+import configparser
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+import api_gateway.settings
 import voice_service.settings
 from api_gateway import clients
 from kit.settings import Settings
-from medbot import environment, services
+from medbot import services
+from voice_service.agent.settings import Speaking
 from voice_service.sockets.reception import STOPS_WITHIN
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,8 +40,20 @@ def fly() -> dict[str, Any]:
     return tomllib.loads((ROOT / "fly.toml").read_text())
 
 
-def known_names() -> set[str]:
-    return set(environment.read_here() | environment.ELSEWHERE)
+def names(reads: type[Settings]) -> set[str]:
+    return {name.upper() for name in reads.model_fields}
+
+
+def read_by() -> dict[str, set[str]]:
+    """What each process reads. The worker's class has all that a service has besides, of which the
+    worker has no use: it keeps nothing, takes no events, is not scraped and drains by its own."""
+    of_services = names(Settings) - {"SERVICE_TOKEN_SECRET"}
+    traces = {name for name in of_services if name.startswith(("OTEL_", "LOG_"))}
+    return {
+        **{one.name: names(one.reads) for one in services.IN_ORDER},
+        "migrate": names(Settings),
+        "worker": (names(Speaking) - of_services) | traces,
+    }
 
 
 def test_every_service_of_compose_has_a_health_check() -> None:
@@ -55,11 +71,12 @@ def test_services_wait_for_what_has_a_check_by_its_health() -> None:
 def test_every_name_that_a_service_is_given_is_read_by_the_code() -> None:
     for name in (*RUN, "worker", "migrate"):
         given = compose()["services"][name]["environment"]
-        assert set(given) <= known_names(), name
+        assert set(given) - read_by()[name] == set(), name
     other = yaml.safe_load((ROOT / "deploy" / "supabase.yml").read_text())["services"]
     assert set(other) == {*RUN, "migrate"}
-    assert all(set(one["environment"]) <= known_names() for one in other.values())
-    assert set(fly()["env"]) <= known_names()
+    for name, one in other.items():
+        assert set(one["environment"]) - read_by()[name] == set(), name
+    assert set(fly()["env"]) <= set().union(*(read_by()[name] for name in RUN))
 
 
 def test_the_worker_has_no_login_to_the_database() -> None:
@@ -84,20 +101,45 @@ def test_compose_and_fly_start_each_service_on_its_port() -> None:
         assert fly()["processes"][one.name].startswith(f"serve {one.name} --host :: --port {port}")
 
 
+def drain(told: Mapping[str, str]) -> float:
+    """Seconds that a service takes to end, as its environment says."""
+    names = ("drain_grace_seconds", "drain_seconds")
+    chosen = Settings.model_validate({name: told[name.upper()] for name in names})
+    assert chosen.drain_grace_seconds >= 5, "a load balancer has to learn of it"
+    assert chosen.drain_seconds >= 25, "replies have to come to their end"
+    return chosen.drain_grace_seconds + chosen.drain_seconds + 5
+
+
 def test_whoever_stops_a_process_waits_for_its_drain() -> None:
-    chosen, speaking = Settings(), voice_service.settings.Settings()
-    needed = chosen.drain_grace_seconds + chosen.drain_seconds + 5
+    speaking = voice_service.settings.Settings()
     for name in RUN:
-        assert seconds(compose()["services"][name]["stop_grace_period"]) >= needed
-    spoken = needed + STOPS_WITHIN
-    assert seconds(compose()["services"]["voice"]["stop_grace_period"]) >= spoken
-    assert seconds(fly()["kill_timeout"]) >= spoken
+        one = compose()["services"][name]
+        spoken = STOPS_WITHIN if name == "voice" else 0
+        assert seconds(one["stop_grace_period"]) >= drain(one["environment"]) + spoken
+    assert seconds(fly()["kill_timeout"]) >= drain(fly()["env"]) + STOPS_WITHIN
+    unit = units()["medbot@.service"]
+    told = dict(pair.split("=") for pair in unit["Environment"].split())
+    assert float(unit["TimeoutStopSec"]) >= drain(told) + STOPS_WITHIN
+    assert float(units()["medbot-agent.service"]["TimeoutStopSec"]) > speaking.voice_drain_seconds
     assert (
         seconds(compose()["services"]["worker"]["stop_grace_period"]) > speaking.voice_drain_seconds
     )
     elsewhere = tomllib.loads((ROOT / "voice-service" / "fly.worker.toml").read_text())
-    assert set(elsewhere["env"]) <= known_names()
+    assert set(elsewhere["env"]) - read_by()["worker"] == set()
     assert seconds(elsewhere["kill_timeout"]) > float(elsewhere["env"]["VOICE_DRAIN_SECONDS"])
+
+
+def units() -> dict[str, dict[str, str]]:
+    """What the units of DEPLOYMENT.md say of their services."""
+    text = (ROOT / "DEPLOYMENT.md").read_text()
+    found = re.findall(r"^`/etc/systemd/system/(\S+)`.*?```ini\n(.*?)```", text, re.DOTALL | re.M)
+    said = {}
+    for name, unit in found:
+        parsed = configparser.ConfigParser(interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment,method-assign]
+        parsed.read_string(unit)
+        said[name] = dict(parsed["Service"])
+    return said
 
 
 def seconds(written: str) -> float:
@@ -144,6 +186,57 @@ def test_on_fly_callers_are_known_by_their_own_address() -> None:
     assert clients.address(scope, trusted_proxies=trusted) == "203.0.113.5"
 
 
+CHECK = {"grace_period", "interval", "method", "path", "port", "processes", "timeout", "type"}
+FLY = {
+    "": {"app", "kill_signal", "kill_timeout", "primary_region"},
+    "build": {"dockerfile"},
+    "deploy": {"release_command", "strategy"},
+    "processes": set(RUN),
+    "metrics": {"path", "port", "processes"},
+    "http_service": {"auto_start_machines", "auto_stop_machines", "force_https", "internal_port",
+                     "min_machines_running", "processes"},
+    "http_service.concurrency": {"hard_limit", "soft_limit", "type"},
+    "http_service.checks": CHECK - {"port", "processes", "type"},
+    **{f"checks.{name}": CHECK for name in (*RUN, "agent")},
+    "vm": {"memory", "processes", "size"},
+}  # fmt: skip
+"""Keys that fly.io knows, by table, as far as they are used; it passes over others in silence."""
+
+
+def unknown(table: Mapping[str, Any], name: str = "") -> list[str]:
+    """The keys of a file of fly's that are in none of its tables; ours are those of `env`."""
+    found = []
+    for key, value in table.items():
+        inner = f"{name}.{key}".lstrip(".")
+        tables = value if isinstance(value, list) else [value]
+        if isinstance(tables[0], dict):
+            found += [] if inner == "env" else [k for one in tables for k in unknown(one, inner)]
+        elif key not in FLY.get(name, ()):
+            found.append(inner)
+    return found
+
+
+@pytest.mark.parametrize("path", ["fly.toml", "voice-service/fly.worker.toml"])
+def test_fly_knows_every_key_of_its_files(path: str) -> None:
+    text = (ROOT / path).read_text()
+    assert unknown(tomllib.loads(text)) == []
+    for right, wrong in (("kill_timeout", "kill_timout"), ("interval", "intervall"),
+                         ("memory", "memori"), ("[checks", "[cheks")):  # fmt: skip
+        assert unknown(tomllib.loads(text.replace(right, wrong))) != [], wrong
+
+
+def test_on_fly_the_door_is_wider_than_the_gateway() -> None:
+    """Else fly refuses, without a word of ours, what the gateway has a place for."""
+    told = {name.lower(): value for name, value in fly()["env"].items()}
+    chosen = api_gateway.settings.Settings.model_validate(told)
+    behind = [url for url in chosen.services.values() if url is not None]
+    places = chosen.upstream_requests + chosen.upstream_streams + chosen.upstream_sockets
+    limits = fly()["http_service"]["concurrency"]
+    assert limits["type"] == "requests"
+    assert limits["hard_limit"] > len(behind) * places
+    assert limits["soft_limit"] < limits["hard_limit"]
+
+
 def test_images_have_a_version() -> None:
     own = {"medbot", "medbot-agent"}
     for name, one in compose()["services"].items():
@@ -162,7 +255,6 @@ def test_nothing_is_wrong_with_how_the_images_are_made() -> None:
     ran(lint, "Dockerfile", "voice-service/Dockerfile.worker")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("more", [(), ("-f", "deploy/supabase.yml")], ids=["own", "supabase"])
 def test_compose_itself_takes_its_files(more: tuple[str, ...], tmp_path: Path) -> None:
     program = shutil.which("docker-compose")

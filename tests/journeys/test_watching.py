@@ -8,10 +8,12 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import queries
+import yaml
 from collector import Collector, Seen, collecting
 from installation import Installation, installed, newcomer, sign_up, visitor
 from model_server import ModelServer, Say
@@ -214,23 +216,55 @@ def promtool(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.long
 def test_prometheus_itself_takes_the_rules() -> None:
     promtool("check", "rules", str(queries.FOLDER / "alerts.yml"))
 
 
-@pytest.mark.long
+def raises(folder: Path, series: dict[str, str], **asked: Any) -> None:
+    """Fails unless the rules, told of `series` minute by minute, raise what is asked."""
+    told = {
+        "rule_files": [str(queries.FOLDER / "alerts.yml")],
+        "tests": [{
+            "interval": "1m",
+            "input_series": [{"series": key, "values": values} for key, values in series.items()],
+            "alert_rule_test": [asked],
+        }],
+    }  # fmt: skip
+    (folder / "told.yml").write_text(json.dumps(told))
+    promtool("test", "rules", str(folder / "told.yml"))
+
+
 def test_a_service_that_no_name_leads_to_any_more_raises_an_alert(tmp_path: Path) -> None:
-    alert = "MedbotServiceGone"
-    here = [{"series": f'up{{job="{job}",instance="x"}}', "values": "1x9"} for job in SERVICES[1:]]
+    here = {f'up{{job="{job}",instance="x"}}': "1x9" for job in SERVICES[1:]}
     gone = {"exp_labels": {"job": SERVICES[0], "severity": "page"}, "exp_annotations": {
         "summary": f"DNS knows no instance of {SERVICES[0]}",
         "description": "None was started, or all of them have ended; what runs them says why.",
     }}  # fmt: skip
-    asked = {"eval_time": "5m", "alertname": alert, "exp_alerts": [gone]}
-    told = {
-        "rule_files": [str(queries.FOLDER / "alerts.yml")],
-        "tests": [{"interval": "1m", "input_series": here, "alert_rule_test": [asked]}],
+    raises(tmp_path, here, eval_time="5m", alertname="MedbotServiceGone", exp_alerts=[gone])
+
+
+CALLS = {
+    "MedbotAgentsMissing": ("medbot_voice_agents_missed_total{%s}", {}),
+    "MedbotCallsLost": (
+        'medbot_voice_sessions_ended_total{reason="failed",agent="none",%s}', {"agent": "none"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alert", CALLS)
+def test_callers_without_an_agent_raise_an_alert(alert: str, tmp_path: Path) -> None:
+    series, labels = CALLS[alert]
+    (rule,) = (
+        rule
+        for group in yaml.safe_load((queries.FOLDER / "alerts.yml").read_text())["groups"]
+        for rule in group["rules"]
+        if rule["alert"] == alert
+    )
+    words = {
+        name: text.replace("{{ $labels.agent }}", labels.get("agent", ""))
+        for name, text in rule["annotations"].items()
     }
-    (tmp_path / "gone.yml").write_text(json.dumps(told))
-    promtool("test", "rules", str(tmp_path / "gone.yml"))
+    raised = {"exp_labels": {"severity": "page", **labels}, "exp_annotations": words}
+    told = series % 'job="voice",instance="x"'
+    for values, found in (("0x9", []), ("0 0 0 7x6", [raised])):
+        raises(tmp_path, {told: values}, eval_time="5m", alertname=alert, exp_alerts=found)

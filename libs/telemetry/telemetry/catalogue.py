@@ -86,6 +86,15 @@ MODEL_COST = Counter(
 )
 
 VOICE_SESSIONS = Gauge("medbot_voice_sessions", "Voice sessions that are not over.", ("status",))
+VOICE_AGENTS_MISSED = Counter(
+    "medbot_voice_agents_missed_total",
+    "Times that a caller was in a room and no agent had come, so that another was sent for.",
+)
+VOICE_ENDED = Counter(
+    "medbot_voice_sessions_ended_total",
+    "Voice sessions that are over, by why, and by whether an agent ever came.",
+    ("reason", "agent"),
+)
 VOICE_TURNS = Counter("medbot_voice_turns_total", "Turns of voice sessions.", ("role", "channel"))
 VOICE_STAGE_SECONDS = Histogram(
     "medbot_voice_stage_seconds",
@@ -107,7 +116,14 @@ _MODELS: tuple[Instrument, ...] = (
 _OWN: dict[str, tuple[Instrument, ...]] = {
     "gateway": (REFUSALS, UPSTREAM_SECONDS, UPSTREAM_BUSY, BREAKER_OPEN),
     "conversation": (*_MODELS, REPLIES),
-    "voice": (*_MODELS, VOICE_SESSIONS, VOICE_TURNS, VOICE_STAGE_SECONDS),
+    "voice": (
+        *_MODELS,
+        VOICE_SESSIONS,
+        VOICE_AGENTS_MISSED,
+        VOICE_ENDED,
+        VOICE_TURNS,
+        VOICE_STAGE_SECONDS,
+    ),
 }
 
 

@@ -12,9 +12,7 @@ from importlib.util import find_spec
 from uuid import UUID
 
 import structlog
-from aiohttp import web
 from livekit.agents import AgentServer, JobContext, JobProcess
-from livekit.agents.utils import http_server
 
 from assistant.llm.environment import plain
 from contracts.voice import Heartbeat, Plan
@@ -26,6 +24,7 @@ from telemetry import Span, Telemetry
 from voice_service.agent import quiet, resources
 from voice_service.agent.link_http import Away, HttpLink, open_http
 from voice_service.agent.ports import SessionLost, Transport
+from voice_service.agent.readiness import Readiness
 from voice_service.agent.resources import LocalVoice
 from voice_service.agent.settings import Speaking
 from voice_service.agent.supervisor import Supervisor
@@ -129,32 +128,4 @@ async def _local_voice(stack: AsyncExitStack, settings: Speaking) -> LocalVoice 
     return await stack.enter_async_context(open_offline(settings))
 
 
-class _Readiness:
-    """Answers `GET /ready` on the worker's port: 200 while the media server knows the worker and
-    may send it calls."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
-        self._registered = False
-        self._serving: asyncio.Task[None] | None = None
-        server.on("worker_started", self._started)
-        server.on("worker_registered", self._known)
-
-    def _started(self) -> None:
-        self._serving = asyncio.create_task(self._serve())
-
-    def _known(self, *_: object) -> None:
-        self._registered = True
-        _log.info("worker.registered", agent_name=AGENT_NAME)
-
-    async def _serve(self) -> None:
-        served = http_server.HttpServer(self._host, self._port)
-        served.app.add_routes([web.get("/ready", self._answer)])
-        await served.start()
-
-    async def _answer(self, _: web.Request) -> web.Response:
-        known = self._registered and not server._connecting  # nothing public tells of its loss
-        return web.Response(status=200 if known and not server.draining else 503)
-
-
-_readiness = _Readiness(_configured.voice_agent_host, _configured.voice_agent_port)
+_readiness = Readiness(server, _configured.voice_agent_host, _configured.voice_agent_port)

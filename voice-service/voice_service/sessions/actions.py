@@ -21,7 +21,7 @@ from kit.database import Database, Tx
 from kit.errors import NotFound
 from kit.identity import Actor
 from voice_service.conversations import Conversations
-from voice_service.sessions import store
+from voice_service.sessions import counting, store
 from voice_service.sessions.models import (
     HERE,
     CapReached,
@@ -219,6 +219,7 @@ async def end(tx: Tx, session_id: UUID, reason: EndReason, *, deserted: bool = F
     row = await store.end(tx, session_id, reason)
     if row is None:
         return False
+    counting.ended(reason, row.holder)
     if deserted:
         await close_turns(tx, row.id, row.conversation_id)
     event = VoiceSessionEnded(

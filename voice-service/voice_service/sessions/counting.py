@@ -1,8 +1,9 @@
-"""How many voice sessions there are, for those who look after the service."""
+"""How many voice sessions there are and how they end, for those who look after the service."""
 
 from functools import partial
 
 import telemetry
+from contracts.voice import EndReason
 from kit.database import Database
 from kit.identity import Actor
 from telemetry import catalogue
@@ -12,8 +13,21 @@ RUNNING = ("created", "connecting", "active")
 
 
 def look_at(db: Database) -> None:
-    """Has the sessions that are not over shown by their status."""
+    """Has the sessions that are not over shown by their status, and those that failed from 0 on: to
+    Prometheus the first one is a rise only over a 0."""
+    for agent in ("none", "came"):
+        catalogue.VOICE_ENDED.add("failed", agent, amount=0)
     telemetry.look("sessions", partial(_show, db))
+
+
+def missed(callers: int) -> None:
+    """So many callers are in rooms to which no agent has come."""
+    catalogue.VOICE_AGENTS_MISSED.add(amount=callers)
+
+
+def ended(reason: EndReason, holder: str | None) -> None:
+    """A session is over; `holder` is who ran it last."""
+    catalogue.VOICE_ENDED.add(reason, "none" if holder is None else "came")
 
 
 async def _show(db: Database) -> None:

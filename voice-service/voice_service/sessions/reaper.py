@@ -13,8 +13,8 @@ from contracts.voice import EndReason
 from kit import logs
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
-from voice_service.rooms.media import AWAY, Media
-from voice_service.sessions import actions, store
+from voice_service.rooms.media import AWAY, SILENT, Media
+from voice_service.sessions import actions, counting, store
 from voice_service.sessions.actions import ITSELF
 from voice_service.turns import store as turns
 
@@ -141,11 +141,14 @@ class Reaper:
     async def _send_agents(self, media: Media) -> None:
         async with self._db.transaction(ITSELF) as tx:
             waiting = await tx.fetch(_UNATTENDED, AGAIN_AFTER, BATCH)
+        counting.missed(len(waiting))
         for row in waiting:
             try:
                 sent = await media.send_agent(row["id"], row["room_name"])
             except AWAY as error:
                 _log.warning("voice.dispatch_failed", **logs.failure(error))
+                if isinstance(error, SILENT):
+                    return  # nobody is to wait for each of the others too
             else:
                 _log.warning(
                     "voice.agent_missed",
