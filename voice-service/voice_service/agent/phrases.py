@@ -10,6 +10,8 @@ GREETING_OFFLINE = (
 )
 LIMITED = "Today's limit for the better voice is reached, so you hear the simple one."
 GETTING_READY = "I am still getting ready to listen. Please give me a moment."
+CANNOT_HEAR = "I cannot hear you just now."
+IN_AN_EMERGENCY = "In an emergency, call {number}."
 FILLERS = ("One moment, please.", "I am still looking.", "Nearly there.")
 STILL_THERE = "Are you still there? Take your time."
 GOODBYE_SILENT = "I cannot hear anybody, so I will say goodbye for now. Take care."

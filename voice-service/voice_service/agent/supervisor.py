@@ -11,6 +11,7 @@ import structlog
 from livekit.agents import AgentSession, CloseEvent
 from livekit.agents.voice import AgentStateChangedEvent, room_io
 
+from assistant import safety
 from assistant.turns import Turn
 from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
 from kit import background
@@ -88,7 +89,7 @@ class Supervisor:
             gate=Gate(plan.locale, lambda: history),
             ledger=self._ledger,
             pipes=self._pipes,
-            can_hear=self._can_hear,
+            deaf=self._deaf,
             show=show,
         )
         self._session: AgentSession[None] | None = None
@@ -185,6 +186,11 @@ class Supervisor:
     def _can_hear(self) -> bool:
         local = self._resources.local
         return self._plan.pipeline != "offline" or local is None or local.ready
+
+    def _deaf(self) -> str:
+        why = phrases.CANNOT_HEAR if self._can_hear() else phrases.GETTING_READY
+        number = safety.emergency_number(self._plan.locale)
+        return f"{why} {phrases.IN_AN_EMERGENCY.format(number=number)}"
 
     async def _typed(self, _: AgentSession[Any], event: room_io.TextInputEvent) -> None:
         await self.say_typed(event.text)
