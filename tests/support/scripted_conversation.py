@@ -12,7 +12,7 @@ from talking import Desk, Ear, plan
 
 from assistant.turns import Turn
 from voice_service.agent import phrases, pipelines
-from voice_service.agent.conversation import Conversation
+from voice_service.agent.conversation import LET_GO_AFTER, Conversation
 from voice_service.agent.gate import Gate
 from voice_service.agent.hearing import Stretch
 from voice_service.agent.ledger import Ledger
@@ -53,10 +53,16 @@ async def conversing(resources: Resources, desk: Desk) -> AsyncIterator[Conversa
         await pipes.aclose()
 
 
-async def hear(conversation: Conversation, words: str) -> None:
+async def hear(conversation: Conversation, words: str, sure: float = 0.9) -> None:
     """Somebody said this a moment ago."""
     stretch = Stretch(time.time() - 1.5, time.time())
     conversation.speech_began(stretch)
     conversation.speech_ended(stretch)
-    assert conversation.heard(Heard(words, 0.9), stretch)
+    assert conversation.heard(Heard(words, sure), stretch)
     await conversation.ready()
+
+
+async def take_up(conversation: Conversation) -> None:
+    """Takes up what was heard, for which the session gives no turn."""
+    await asyncio.sleep(USUAL["max_delay"] + LET_GO_AFTER + 0.1)
+    conversation.take_up()

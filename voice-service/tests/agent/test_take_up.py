@@ -6,10 +6,8 @@ import pytest
 from livekit.agents.llm import ChatMessage
 from model_server import ModelServer, Say
 from providers import Cloud, Open
-from scripted_conversation import USUAL, conversing, hear
+from scripted_conversation import conversing, hear, take_up
 from talking import Desk
-
-from voice_service.agent.conversation import LET_GO_AFTER
 
 COLD = "what helps against a cold"
 
@@ -24,8 +22,7 @@ async def test_a_turn_that_comes_after_it_was_taken_up_is_none_of_its_own(
         await hear(conversation, COLD)
         conversation.take_up()
         assert not conversation.busy(), "the session may still give a turn"
-        await asyncio.sleep(USUAL["max_delay"] + LET_GO_AFTER + 0.1)
-        conversation.take_up()
+        await take_up(conversation)
         assert conversation.busy()
         await conversation.turn_completed(ChatMessage(role="user", content=[given]))
         async with asyncio.timeout(15):
@@ -39,8 +36,7 @@ async def test_the_same_words_said_again_are_a_turn(opened: Open, cloud: Cloud) 
     desk = Desk()
     async with conversing(await opened(), desk) as conversation:
         await hear(conversation, COLD)
-        await asyncio.sleep(USUAL["max_delay"] + LET_GO_AFTER + 0.1)
-        conversation.take_up()
+        await take_up(conversation)
         async with asyncio.timeout(15):
             while len(desk.turns) < 2 or conversation.busy():
                 await asyncio.sleep(0.02)

@@ -214,12 +214,14 @@ class Conversation:
         said = self._ledger.begin(Said("user", _now(), text=text))
         self.heard_since, self.talk.stirred = True, time.monotonic()
         self.talk.asked = time.time()
-        self._take(said, text)
+        self._take(said, self._doubts.written(text))
         self._session.generate_reply(user_input=text)
 
     def _take(self, said: Said, meant: str) -> Assessment:
-        """The turn is over, and `meant` is what is to be answered."""
-        verdict = self._gate.whole(meant)
+        """The turn is over, and `meant` is what is to be answered: the more pressing of what the
+        gate says of that and of the turn's own words counts."""
+        verdicts = [self._gate.whole(words) for words in (meant, said.text)]
+        verdict = min(verdicts, key=lambda each: each.level.rank)
         self._say_at_once(verdict)
         self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
         self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)
