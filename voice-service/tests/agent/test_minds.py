@@ -65,7 +65,8 @@ async def test_a_speech_to_speech_model_is_told_of_a_tool_that_breaks(
     cloud.realtime.hears = ["what helps against a cold"]
     cloud.realtime.says = [Call("search_library", {"query": "cold"}), "I cannot look that up."]
     resources = await opened()
-    broken: Any = replace(resources.assistant, library=_Broken())
+    library: Any = _Broken()
+    broken = replace(resources.assistant, library=library)
     async with conversation(replace(resources, assistant=broken), plan("realtime")) as talk:
         await talk.say("what helps against a cold")
         turns = await talk.turns(2)

@@ -13,7 +13,7 @@ from livekit.agents.voice import AgentStateChangedEvent, room_io
 
 from assistant import safety
 from assistant.turns import Turn
-from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
+from contracts.voice import MAX_SPOKEN, AgentState, Changes, EndReason, Heartbeat, Plan
 from kit import background
 from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
@@ -135,9 +135,15 @@ class Supervisor:
             self._conversation.talk.say(self._greeting())
 
     async def say_typed(self, text: str) -> None:
-        """A message that the caller typed instead of speaking; it is answered aloud."""
-        if text.strip() and self._end is None:
-            self._conversation.typed(text.strip())
+        """A message that the caller typed instead of speaking; it is answered aloud, and so is
+        one refused that is longer than `MAX_SPOKEN`."""
+        text = text.strip()
+        if not text or self._end is not None:
+            return
+        if len(text) > MAX_SPOKEN:
+            self._conversation.talk.say(phrases.TOO_MUCH)
+        else:
+            self._conversation.typed(text)
 
     async def end(self, reason: EndReason) -> None:
         """Ends the session; returns when every turn is recorded. A second time is no harm."""
