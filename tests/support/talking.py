@@ -14,7 +14,14 @@ import numpy as np
 import voice_parts
 from calling import speech
 from livekit import rtc
-from livekit.agents import APIConnectOptions, LanguageCode, stt, tts, utils
+from livekit.agents import (
+    APIConnectionError,
+    APIConnectOptions,
+    LanguageCode,
+    stt,
+    tts,
+    utils,
+)
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.voice import io
 
@@ -209,6 +216,8 @@ class Local:
         self.takes: list[float] = []
         """Seconds that it takes to find the words of each hearing in turn; then none. One that
         takes a while shows none of them before."""
+        self.full = False
+        """Whether as many callers are heard as can be: then it refuses to hear."""
         self.said: list[str] = []
 
     def stt(self) -> stt.STT[Any]:
@@ -237,11 +246,14 @@ class _Hearing(stt.STT[Any]):
 class _Stream(stt.RecognizeStream):
     def __init__(self, hearing: _Hearing, conn_options: APIConnectOptions) -> None:
         super().__init__(stt=hearing, conn_options=conn_options)
+        self._local = hearing.local
         self._lines, self._sure = hearing.local.hears, hearing.local.sure
         self._tells = hearing.local.tells
         self._takes = hearing.local.takes
 
     async def _run(self) -> None:
+        if self._local.full:
+            raise APIConnectionError("8 callers are being heard")
         seconds, shown = 0.0, 0
         takes = self._takes.pop(0) if self._takes else 0.0
         words = self._lines[0].split() if self._lines and not takes else []

@@ -1,10 +1,14 @@
 """Words that are not sure are asked about; dates and drugs are said back."""
 
+import asyncio
+
 import pytest
 from providers import Cloud, Open
-from talking import Local, conversation, plan
+from scripted_conversation import conversing, hear, take_up
+from talking import Desk, Local, conversation, plan
 
 from assistant.safety import Level
+from contracts.voice import SpokenTurn
 from voice_service.agent import phrases
 from voice_service.agent.doubts import Doubts
 from voice_service.agent.parts import Heard
@@ -82,3 +86,84 @@ def test_words_that_are_denied_are_asked_for_again() -> None:
 
 def test_what_hears_without_telling_how_sure_it_is_is_believed() -> None:
     assert _question(Doubts(), Heard("what helps against a cold")) is None
+
+
+FORTY = "yes and I have taken forty paracetamol tablets"
+SUNBURN = "what helps against sunburn"
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("yes", SUNBURN),
+        ("yes and my arm hurts", f"{SUNBURN}. yes and my arm hurts"),
+        ("I did not say that", "I did not say that"),
+        ("right knee, not left", "right knee, not left"),
+        ("what about a cold", "what about a cold"),
+    ],
+)
+def test_an_answer_takes_the_place_of_what_was_doubted_only_where_it_is_a_mere_yes(
+    answer: str, meant: str
+) -> None:
+    doubts = Doubts()
+    _question(doubts, Heard(SUNBURN, 0.1))
+    assert doubts.meant(answer) == meant
+
+
+def test_i_did_not_is_a_no() -> None:
+    doubts = Doubts()
+    _question(doubts, Heard(SUNBURN, 0.1))
+    assert _question(doubts, Heard("I did not", 0.9)) == phrases.SAY_IT_AGAIN
+
+
+async def _answered(opened: Open, local: Local, addition: str) -> list[SpokenTurn]:
+    """What was recorded after a doubted question, and a yes with more."""
+    local.hears[:] = [SUNBURN, addition]
+    local.sure[:] = [0.2, 0.9]
+    async with conversation(await opened(), plan("offline")) as talk:
+        await talk.say(SUNBURN)
+        await talk.turns(2)
+        await talk.quiet()
+        await talk.say(addition)
+        return await talk.turns(4, within=30)
+
+
+async def test_what_is_added_to_a_yes_is_triaged(opened: Open, local: Local) -> None:
+    turns = await _answered(opened, local, "yes and I have taken forty paracetamol tablets")
+    assert turns[2].triage is not None
+    assert turns[2].triage["level"] == "emergency"
+    assert "999" in turns[3].text
+
+
+async def test_what_is_urgent_in_an_addition_begins_the_answer(opened: Open, local: Local) -> None:
+    turns = await _answered(opened, local, "yes and I have blood in my urine")
+    assert turns[2].triage is not None
+    assert turns[2].triage["level"] == "urgent"
+    assert turns[3].text.startswith(str(turns[2].triage["message"]))
+
+
+@pytest.mark.parametrize(
+    ("written", "answered"), [("What about a cold?", "What about a cold?"), ("Yes.", SUNBURN)]
+)
+async def test_what_comes_in_writing_ends_the_doubt(
+    opened: Open, cloud: Cloud, written: str, answered: str
+) -> None:
+    desk = Desk()
+    async with conversing(await opened(), desk) as held:
+        await hear(held, SUNBURN, 0.2)
+        await take_up(held)
+        await _said(desk, 2)
+        held.typed(written)
+        await _said(desk, 4)
+        await hear(held, "yes")
+        await take_up(held)
+        await _said(desk, 6)
+    asked = [each["messages"][-1]["content"] for each in cloud.model.requests]
+    assert asked[0].startswith(f"{answered}\n")
+    assert asked[1].startswith("yes\n")
+
+
+async def _said(desk: Desk, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(desk.turns) < count:
+            await asyncio.sleep(0.02)

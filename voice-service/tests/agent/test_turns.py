@@ -10,7 +10,8 @@ from model_server import ModelServer, Say
 from providers import Cloud, Open
 from talking import Local, conversation, plan
 
-from contracts.voice import Changes, Earlier, VoiceSettings
+from contracts.voice import MAX_SPOKEN, Changes, Earlier, VoiceSettings
+from voice_service.agent import phrases
 from voice_service.agent.ports import Transcript
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
@@ -176,6 +177,21 @@ async def test_a_typed_message_is_answered_aloud(opened: Open, cloud: Cloud) -> 
         turns = await talk.turns(2)
     assert turns[0].text == "What helps against a cold?"
     assert turns[1].text.startswith("Rest and drink")
+
+
+async def test_a_typed_message_that_is_too_long_is_refused_aloud(
+    opened: Open, cloud: Cloud
+) -> None:
+    resources = await opened()
+    async with conversation(resources, plan("cascade")) as talk:
+        await talk.supervisor.say_typed("what helps " * 800)
+        turns = await talk.turns(1)
+        await talk.quiet()
+        await talk.supervisor.say_typed("x" * MAX_SPOKEN)
+        await talk.turns(3)
+    assert turns[0].text == phrases.TOO_MUCH
+    assert len(cloud.model.requests) == 1
+    assert turns[1].text == "x" * MAX_SPOKEN
 
 
 async def test_what_changes_elsewhere_reaches_a_running_session(opened: Open, cloud: Cloud) -> None:

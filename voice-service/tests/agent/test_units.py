@@ -63,6 +63,35 @@ def test_no_back_channel(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
+    ["yes", "Yes, please.", "Oh yes, that's right.", "Right.", "yeah yeah", "I did.",
+     "That’s correct, thank you."],
+)  # fmt: skip
+def test_a_plain_yes(text: str) -> None:
+    assert listening.agrees(text)
+    assert not listening.agrees_and_more(text)
+    assert not listening.denies(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("I did not", False),
+        ("I did not say that", False),
+        ("Right knee, not left", False),
+        ("Yes and I have taken forty paracetamol", True),
+        ("That's right, and my arm hurts", True),
+        ("Right, but it is worse now", True),
+        ("no", False),
+        ("", False),
+    ],
+)
+def test_no_plain_yes(text: str, more: bool) -> None:
+    assert not listening.agrees(text)
+    assert listening.agrees_and_more(text) is more
+
+
+@pytest.mark.parametrize(
+    "text",
     ["my number is", "oh seven seven", "07700 900", "the twenty third of", "my name is",
      "I live at", "s m i", "on the 5th of march"],
 )  # fmt: skip

@@ -27,6 +27,8 @@ SHORT = 0.5
 LET_GO_AFTER = 1.0
 """Seconds beyond the longest that the session waits for the end of a turn, after which it gives
 none."""
+DEAF_AGAIN = 10.0
+"""Seconds after which it is said again that nobody hears."""
 REMEMBERED = 40
 """Turns that an answer is given to look back on."""
 
@@ -42,13 +44,14 @@ class Conversation:
         ledger: Ledger,
         pipes: Pipes,
         show: Audience,
-        can_hear: Callable[[], bool] = lambda: True,
+        deaf: Callable[[], str] = lambda: phrases.CANNOT_HEAR,
     ) -> None:
+        """`deaf` is what to say to somebody whom nobody can hear."""
         self.history = history
         self._gate, self._ledger, self._show = gate, ledger, show
         self._answers, self._rhythm, self._fillers = pipes.answers, pipes.rhythm, pipes.fillers
         self.talk = Utterances(ledger=ledger, pipes=pipes)
-        self._can_hear = can_hear
+        self._deaf, self._told_deaf = deaf, -DEAF_AGAIN
         self._session: AgentSession[None] | None = None
         self._usual: EndpointingOptions = {}
         self._waits: EndpointingOptions = {}
@@ -135,16 +138,30 @@ class Conversation:
 
     def unheard(self, stretch: Stretch) -> None:
         """Asks again after a longer stretch without words, once."""
-        self._found(stretch)
-        over = self._over_agent.pop(stretch.began, False)
-        answered, self._answered = self._answered, False
-        self._let_go(stretch, self._partial if answered else "")
-        if answered:
+        over = self._over_agent.get(stretch.began, False)
+        if self._without_words(stretch):
             return
         long = stretch.ended - stretch.began >= 2 * SHORT
         if long and not over and not self._asked_again and self._user is None:
             self._asked_again = True
-            self.talk.say(phrases.NOT_CAUGHT if self._can_hear() else phrases.GETTING_READY)
+            self.talk.say(phrases.NOT_CAUGHT)
+
+    def deaf(self, stretch: Stretch) -> None:
+        """Says so, whatever it was: somebody in danger must know that nobody hears."""
+        if self._without_words(stretch) or time.monotonic() - self._told_deaf < DEAF_AGAIN:
+            return
+        self._told_deaf = time.monotonic()
+        if stretch.ended - stretch.began >= SHORT:
+            self.talk.interrupt()
+        self.talk.say(self._deaf(), protected=True)
+
+    def _without_words(self, stretch: Stretch) -> bool:
+        """No words were found; answers whether the gate has answered those that were coming."""
+        self._found(stretch)
+        self._over_agent.pop(stretch.began, False)
+        answered, self._answered = self._answered, False
+        self._let_go(stretch, self._partial if answered else "")
+        return answered
 
     async def turn_completed(self, message: ChatMessage) -> None:
         """The caller's turn is over: it is recorded, and becomes the question. One that was taken
@@ -197,12 +214,14 @@ class Conversation:
         said = self._ledger.begin(Said("user", _now(), text=text))
         self.heard_since, self.talk.stirred = True, time.monotonic()
         self.talk.asked = time.time()
-        self._take(said, text)
+        self._take(said, self._doubts.written(text))
         self._session.generate_reply(user_input=text)
 
     def _take(self, said: Said, meant: str) -> Assessment:
-        """The turn is over, and `meant` is what is to be answered."""
-        verdict = self._gate.whole(meant)
+        """The turn is over, and `meant` is what is to be answered: the more pressing of what the
+        gate says of that and of the turn's own words counts."""
+        verdicts = [self._gate.whole(words) for words in (meant, said.text)]
+        verdict = min(verdicts, key=lambda each: each.level.rank)
         self._say_at_once(verdict)
         self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
         self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)

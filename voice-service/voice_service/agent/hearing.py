@@ -53,7 +53,10 @@ class Listener(Protocol):
         """Waits until the session may have words; it has them at once when this returns."""
 
     def unheard(self, stretch: Stretch) -> None:
-        """Speech without words: noise, or every part failed."""
+        """Speech without words, such as a noise."""
+
+    def deaf(self, stretch: Stretch) -> None:
+        """Speech that no part can hear."""
 
 
 class Chain:
@@ -78,7 +81,8 @@ class Chain:
         for ear in self._in_order():
             try:
                 heard = await ear.hear(frames, began)
-            except PartFailed as failed:
+            except Exception as error:  # however it fails, the next one must hear
+                failed = PartFailed.of(error, ear.name)
                 catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("ear.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[ear.name] = time.monotonic() + RESTS
@@ -217,7 +221,10 @@ class HearingStream(stt.RecognizeStream):
         while (found := await whole.get()) is not None:
             stretch, frames = found
             heard = await self._hearing.chain.hear(frames, stretch.began)
-            if heard is None or not heard.text:
+            if heard is None:
+                _log.error("hearing.deaf")
+                self._hearing.listener.deaf(stretch)
+            elif not heard.text:
                 _log.info("hearing.no_words", seconds=round(stretch.ended - stretch.began, 2))
                 self._hearing.listener.unheard(stretch)
             elif self._hearing.listener.heard(heard, stretch):

@@ -69,8 +69,17 @@ _ASKS_FOR = re.compile(
 )
 
 
-_YES = re.compile(
-    r"^(?:oh )?(?:yes|yeah|yep|yup|correct|right|exactly|i did|that's right|that is right)\b", re.I
+_YES = (
+    r"(?:yes|yeah|yep|yup|correct|right|exactly|i did"
+    r"|(?:that's|that is|it's|it is|you're|you are) (?:right|correct|it))"
+)
+_POLITE = (
+    r"(?:please|thank you|thanks|it is|i do|i said that|(?:that's|that is) what i (?:said|meant))"
+)
+_ONLY_YES = re.compile(rf"(?:oh )?{_YES}(?: (?:{_YES}|{_POLITE}))*")
+_YES_AND = re.compile(
+    r"(?:oh )?(?:(?:yes|yeah|yep|yup|correct|exactly|(?:that's|that is) (?:right|correct))\b"
+    r"|(?:right|i did) (?:and|but)\b)"
 )
 _NO = re.compile(
     r"^(?:oh )?(?:no|nope|wrong|not really|i didn't|i did not)[.,!]?(?: \w+){0,2}[.!]?$", re.I
@@ -78,8 +87,13 @@ _NO = re.compile(
 
 
 def agrees(text: str) -> bool:
-    """Whether these words say yes to a question."""
-    return bool(_YES.match(text.strip()))
+    """Whether these words only say yes to a question."""
+    return bool(_ONLY_YES.fullmatch(_plain(text)))
+
+
+def agrees_and_more(text: str) -> bool:
+    """Whether these words begin with a yes, and go on."""
+    return bool(_YES_AND.match(_plain(text))) and not agrees(text)
 
 
 def denies(text: str) -> bool:
@@ -99,3 +113,8 @@ def in_the_middle(text: str, asked: str) -> bool:
     `asked` is what the agent said last.
     """
     return bool(_GIVING.search(text)) or bool(_ASKS_FOR.search(asked))
+
+
+def _plain(text: str) -> str:
+    """The words alone."""
+    return " ".join(_WORDS.findall(text.lower().replace("’", "'")))

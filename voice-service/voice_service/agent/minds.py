@@ -148,7 +148,8 @@ class Answers:
                     self._rests_until.pop(mind.name, None)
                     return
                 raise PartFailed(mind.name, "no words")
-            except PartFailed as failed:
+            except Exception as error:  # however it fails, the next one must answer
+                failed = PartFailed.of(error, mind.name)
                 catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("mind.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[mind.name] = time.monotonic() + RESTS

@@ -21,6 +21,11 @@ class PartFailed(Exception):
         self.reason = reason
         super().__init__(f"{part}: {reason}")
 
+    @classmethod
+    def of(cls, error: Exception, part: str) -> "PartFailed":
+        """Any failure of a part as one of these."""
+        return error if isinstance(error, cls) else cls(part, type(error).__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:

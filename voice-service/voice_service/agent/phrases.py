@@ -10,6 +10,8 @@ GREETING_OFFLINE = (
 )
 LIMITED = "Today's limit for the better voice is reached, so you hear the simple one."
 GETTING_READY = "I am still getting ready to listen. Please give me a moment."
+CANNOT_HEAR = "I cannot hear you just now."
+IN_AN_EMERGENCY = "In an emergency, call {number}."
 FILLERS = ("One moment, please.", "I am still looking.", "Nearly there.")
 STILL_THERE = "Are you still there? Take your time."
 GOODBYE_SILENT = "I cannot hear anybody, so I will say goodbye for now. Take care."
@@ -19,5 +21,6 @@ GOODBYE_TIME = "Our time is up, so this call ends now. You can start a new one a
 NOT_CAUGHT = "Sorry, I did not catch that. Could you say it again?"
 DID_YOU_SAY = "I am not sure that I understood. Did you say: {words}?"
 READ_BACK = "I heard: {words}."
+TOO_MUCH = "That message is too long for me. Please write a shorter one."
 GO_ON = "Sorry, something went wrong while I was speaking. Please ask me again."
 SAY_IT_AGAIN = "Sorry about that. Please say it again, a little slower."

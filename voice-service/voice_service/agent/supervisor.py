@@ -11,8 +11,9 @@ import structlog
 from livekit.agents import AgentSession, CloseEvent
 from livekit.agents.voice import AgentStateChangedEvent, room_io
 
+from assistant import safety
 from assistant.turns import Turn
-from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
+from contracts.voice import MAX_SPOKEN, AgentState, Changes, EndReason, Heartbeat, Plan
 from kit import background
 from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
@@ -88,7 +89,7 @@ class Supervisor:
             gate=Gate(plan.locale, lambda: history),
             ledger=self._ledger,
             pipes=self._pipes,
-            can_hear=self._can_hear,
+            deaf=self._deaf,
             show=show,
         )
         self._session: AgentSession[None] | None = None
@@ -134,9 +135,15 @@ class Supervisor:
             self._conversation.talk.say(self._greeting())
 
     async def say_typed(self, text: str) -> None:
-        """A message that the caller typed instead of speaking; it is answered aloud."""
-        if text.strip() and self._end is None:
-            self._conversation.typed(text.strip())
+        """A message that the caller typed instead of speaking; it is answered aloud, and so is
+        one refused that is longer than `MAX_SPOKEN`."""
+        text = text.strip()
+        if not text or self._end is not None:
+            return
+        if len(text) > MAX_SPOKEN:
+            self._conversation.talk.say(phrases.TOO_MUCH)
+        else:
+            self._conversation.typed(text)
 
     async def end(self, reason: EndReason) -> None:
         """Ends the session; returns when every turn is recorded. A second time is no harm."""
@@ -185,6 +192,11 @@ class Supervisor:
     def _can_hear(self) -> bool:
         local = self._resources.local
         return self._plan.pipeline != "offline" or local is None or local.ready
+
+    def _deaf(self) -> str:
+        why = phrases.CANNOT_HEAR if self._can_hear() else phrases.GETTING_READY
+        number = safety.emergency_number(self._plan.locale)
+        return f"{why} {phrases.IN_AN_EMERGENCY.format(number=number)}"
 
     async def _typed(self, _: AgentSession[Any], event: room_io.TextInputEvent) -> None:
         await self.say_typed(event.text)

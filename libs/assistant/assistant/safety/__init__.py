@@ -7,7 +7,16 @@ from assistant.safety import gate, replies
 from assistant.safety.verdict import Assessment, Fired, Level, Resource, Span
 from assistant.turns import Turn
 
-__all__ = ["Assessment", "Fired", "Level", "Resource", "Span", "assess", "open_gate"]
+__all__ = [
+    "Assessment",
+    "Fired",
+    "Level",
+    "Resource",
+    "Span",
+    "assess",
+    "emergency_number",
+    "open_gate",
+]
 
 open_gate = gate.open_gate
 _log = logging.getLogger(__name__)
@@ -25,6 +34,11 @@ def assess(text: str, history: Sequence[Turn] = (), locale: str = "en-GB") -> As
     except Exception as error:
         _log.error("safety.gate_failed", extra={"error_type": type(error).__name__})
         return Assessment(Level.URGENT, (Fired("gate.failed", ()),), _failure(locale), ())
+
+
+def emergency_number(locale: str) -> str:
+    """Returns what to call in an emergency: a number, or words where the place is not known."""
+    return replies.load().number(locale)
 
 
 def _failure(locale: str) -> str:

@@ -38,7 +38,7 @@ class Replies:
     def message(self, level: Level, rules: Sequence[Rule], locale: str) -> str:
         """Returns what to say first for `rules`, which fired, the most pressing first."""
         region = _region(locale)
-        number = self.numbers.get(region, _EMERGENCY_NUMBER)
+        number = self.number(locale)
         parts = [self.openings[level.value], self.says[rules[0].reply]]
         crisis = next((rule for rule in rules if rule.level is Level.CRISIS), None)
         if level is Level.EMERGENCY and crisis is not None:
@@ -61,8 +61,11 @@ class Replies:
 
     def failure(self, locale: str) -> str:
         """Returns the plain sentence for a gate that could not read the message."""
-        number = self.numbers.get(_region(locale), _EMERGENCY_NUMBER)
-        return self.failed.replace("{number}", number)
+        return self.failed.replace("{number}", self.number(locale))
+
+    def number(self, locale: str) -> str:
+        """Returns what to call in an emergency, in words where the place is not known."""
+        return self.numbers.get(_region(locale), _EMERGENCY_NUMBER)
 
     def _lines(self, rules: Sequence[Rule], region: str) -> list[Line]:
         wanted = {need for rule in rules for need in self.helps.get(rule.reply, ())}

@@ -4,7 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class ToolFailed(Exception):
@@ -36,7 +39,7 @@ async def call(tools: Mapping[str, Tool], name: str, arguments: dict[str, Any] |
     """Runs a tool with the arguments that a model wrote.
 
     Raises:
-        ToolFailed: there is no such tool, the arguments do not fit, or the tool says so.
+        ToolFailed: there is no such tool, the arguments do not fit, or the tool fails in any way.
     """
     tool = tools.get(name)
     if tool is None:
@@ -45,4 +48,10 @@ async def call(tools: Mapping[str, Tool], name: str, arguments: dict[str, Any] |
         wanted = tool.arguments.model_validate(arguments)
     except ValidationError:
         raise ToolFailed("The arguments of the tool were not understood.") from None
-    return await tool.run(wanted)
+    try:
+        return await tool.run(wanted)
+    except ToolFailed:
+        raise
+    except Exception as error:  # whatever a tool raises, the model must have an answer
+        _log.error("tool.failed", tool=name, error_type=type(error).__name__)
+        raise ToolFailed("The tool does not work just now.") from None
