@@ -23,7 +23,7 @@ from contracts.voice import AgentState, EndReason, Plan
 from kit.errors import InvalidToken, NotFound
 from kit.identity import Actor
 from voice_service.agent.ports import Audience, Closed, StateChanged, Transcript, Transport
-from voice_service.sessions.models import SessionOver, TooManySessions
+from voice_service.sessions.models import SessionOver, SessionTaken, TooManySessions
 from voice_service.sockets.desk import Found
 
 TOKEN = "the caller's token"
@@ -136,6 +136,11 @@ class BareDesk:
         """Sessions whose sockets went."""
         self.elsewhere: dict[UUID, Found] = {}
         """How sessions are that do not run here."""
+        self.lets_join = asyncio.Event()
+        """Until it is set, whoever joins waits."""
+        self.lets_join.set()
+        self.fails: Exception | None = None
+        """What whoever joins meets with."""
 
     async def admit(self, tokens: Collection[str], *, guests: bool) -> Actor:
         """Lets in who has the token, and guests."""
@@ -182,8 +187,13 @@ class BareDesk:
                 return now
 
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
-        """Its plan."""
+        """Its plan, unless it runs elsewhere."""
         await self.find(caller, session_id)
+        await self.lets_join.wait()
+        if self.fails is not None:
+            raise self.fails
+        if session_id in self.elsewhere:
+            raise SessionTaken
         return self._plan(session_id)
 
     async def left(self, session_id: UUID) -> None:

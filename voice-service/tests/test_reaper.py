@@ -92,3 +92,27 @@ async def test_after_the_database_was_away_they_have_it_again(
         clock.now += 8.1
         await reaper.sweep()
         assert await status(database, session) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "then"),
+    [
+        ("listening", 15, "active"),
+        ("listening", 25, "ended"),
+        ("speaking", 25, "active"),
+        ("speaking", 110, "active"),
+        ("speaking", 130, "ended"),
+    ],
+)
+async def test_what_is_said_beyond_the_longest_duration_is_not_cut_off_for_a_while(
+    database: Database, session: Row, state: str, seconds: float, then: str
+) -> None:
+    async with database.transaction(ITSELF) as tx:
+        await tx.execute(
+            "update public.voice_sessions set heartbeat_at = clock_timestamp(), agent_state = $1,"
+            " ends_at = clock_timestamp() - make_interval(secs => $2)",
+            state,
+            seconds,
+        )
+    await Reaper(database, None, LIMITS).sweep()
+    assert await status(database, session) == then

@@ -7,6 +7,7 @@ from providers import Open
 from talking import Local, conversation, plan
 
 CHEST_PAIN = "I have crushing chest pain and I cannot breathe"
+WORST = "I am pregnant and bleeding heavily and I want to kill myself"
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,16 @@ async def test_an_alarm_over_the_last_goodbye_is_given_before_the_end(
         assert await talk.supervisor.closed() == "too_long"
         alarm = next(turn for turn in talk.desk.turns if "999" in turn.text)
     assert not alarm.interrupted
+
+
+@pytest.mark.long
+async def test_the_longest_alarm_is_given_whole(opened: Open, local: Local) -> None:
+    resources = await opened()
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    async with conversation(resources, plan("offline", ends_at=soon)) as talk:
+        await talk.until(lambda: any("time is up" in each for each in local.said))
+        await talk.supervisor.say_typed(WORST)
+        assert await talk.supervisor.closed() == "too_long"
+        alarm = next(turn for turn in talk.desk.turns if "999" in turn.text)
+    assert not alarm.interrupted
+    assert len(alarm.text.split()) > 100

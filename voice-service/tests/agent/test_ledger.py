@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from structlog.testing import capture_logs
 from talking import Desk
 
 from contracts.voice import SpokenTurn
@@ -77,3 +78,30 @@ async def test_turns_are_in_the_order_in_which_they_were_shown() -> None:
     await recorded(ledger)
     assert kept(desk.turns) == [(1, "assistant", "One"), (2, "user", "Stop")]
     assert shown == desk.turns
+
+
+class _Faulty(Desk):
+    """Fails with the first turn, as nobody expected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def record(self, turn: SpokenTurn) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise ZeroDivisionError("I have a headache")
+        await super().record(turn)
+
+
+async def test_a_link_that_fails_loses_no_turn_and_what_was_said_is_not_logged() -> None:
+    desk = _Faulty()
+    ledger = Ledger(desk, next_seq=1, told=lambda _: None)
+    for place, text in enumerate(("One", "Two")):
+        ledger.settle(ledger.begin(Said("user", at(place), text=text)), at(place))
+    with capture_logs() as logged:
+        await recorded(ledger)
+    assert kept(desk.turns) == [(1, "user", "One"), (2, "user", "Two")]
+    assert ledger.recorded == 2
+    assert [line["error_type"] for line in logged] == ["ZeroDivisionError"]
+    assert "headache" not in str(logged)

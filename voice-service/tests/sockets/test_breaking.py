@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import asyncpg
 import pytest
 from calling import Caller, calling
 from conversing import Person, Visit
@@ -14,7 +15,7 @@ from speaking import job
 from speech_server import SpeechServer
 from starlette.applications import Starlette
 
-from kit.testing import Served, serve
+from kit.testing import Addresses, Served, serve
 from voice_service import main
 from voice_service.settings import Settings
 
@@ -127,3 +128,44 @@ async def test_a_service_that_stops_hangs_up_and_the_next_one_goes_on(
         async with job(service, another["session_id"]) as running:
             plan = await running.plan()
         assert [each.content for each in plan.history][-2:] == [QUESTION, found[1]["content"]]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "40P01",  # a deadlock
+        pytest.param("25006", marks=pytest.mark.long),  # read-only
+        pytest.param("53100", marks=pytest.mark.long),  # the disk is full
+    ],
+)
+async def test_what_the_database_cannot_take_for_a_while_is_stored_then(
+    cascade: Settings,
+    voice_port: int,
+    conversations: Served,
+    visit: Visit,
+    addresses: Addresses,
+    state: str,
+) -> None:
+    owner = await asyncpg.connect(addresses.owner)
+    async with serve(main.build(cascade), port=voice_port) as service:
+        alice = await visit(service)
+        writing = await visit(conversations, alice.actor)
+        made = await make(alice)
+        headers = {"authorization": alice.http.headers["authorization"]}
+        await owner.execute(
+            "create function medbot.fails() returns trigger language plpgsql as"
+            f" $$ begin raise exception using errcode = '{state}'; end $$;"
+            " create trigger fails before insert or update on medbot.voice_turns"
+            " for each row execute function medbot.fails()"
+        )
+        async with calling(
+            made["websocket_url"], session=True, additional_headers=headers
+        ) as caller:
+            await half_an_answer(caller)
+            assert await stored(writing, made, 0) == []
+            await owner.execute("drop trigger fails on medbot.voice_turns")
+            await caller.send({"type": "control", "action": "stop"})
+            assert await caller.closed() == 1000
+        found = await stored(writing, made, 2)
+    await owner.close()
+    is_beginning(found[1])

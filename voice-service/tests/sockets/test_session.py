@@ -287,6 +287,74 @@ async def test_a_socket_tells_how_a_session_is_that_runs_in_a_room(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("fails", [None, ConnectionResetError()])
+async def test_a_socket_that_leaves_before_its_start_failed_leaves_the_session_alone(
+    open_sockets: OpenSockets, fails: Exception | None
+) -> None:
+    sockets = await open_sockets(grace=0.1)
+    session_id = sockets.desk.make()
+    sockets.desk.elsewhere[session_id] = Found("active", "speaking")
+    sockets.desk.fails = fails
+    sockets.desk.lets_join.clear()
+    async with calling(sockets.session(session_id), session=True) as caller:
+        await caller.wait_for("status")
+        await caller.send(START)
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)  # longer than the grace time
+    sockets.desk.lets_join.set()
+    await asyncio.sleep(0.3)
+    assert sockets.desk.ended == {}
+    assert sockets.desk.left_by == []
+    async with calling(sockets.session(session_id), session=True) as again:
+        await again.wait_for("status")
+        assert statuses(again)[0] == ("active", "speaking")
+
+
+async def test_a_socket_that_leaves_before_its_start_is_done_has_the_grace_time_from_then_on(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets(Script(greeting=LONG), grace=0.5)
+    session_id = sockets.desk.make()
+    sockets.desk.lets_join.clear()
+    async with calling(sockets.session(session_id), session=True) as first:
+        await first.send(START)
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.7)
+    sockets.desk.lets_join.set()
+    await asyncio.sleep(0.2)
+    async with calling(sockets.session(session_id), session=True) as second:
+        await second.wait_for("audio")
+        assert len(pcm_of(second.all("audio"))) > 0
+    assert sockets.desk.left_by[0] == session_id
+    assert await until_ended(sockets) == "caller_left"
+
+
+async def test_a_start_that_fails_ends_nothing_but_its_socket(open_sockets: OpenSockets) -> None:
+    sockets = await open_sockets()
+    session_id = sockets.desk.make()
+    sockets.desk.fails = ConnectionResetError()
+    async with calling(sockets.session(session_id), session=True) as first:
+        await first.send(START)
+        assert await first.closed() == 1011
+    sockets.desk.fails = None
+    async with calling(sockets.session(session_id), session=True) as second:
+        await second.send(START)
+        await until_active(second)
+    assert sockets.desk.ended == {}
+
+
+async def test_a_service_that_stops_leaves_alone_what_it_does_not_run(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets()
+    session_id = sockets.desk.make()
+    sockets.desk.elsewhere[session_id] = Found("active", "listening")
+    async with calling(sockets.session(session_id), session=True) as caller:
+        await caller.wait_for("status")
+        await sockets.calls.close()
+    assert sockets.desk.ended == {}
+
+
 async def test_a_session_that_is_ended_before_its_start_closes_its_socket(
     open_sockets: OpenSockets,
 ) -> None:

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+import structlog
+
 from contracts.voice import MAX_SPOKEN, Latency, SpokenTurn
 from voice_service.agent.ports import Link
 
+AGAIN_AFTER = 1.0
+"""Seconds after which a turn is recorded again that its link failed with."""
+
 Told = Callable[[SpokenTurn], None]
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -96,12 +102,22 @@ class Ledger:
         self._recording.put_nowait(None)
 
     async def run(self) -> None:
-        """Records turns one by one, in order."""
+        """Records turns one by one, in order, each until it is."""
         while (turn := await self._recording.get()) is not None:
-            if self._newest[turn.seq] is not turn:
-                continue  # more is known by now, and comes
+            done = False
+            while not done and self._newest[turn.seq] is turn:  # else more is known, and comes
+                done = await self._recorded(turn)
+            self.recorded += done and not turn.open
+
+    async def _recorded(self, turn: SpokenTurn) -> bool:
+        """Whether it was; where it was not, the next attempt may come."""
+        try:
             await self._link.record(turn)
-            self.recorded += not turn.open
+        except Exception as error:  # the turns behind it are not lost with it
+            _log.error("turn.failed", seq=turn.seq, error_type=type(error).__name__)
+            await asyncio.sleep(AGAIN_AFTER)
+            return False
+        return True
 
     def _number(self, said: Said) -> int:
         if said.seq is None:

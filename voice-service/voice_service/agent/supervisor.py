@@ -35,8 +35,9 @@ ALONE_FOR = 12.0
 """Seconds for which a room is kept without its caller, whose network may come back."""
 LAST_WORDS_WITHIN = 2.0
 """Seconds for the words of somebody who has just hung up."""
-ALARM_WITHIN = 30.0
-"""Seconds for an alarm that was raised over a goodbye."""
+GOODBYE_WITHIN = 15.0
+ALARM_WITHIN = 90.0
+"""Seconds for an alarm that was raised over a goodbye; the longest takes a good minute."""
 LOOKS = 0.25
 KEEPS = 1.0
 """Seconds between two records of what was said so far."""
@@ -240,8 +241,10 @@ class Supervisor:
     async def _beat_once(self) -> None:
         room = self._transport.room
         there = len(room.remote_participants) if room is not None else self._transport.attended()
+        said = self._conversation.talk.unprotected.is_set()
+        state = self._state if said else "speaking"  # also between two of what is not cut off
         try:
-            await self._link.beat(Heartbeat(agent_state=self._state, participants=int(there)))
+            await self._link.beat(Heartbeat(agent_state=state, participants=int(there)))
         except Exception as error:  # the next one says it again, unless nobody wants it
             self._look_at(error)
 
@@ -334,7 +337,7 @@ class Supervisor:
         """Returns when it was said, and what was said over it was found; an alarm comes first."""
         handle = self._conversation.talk.say(text, protected=True)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(GOODBYE_WITHIN):
                 await handle
         await self._conversation.last_words(LAST_WORDS_WITHIN)
         with contextlib.suppress(TimeoutError):

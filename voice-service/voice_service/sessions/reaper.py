@@ -21,8 +21,12 @@ from voice_service.turns import store as turns
 AGAIN_AFTER = 4.0
 """Seconds that an agent has to give a sign of life before another is sent."""
 
-GRACE = 15.0
+GRACE = 20.0
 """Seconds beyond the longest duration: whoever runs the session says goodbye in them."""
+
+SPEAKS_ON = 120.0
+"""Seconds beyond it for which words that are being said are not cut off: an alarm that was raised
+over the goodbye is longer than that is."""
 
 CLOSE_AFTER = 8.0
 """Seconds after the end of a session in which whoever ran it may say how its last turn ended."""
@@ -42,7 +46,9 @@ select id, reason from (
     when heartbeat_at < clock_timestamp() - make_interval(secs => $1) and $3 then 'failed'
     when heartbeat_at is null and joined_at < clock_timestamp() - make_interval(secs => $2)
       then 'failed'
-    when ends_at < clock_timestamp() - make_interval(secs => $4) then 'too_long'
+    when ends_at < clock_timestamp() - make_interval(
+        secs => case agent_state when 'speaking' then $6::float8 else $4::float8 end)
+      then 'too_long'
   end as reason
   from public.voice_sessions where ended_at is null
 ) due where reason is not null limit $5
@@ -115,6 +121,7 @@ class Reaper:
                 self._settled(),
                 GRACE,
                 BATCH,
+                SPEAKS_ON,
             )
         for row in due:
             await self._end(row["id"], row["reason"])

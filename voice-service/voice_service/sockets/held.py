@@ -76,16 +76,21 @@ class Held:
     def detach(self, line: Line) -> None:
         """The socket is gone: the speech waits, and after the grace time the session ends.
 
-        One that was not started is left as it was.
+        One that was not started is left as it was; a start that is under way is waited for.
         """
         if self._line is not line:
             return
         self._line = None
-        if not self.started and not self._starting.locked():
+        self._output.hold()
+        if not self._starting.locked():
+            self._leave()
+
+    def _leave(self) -> None:
+        """No socket has the session, and it is known whether it runs here."""
+        if not self.started:
             self._stop_following()
             self.over.set()
             return
-        self._output.hold()
         self._leaving = asyncio.create_task(self._desk.left(self.session_id))
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(self._grace, self.begin_to_end, "caller_left")
@@ -114,22 +119,29 @@ class Held:
             if self._running is not None:
                 self._tell_status()
                 return
-            plan = await self._desk.join(self.caller, self.session_id)
-            self._stop_following()
-            self._status = "connecting"
-            self._tell_status()
-            text = SpokenText(self._output, self._player)
-            ends = ports.Transport(
-                audio_in=self._intake,
-                audio_out=self._output,
-                text_out=text,
-                heard=self._output.heard,
-                attended=lambda: self._line is not None,
-            )
-            self._running = self._desk.run(plan, ends, self._show)
-            await self._running.start()
-            self._status = "active"
-            self._tell_status()
+            try:
+                await self._begin()
+            finally:
+                if self._line is None:
+                    self._leave()
+
+    async def _begin(self) -> None:
+        plan = await self._desk.join(self.caller, self.session_id)
+        self._stop_following()
+        self._status = "connecting"
+        self._tell_status()
+        text = SpokenText(self._output, self._player)
+        ends = ports.Transport(
+            audio_in=self._intake,
+            audio_out=self._output,
+            text_out=text,
+            heard=self._output.heard,
+            attended=lambda: self._line is not None,
+        )
+        self._running = self._desk.run(plan, ends, self._show)
+        await self._running.start()
+        self._status = "active"
+        self._tell_status()
 
     async def say_typed(self, text: str) -> None:
         """Has a typed message answered, once the session runs.
@@ -159,7 +171,7 @@ class Held:
         try:
             if self._running is not None:
                 await self._running.end(reason)
-            else:
+            elif reason == "asked":  # else it may run elsewhere, and goes on there
                 await self._desk.end(self.caller, self.session_id, reason)
         except Exception as error:
             _log.error("voice.failed", **logs.failure(error))

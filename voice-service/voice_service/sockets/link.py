@@ -34,21 +34,20 @@ class LocalLink:
     job: str
 
     async def record(self, turn: SpokenTurn) -> None:
-        """Returns when the turn is durable; a database that is away is waited for. One that can
-        never be stored is logged and let go."""
+        """Returns when the turn is durable; whatever the database fails with is waited out. One
+        that can never be stored is logged and let go."""
         attempt = 0
         while True:
             try:
                 await actions.record(self.sessions.db, self.sessions.budget, self.session_id, turn)
-            except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
-                _log.warning("turn.waiting", **logs.failure(error))
-                await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
-                attempt += 1
-            except DomainError as refused:
-                _log.error("turn.refused", seq=turn.seq, reason=refused.code)
                 return
-            else:
-                return
+            except Exception as error:
+                if isinstance(error, DomainError) and not isinstance(error, ServiceUnavailable):
+                    _log.error("turn.refused", seq=turn.seq, reason=error.code)
+                    return
+                _log.warning("turn.waiting", seq=turn.seq, **logs.failure(error))
+            await asyncio.sleep(AGAIN_AFTER[min(attempt, len(AGAIN_AFTER) - 1)])
+            attempt += 1
 
     async def beat(self, beat: Heartbeat) -> None:
         """Keeps a sign of life; one that the database cannot take now is lost."""

@@ -107,7 +107,8 @@ class Visit:
             self._line.hang_up(refusals.closing(error))
         except Exception as error:
             self._break_off(error)
-            held.begin_to_end("failed")
+            if held.started:
+                held.begin_to_end("failed")
 
     def _break_off(self, error: Exception) -> None:
         _log.error("voice.failed", **logs.failure(error))
