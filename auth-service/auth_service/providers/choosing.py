@@ -103,9 +103,13 @@ async def _supabase(
     async with db.transaction(local.ACTOR) as tx:
         if await supabase_store.is_own(tx):
             raise Misconfigured("DATABASE_URL: is not the database of the Supabase project")
-    async with _calling() as http, open_waiting() as waiting:
+    async with (
+        _calling() as http,
+        outgoing.to_services(timeout=DEADLINE) as fetching,  # what Cloud asks, it spares by itself
+        open_waiting() as waiting,
+    ):
         cloud = Cloud(chosen, http, _service_key(settings))
-        verifiers = chosen.verifiers(http, clock)
+        verifiers = chosen.verifiers(fetching, clock)
         unended, directory = verifiers(), SupabaseDirectory(db, cloud, clock)
         provider = SupabaseProvider(db, cloud, unended, waiting, clock, signer)
         verifier = verifiers(sight=provider.sight)
