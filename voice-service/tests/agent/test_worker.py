@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import numpy as np
+import offline_model
 import pytest
 from calling import speech
 from livekit import api, rtc
@@ -33,6 +34,8 @@ import tokens
 from contracts.voice import Changes, Plan
 from kit.testing import SERVICE_SECRET, serve
 from kit.testing.serving import free_port
+from voice_service.agent.settings import Speaking
+from voice_service.offline import opening
 
 FOLDER = Path(__file__).resolve().parents[2]
 REGISTERS_WITHIN = 90.0
@@ -96,16 +99,24 @@ class Process:
     log: Path
     port: int
 
-    async def ready(self) -> None:
-        """Waits until it is registered."""
-        async with asyncio.timeout(REGISTERS_WITHIN), httpx.AsyncClient(trust_env=False) as http:
+    async def ready(self, wanted: int = 200, within: float = REGISTERS_WITHIN) -> None:
+        """Waits until it is registered, or until it answers what is wanted."""
+        async with asyncio.timeout(within), httpx.AsyncClient(trust_env=False) as http:
             while True:
                 assert self.process.poll() is None, self.log.read_text()[-3000:]
                 with contextlib.suppress(httpx.HTTPError):
                     answer = await http.get(f"http://127.0.0.1:{self.port}/ready")
-                    if answer.status_code == 200:
+                    if answer.status_code == wanted:
                         return
                 await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+def index_dir(index_dir: Path) -> Path:
+    """The data of a worker, with the model of offline voice."""
+    if not (index_dir / offline_model.NAME).exists():
+        offline_model.put_into(index_dir)
+    return index_dir
 
 
 @pytest.fixture
@@ -117,7 +128,7 @@ def media() -> Iterator[MediaServer]:
 
 @contextmanager
 def _worker(
-    media: MediaServer, voice: str, cloud: str, data_dir: Path, folder: Path
+    media: MediaServer, voice: str, cloud: str, data_dir: Path, folder: Path, **told: str
 ) -> Iterator[Process]:
     port, log = free_port(), folder / "worker.log"
     env = {
@@ -134,6 +145,7 @@ def _worker(
         "VOICE_AGENT_PORT": str(port),
         "VOICE_TURN_DETECTION": "vad",
         "LIVEKIT_AGENT_NAME_OVERRIDE": "somebody-else",
+        **told,
     }
     command = [sys.executable, "-m", "livekit.agents", "start", "voice_service/agent/worker.py"]
     with log.open("wb") as out:
@@ -266,3 +278,63 @@ async def test_a_caller_in_a_room_is_greeted_heard_and_answered(
     assert desk.beats[-1]["ended"] == "caller_left"
     assert asked not in log
     assert "Rest and drink" not in log
+
+
+async def test_a_worker_that_is_told_to_stop_lets_its_call_go_on(
+    media: MediaServer, cloud: Cloud, index_dir: Path, tmp_path: Path
+) -> None:
+    asked = "what helps against a cold"
+    cloud.speech.hears = [asked]
+    desk = Desk(plan("cascade", greeted=False, channel="voice"))
+    async with serve(desk.app()) as voice, serve(cloud.app()) as provider:
+        with _worker(media, voice.url, provider.url, index_dir, tmp_path) as worker:
+            await worker.ready()
+            async with _called(media, desk.plan.session_id) as caller:
+                await _until(lambda: desk.turns, within=30)
+                worker.process.send_signal(signal.SIGTERM)
+                await worker.ready(503, within=10)
+                await caller.say(asked)
+                await _until(lambda: len(desk.turns) >= 3, within=30)
+                await worker.ready(503, within=5)
+            assert await asyncio.to_thread(worker.process.wait, 40) == 0
+    assert "Rest and drink plenty of water." in desk.turns[2]["text"]
+    assert desk.beats[-1]["ended"] == "caller_left"
+
+
+async def test_a_worker_with_as_many_calls_as_it_may_have_takes_no_other(
+    media: MediaServer, cloud: Cloud, index_dir: Path, tmp_path: Path
+) -> None:
+    desk = Desk(plan("cascade", greeted=False, channel="voice"))
+    most = {"VOICE_AGENT_MAX_JOBS": "1"}
+    async with serve(desk.app()) as voice, serve(cloud.app()) as provider:
+        with _worker(media, voice.url, provider.url, index_dir, tmp_path, **most) as worker:
+            await worker.ready()
+            async with _called(media, desk.plan.session_id) as caller:
+                await _until(lambda: desk.turns, within=30)
+                await _dispatched(media, caller.room.name, desk.plan.session_id)
+                await asyncio.sleep(4)
+            await _until(lambda: desk.beats[-1].get("ended"), within=30)
+    assert (desk.plans, desk.refused) == (1, 0), "another job would have asked and been refused"
+
+
+async def _dispatched(media: MediaServer, room: str, session_id: UUID) -> None:
+    """Asks for one more agent."""
+    key = (media.url, media.key.name, media.key.secret)
+    async with api.LiveKitAPI(*key) as server:
+        await server.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(
+                agent_name="medbot", room=room, metadata=json.dumps({"session_id": str(session_id)})
+            )
+        )
+
+
+@pytest.mark.long
+async def test_the_model_of_offline_voice_is_built_without_a_call(
+    media: MediaServer, cloud: Cloud, tmp_path: Path
+) -> None:
+    nowhere, data_dir = "http://127.0.0.1:9", tmp_path / "data"
+    data_dir.mkdir()
+    wanted = opening.folder_of(Speaking(data_dir=data_dir))
+    with _worker(media, nowhere, nowhere, data_dir, tmp_path) as worker:
+        await worker.ready()
+        await _until(wanted.is_dir, within=400)

@@ -119,13 +119,33 @@ async def _plan(link: HttpLink) -> Plan | None:
     return None
 
 
+def _has_offline() -> bool:
+    """Whether the packages of offline voice are installed."""
+    return all(find_spec(name) is not None for name in ("pocketsphinx", "espeakng_loader"))
+
+
 async def _local_voice(stack: AsyncExitStack, settings: Speaking) -> LocalVoice | None:
-    """Offline voice, where its packages are installed."""
-    if any(find_spec(name) is None for name in ("pocketsphinx", "espeakng_loader")):
+    if not _has_offline():
         return None
     from voice_service.offline.opening import open_offline
 
     return await stack.enter_async_context(open_offline(settings))
 
 
+class _Building:
+    """Has the model of offline voice built by the worker's own process: that of a call ends
+    with the call, and its building with it."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[object] | None = None
+        if _has_offline():
+            server.on("worker_started", self._started)
+
+    def _started(self) -> None:
+        from voice_service.offline.opening import built
+
+        self._task = asyncio.create_task(built(_configured))
+
+
+_building = _Building()
 _readiness = Readiness(server, _configured.voice_agent_host, _configured.voice_agent_port)

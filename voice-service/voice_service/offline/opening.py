@@ -65,10 +65,10 @@ class Offline:
         """Builds the model where it is missing, again after a failure, and warms a recogniser."""
         while True:
             try:
-                folder = await _model(settings)
+                folder = await built(settings)
                 opened = pool.Pool(folder, _CALLERS_A_CORE * (os.cpu_count() or 1))
                 await opened.warm()
-            except (OSError, pool.Deaf, ChildFailed) as error:
+            except (OSError, pool.Deaf) as error:
                 _log.warning("offline_voice.not_ready", kind=type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
@@ -93,8 +93,18 @@ def folder_of(settings: Settings) -> Path:
     return settings.data_dir / "offline-voice" / mark
 
 
+async def built(settings: Settings) -> Path:
+    """The folder of the model, built where it is missing, again after a failure. Building ends with
+    whoever waits for it here, so a process that outlives its calls does so ahead of them."""
+    while True:
+        try:
+            return await _model(settings)
+        except (OSError, ChildFailed) as error:
+            _log.warning("offline_voice.not_built", kind=type(error).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
 async def _model(settings: Settings) -> Path:
-    """The folder of the model, built where it is missing."""
     folder = await asyncio.to_thread(folder_of, settings)
     if not folder.is_dir():
         process = await asyncio.create_subprocess_exec(
