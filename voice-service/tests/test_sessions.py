@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conversing import Person, Start, Visit
+from pydantic import SecretStr
 from speaking import SESSION, job
 
 from kit.database import Database
@@ -23,6 +24,14 @@ async def make(person: Person, **body: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
+
+
+async def configure(person: Person, made: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    path = f"{SESSION}/{made['session_id']}/config"
+    answer = await person.http.put(path, json={"voice_settings": settings})
+    assert answer.status_code == 200, answer.text
+    changed: dict[str, Any] = answer.json()
+    return changed
 
 
 async def test_a_session_without_a_media_server_speaks_over_its_socket(
@@ -65,6 +74,39 @@ async def test_what_the_pipeline_has_no_use_for_is_named(alice: Person) -> None:
     )
     assert made["ignored"] == ["instructions", "speed", "temperature"]
     assert made["voice_settings"] == {"voice_id": "f1", "temperature": 0.4}
+
+
+async def test_a_voice_that_there_is_none_of_is_named_and_not_kept(alice: Person) -> None:
+    made = await make(alice, voice_settings={"voice_id": "marin", "max_output_tokens": 90})
+    assert made["ignored"] == ["max_output_tokens", "voice_id"]
+    assert made["voice_settings"] == {"max_output_tokens": 90}
+    changed = await configure(alice, made, voice_id="en-gb")
+    assert changed["ignored"] == ["max_output_tokens"]
+    assert changed["voice_settings"] == {"voice_id": "en-gb", "max_output_tokens": 90}
+    changed = await configure(alice, made, voice_id="marin")
+    assert changed["ignored"] == ["max_output_tokens", "voice_id"]
+    assert changed["voice_settings"]["voice_id"] == "en-gb"
+
+
+async def test_a_speech_to_speech_model_keeps_the_voice_that_it_began_with(
+    start: Start, visit: Visit
+) -> None:
+    service = await start(openai_api_key=SecretStr("sk-test"))
+    alice = await visit(service)
+    made = await make(alice, voice_settings={"voice_id": "cedar"})
+    assert (made["pipeline"], made["ignored"]) == ("realtime", [])
+    changed = await configure(alice, made, voice_id="marin")
+    assert (changed["voice_settings"]["voice_id"], changed["ignored"]) == ("marin", [])
+    async with job(service, made["session_id"]) as running:
+        await running.beat()
+        changed = await configure(alice, made, voice_id="cedar", max_output_tokens=90)
+        assert changed["ignored"] == ["voice_id"]
+        wanted = {"voice_id": "marin", "max_output_tokens": 90}
+        assert changed["voice_settings"] == wanted
+        told = (await running.changes("0.0", within=0)).voice_settings
+        assert told is not None
+        assert told.model_dump(exclude_none=True) == wanted
+    assert (await configure(alice, made, voice_id="marin"))["ignored"] == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ WHOLE = [
     (pipeline, how)
     for pipeline in ("realtime", "cascade")
     for how in ("works", "refuses", "dies", "hangs")
-]
+] + [("realtime", "mute")]
+"""A model that is mute has heard the caller, and nobody else in the cloud answers either."""
 
 
 def _set(cloud: Cloud, local: Local, pipeline: str, how: str) -> None:
@@ -28,6 +29,7 @@ def _set(cloud: Cloud, local: Local, pipeline: str, how: str) -> None:
     cloud.realtime.says = ["Rest and drink plenty of water, and sleep as much as you can."]
     answer: list[Step] = [Say("Rest and drink "), Say("plenty of water. "), Say("Sleep well.")]
     cloud.realtime.mode = how  # type: ignore[assignment]
+    how = "hangs" if how == "mute" else how
     cloud.speech.hearing = cloud.speech.speaking = how  # type: ignore[assignment]
     scripts: dict[str, list[Step]] = {
         "works": answer, "refuses": [Refuse(401)], "dies": [Say("Rest and "), Cut()],
@@ -47,6 +49,8 @@ async def _drill(opened: Open, cloud: Cloud, local: Local, pipeline: str, how: s
     assert [turn.role for turn in turns] == ["user", "assistant"]
     assert turns[0].text == ASKED
     assert cloud.realtime.faults == cloud.speech.faults == []
+    assert cloud.realtime.responses or how != "mute"
+    assert all(turns[1].text.count(filler) <= 1 for filler in phrases.FILLERS)
 
 
 @pytest.mark.parametrize(("pipeline", "how"), SAMPLE)
@@ -75,7 +79,7 @@ async def test_an_answer_that_stops_in_its_middle_is_gone_on_with(
     else:
         cloud.model = ModelServer([[Say("Rest and drink plenty of water. Then "), Hang()]])
         cloud.speech.speaking = "refuses"
-    resources = await opened(llm_timeout_seconds=30)
+    resources = await opened()
     async with conversation(resources, plan("cascade")) as talk:
         ended = await talk.say(ASKED)
         turns = await talk.turns(2, within=30)

@@ -8,7 +8,7 @@ from providers import Cloud, Open
 from realtime_server import Call
 from talking import Local, conversation, plan
 
-from contracts.voice import VoiceSettings
+from contracts.voice import Changes, VoiceSettings
 
 
 async def test_the_library_is_searched_by_tool_and_cited(opened: Open, cloud: Cloud) -> None:
@@ -32,6 +32,23 @@ async def test_the_library_is_searched_by_tool_and_cited(opened: Open, cloud: Cl
     assert first["audio"]["output"]["voice"] == "cedar"
     assert first["max_output_tokens"] == 300
     assert any("Be brief." in each.get("instructions", "") for each in cloud.realtime.sessions)
+    assert cloud.realtime.faults == []
+
+
+async def test_a_change_of_the_longest_answer_reaches_a_connected_model(
+    opened: Open, cloud: Cloud
+) -> None:
+    cloud.realtime.hears = ["what helps against a cold"]
+    resources = await opened()
+    async with conversation(resources, plan("realtime")) as talk:
+        await talk.until(lambda: cloud.realtime.sessions)
+        talk.desk.news.put_nowait(
+            Changes(cursor="1", voice_settings=VoiceSettings(max_output_tokens=20))
+        )
+        await talk.until(
+            lambda: any(one.get("max_output_tokens") == 20 for one in cloud.realtime.sessions)
+        )
+    assert cloud.realtime.connections == 1
     assert cloud.realtime.faults == []
 
 

@@ -11,7 +11,7 @@ import recognising
 from livekit import rtc
 from livekit.agents import stt, tts
 
-from voice_service.offline import opening, speech
+from voice_service.offline import opening, speech, voices
 
 
 @pytest.fixture
@@ -167,3 +167,14 @@ async def test_two_speak_at_once_each_its_own_text() -> None:
 
 async def test_an_unknown_voice_is_the_default() -> None:
     assert speech.OfflineTTS("marin").voice == speech.OfflineTTS().voice
+
+
+@pytest.mark.parametrize("name", ["en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "f1", "m3"])
+async def test_a_voice_that_is_offered_speaks(name: str) -> None:
+    assert name in voices.VOICES
+    stream = speech.OfflineTTS(name).stream()
+    stream.push_text("Rest and drink.")
+    stream.end_input()
+    seconds, words, _ = await _spoken(stream)
+    assert words == "Rest and drink."
+    assert seconds > 0.5

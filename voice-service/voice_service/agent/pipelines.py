@@ -68,6 +68,7 @@ class Shop:
         self._instructions = plan.instructions
         self.assistant = self._made_assistant()
         self._line: Line | None = None
+        self._model: openai.realtime.RealtimeModel | None = None
 
     @property
     def key(self) -> str | None:
@@ -104,12 +105,18 @@ class Shop:
         return self._line
 
     async def change(self, instructions: str | None, wanted: VoiceSettings | None) -> None:
-        """What is None stays as it is; a realtime voice that has spoken cannot change."""
+        """What is None stays as it is."""
         self.wanted = wanted or self.wanted
         self._instructions = self._instructions if instructions is None else instructions
         self.assistant = self._made_assistant()
-        if self._line is not None:
+        if self._line is not None and self._model is not None:
+            self._limit(self._model)
             await self._line.instruct(self.prompt())
+
+    def _limit(self, model: openai.realtime.RealtimeModel) -> None:
+        """How long an answer of the model may be; also of one that is connected."""
+        if self.wanted.max_output_tokens is not None:
+            model.update_options(max_response_output_tokens=self.wanted.max_output_tokens)
 
     def _made_assistant(self) -> Assistant:
         plain_one = opened.instructed(self.resources.assistant, self._instructions)
@@ -120,7 +127,7 @@ class Shop:
         return prompts.system(operator=self.assistant.operator_prompt, spoken=True)
 
     def _realtime_model(self) -> openai.realtime.RealtimeModel:
-        model = openai.realtime.RealtimeModel(
+        model = self._model = openai.realtime.RealtimeModel(
             model=self.settings.realtime_model,
             voice=self.wanted.voice_id or self.settings.tts_voice,
             base_url=self.address,
@@ -132,8 +139,7 @@ class Shop:
             http_session=self.resources.sockets,
             conn_options=APIConnectOptions(max_retry=0, retry_interval=0.1, timeout=2.0),
         )
-        if self.wanted.max_output_tokens is not None:
-            model.update_options(max_response_output_tokens=self.wanted.max_output_tokens)
+        self._limit(model)
         return model
 
 

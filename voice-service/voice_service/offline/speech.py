@@ -10,17 +10,16 @@ from typing import Any
 from livekit.agents import APIConnectOptions, APIError, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 
-from voice_service.offline import espeak, spoken
+from voice_service.offline import espeak, spoken, voices
 
 _SPEED = 158
 _PITCH = 46
 _SENTENCE = re.compile(r".+?(?:[.!?]+[\"')\]]*(?=\s|$)|$)\s*", re.DOTALL)
-_VOICES = frozenset({"en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029"})
 _one_thread = ThreadPoolExecutor(1, "espeak")
 
 
 class OfflineTTS(tts.TTS[Any]):
-    """Speaks English. `voice` is one of espeak-ng's; another name gives the default."""
+    """Speaks English. `voice` is one of `voices`; another name gives the default."""
 
     def __init__(self, voice: str | None = None) -> None:
         super().__init__(
@@ -28,7 +27,7 @@ class OfflineTTS(tts.TTS[Any]):
             sample_rate=espeak.RATE_HZ,
             num_channels=1,
         )
-        self.voice = voice if voice in _VOICES else "en-us"
+        self.voice = voices.VOICES.get(voice or "", voices.VOICES[voices.DEFAULT])
 
     @property
     def model(self) -> str:

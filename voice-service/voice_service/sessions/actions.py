@@ -99,7 +99,7 @@ async def create(
     if wanted.avatar:
         raise Unavailable
     pipeline, limited = await _affordable(sessions, owner, wanted.pipeline)
-    settings, ignored = settle(pipeline, wanted.instructions, wanted.voice_settings)
+    settled = settle(pipeline, wanted.instructions, wanted.voice_settings)
     session_id = uuid.uuid4()
     made, asked = {"session_id": str(session_id)}, wanted.model_dump(mode="json")
     async with sessions.db.transaction(owner) as tx:
@@ -126,8 +126,8 @@ async def create(
         "alias": alias,
         "room_open": sessions.rules.media,
         "instructions": wanted.instructions or None,
-        "voice_settings": settings.model_dump(exclude_none=True),
-        "ignored": ignored,
+        "voice_settings": settled.settings.model_dump(exclude_none=True),
+        "ignored": sorted(settled.ignored),
         "metadata": wanted.metadata,
         "limited": limited,
         "locale": locale,
@@ -200,13 +200,17 @@ async def configure(db: Database, owner: Actor, session_id: UUID, change: Change
         if row.over:
             raise SessionOver
         wanted = change.voice_settings or WantedVoice()
-        settled, ignored = settle(row.pipeline, change.instructions, wanted)
+        begun = row.voice_settings if row.status != "created" else None
+        settled = settle(row.pipeline, change.instructions, wanted, begun=begun)
         return await store.configure(
             tx,
             session_id,
             instructions=change.instructions,
-            voice_settings={**row.voice_settings, **settled.model_dump(exclude_none=True)},
-            ignored=sorted({*row.ignored, *ignored}),
+            voice_settings={
+                **row.voice_settings,
+                **settled.settings.model_dump(exclude_none=True),
+            },
+            ignored=sorted({*row.ignored} - settled.named | settled.ignored),
         )
 
 

@@ -96,7 +96,7 @@ def _keepable(value: object, deep: int) -> None:
 
 
 class WantedVoice(BaseModel):
-    """How the agent should speak. What this pipeline has no use for is named in `ignored`."""
+    """How the agent should speak. What is not done of it is named in `ignored`."""
 
     model_config = ConfigDict(extra="allow")
 
