@@ -50,7 +50,7 @@ class RealtimeEar:
                 session.push_audio(frame)
 
     def partial(self) -> str:
-        """Mostly nothing: transcription begins at the end of a stretch."""
+        """Nothing: transcription begins at the end of a stretch."""
         return ""
 
     async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard:
