@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import uvloop
+
 from contracts.events import Envelope
 from kit import background, embedded, outbox
 from kit.bus import Bus
@@ -116,7 +118,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="medbot-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the embedded server has a user of its own
-        asyncio.run(run(folder, given.events, rabbitmq=given.rabbitmq))
+        uvloop.run(run(folder, given.events, rabbitmq=given.rabbitmq))  # as the services run
 
 
 if __name__ == "__main__":

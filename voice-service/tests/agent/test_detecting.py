@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+from calling import speech
 from livekit import rtc
 from livekit.agents import inference, vad
 
 from medbot import conformance
-from voice_service.agent.detecting import Detector, Thresholds
+from voice_service.agent.detecting import LONG, LONGEST, LULL, Detector, Thresholds
 
 THRESHOLDS = Thresholds(min_speech=0.05, min_silence=0.3, padding=0.5)
 _EDGES = {vad.VADEventType.START_OF_SPEECH, vad.VADEventType.END_OF_SPEECH}
@@ -75,6 +78,36 @@ async def test_it_finds_what_livekits_detector_finds(rate: int) -> None:
         assert [event.raw_accumulated_silence for event in looks] == [
             event.raw_accumulated_silence for event in their_looks
         ]
+
+
+@pytest.mark.parametrize(("between", "longest"), [(0.2, LONG + 3), (0.0, LONGEST + 1)])
+async def test_sound_that_does_not_pause_is_cut_and_none_of_it_is_lost(
+    between: float, longest: float
+) -> None:
+    """In a lull between two words, or else with the last of it given twice."""
+    sentence = _trimmed("we all go away in the early morning and rely on our own oars all year")
+    pause = np.zeros(round(16_000 * between), dtype=np.int16)
+    sound = np.tile(np.concatenate([sentence, pause]), 25)[: 16_000 * 65].astype(float)
+    sound = np.concatenate([np.zeros(16_000), sound, np.zeros(16_000)])
+    sound += np.random.default_rng(7).normal(0, 20, sound.size)
+    pcm = sound.astype(np.int16).tobytes()
+    events = await _found(Detector(THRESHOLDS).stream(), pcm, 16_000)
+    ends = [e.frames[0] for e in events if e.type is vad.VADEventType.END_OF_SPEECH]
+    heard = [(pcm.find(bytes(f.data.cast("B"))) / 32_000, f.duration) for f in ends]
+    assert len(heard) >= 3
+    assert all(seconds <= longest for _, seconds in heard)
+    for (began, seconds), (next_began, _) in pairwise(heard):
+        overlap = began + seconds - next_began
+        assert overlap == pytest.approx(LULL if between else THRESHOLDS.padding, abs=0.06)
+    assert heard[0][0] < 1.0
+    assert sum(heard[-1]) > 66.0
+
+
+def _trimmed(words: str) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """Speech without the silence around it."""
+    sound = np.frombuffer(speech(words), dtype=np.int16)
+    (loud,) = np.nonzero(np.abs(sound) > 300)
+    return sound[loud[0] : loud[-1]]
 
 
 async def test_a_follower_is_told_while_it_follows_and_gets_the_sound_of_speech() -> None:

@@ -41,6 +41,16 @@ def test_what_was_said_a_moment_ago_is_not_said_again_with_what_is_new() -> None
     assert len(first) + len(then) == len(gate.whole(f"{CHEST} and {DYING}").message or "") - 1
 
 
+def test_of_a_long_turn_the_last_words_count_while_they_come_and_all_of_them_at_the_end() -> None:
+    gate = Gate("en-GB", list)
+    chatter = "and then we went home again " * 300
+    gate.partly(f"{DYING} {chatter}")
+    assert gate.partly(f"{DYING} {chatter} again") is None
+    assert gate.whole(f"{DYING} {chatter}").level is Level.CRISIS
+    gate.partly(f"{chatter} {CHEST}")
+    assert gate.partly(f"{chatter} {CHEST} now") is not None
+
+
 def test_another_emergency_is_told_in_full() -> None:
     gate = Gate("en-GB", list)
     assert gate.news(gate.whole(CHEST)) is not None

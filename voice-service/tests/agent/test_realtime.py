@@ -9,6 +9,12 @@ from realtime_server import Call
 from talking import Local, conversation, plan
 
 from contracts.voice import Changes, VoiceSettings
+from voice_service.agent import phrases
+
+ASKED = "what helps against a cold"
+MOST_SILENT = 2.0
+ENDPOINTING = 0.45
+"""Seconds from the end of the speech to the committed end of the turn."""
 
 
 async def test_the_library_is_searched_by_tool_and_cited(opened: Open, cloud: Cloud) -> None:
@@ -50,6 +56,24 @@ async def test_a_change_of_the_longest_answer_reaches_a_connected_model(
         )
     assert cloud.realtime.connections == 1
     assert cloud.realtime.faults == []
+
+
+async def test_a_model_that_searches_has_its_time_again_and_the_caller_is_not_left_in_silence(
+    opened: Open, cloud: Cloud
+) -> None:
+    cloud.realtime.hears = [ASKED]
+    cloud.realtime.says = [Call("search_library", {"query": "cold"}), "Rest helps."]
+    cloud.realtime.delay = 0.9
+    resources = await opened()
+    async with conversation(resources, plan("realtime")) as talk:
+        ended = await talk.say(ASKED)
+        turns = await talk.turns(2, within=30)
+        last = talk.ear.played[-1][0]
+    assert turns[1].text.endswith("Rest helps.")
+    assert turns[1].citations
+    assert cloud.model.requests == []
+    assert phrases.FILLERS[0] in talk.ear.sentences
+    assert talk.ear.longest_silence(ended, last) <= MOST_SILENT + ENDPOINTING
 
 
 async def test_an_answer_as_long_as_it_may_be_is_no_failure(opened: Open, cloud: Cloud) -> None:

@@ -18,8 +18,13 @@ from livekit.local_inference import VAD_WINDOW_SAMPLES
 RATE = 16_000
 WINDOW = VAD_WINDOW_SAMPLES / RATE
 """Seconds that the model looks at."""
-MOST_KEPT = 60.0
-"""Seconds of one stretch of speech that are kept."""
+LONG = 20.0
+"""Seconds of a stretch of speech after which the next lull ends it: where sound never pauses, its
+words must be found meanwhile."""
+LULL = 0.1
+"""Seconds of quiet that there may be between two words."""
+LONGEST = 30.0
+"""Seconds after which it ends in any case."""
 
 _WINDOW_BYTES = VAD_WINDOW_SAMPLES * 2
 _Type = vad.VADEventType
@@ -194,12 +199,15 @@ class Windows:
         until = self._looks * VAD_WINDOW_SAMPLES * self._rate // RATE
         taken = bytes(self._given[: 2 * (until - before)])
         del self._given[: len(taken)]
-        room = self._bytes(MOST_KEPT + self._needs.padding) - len(self._kept)
-        self._kept += taken[: max(0, room)]
+        self._kept += taken
         return taken
 
     def _louder(self) -> Iterator[vad.VADEvent]:
         self._loud, self._quiet = self._loud + WINDOW, 0.0
+        if self._speaking and self._speech >= LONGEST:
+            yield self._end()
+            self._loud = 0.0
+            self._keep(self._needs.padding)  # the next one begins with it: a word may be cut here
         if not self._speaking and self._loud >= self._needs.min_speech:
             self._speaking = True
             self._silence, self._speech = 0.0, self._loud
@@ -207,13 +215,24 @@ class Windows:
 
     def _quieter(self) -> Iterator[vad.VADEvent]:
         self._loud, self._quiet = 0.0, self._quiet + WINDOW
-        if self._speaking and self._quiet >= self._needs.min_silence:
-            self._speaking = False
-            self._silence, self._speech = self._quiet, max(0.0, self._speech - self._quiet)
-            yield self._event(_Type.END_OF_SPEECH, self._frame(bytes(self._kept)))
-            self._speech = 0.0
+        long = self._speech >= LONG
+        if self._speaking and self._quiet >= (LULL if long else self._needs.min_silence):
+            yield self._end()
+            if long:
+                self._keep(self._quiet)  # its last word is not the first of the next one
         if not self._speaking:
-            del self._kept[: max(0, len(self._kept) - self._bytes(self._needs.padding))]
+            self._keep(self._needs.padding)
+
+    def _end(self) -> vad.VADEvent:
+        self._speaking = False
+        self._silence, self._speech = self._quiet, max(0.0, self._speech - self._quiet)
+        ended = self._event(_Type.END_OF_SPEECH, self._frame(bytes(self._kept)))
+        self._speech = 0.0
+        return ended
+
+    def _keep(self, seconds: float) -> None:
+        """Lets all but the last of the sound go."""
+        del self._kept[: max(0, len(self._kept) - self._bytes(seconds))]
 
     def _event(self, kind: vad.VADEventType, *frames: rtc.AudioFrame) -> vad.VADEvent:
         return vad.VADEvent(

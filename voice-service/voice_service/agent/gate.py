@@ -11,6 +11,8 @@ from voice_service.agent import wording
 
 AT_ONCE = frozenset({Level.EMERGENCY, Level.CRISIS})
 """Levels whose words are said before anything else and are not barged over."""
+LATEST = 2_000
+"""Characters of words that are still coming which are looked at; all are once they are whole."""
 AGAIN_AFTER = 120.0
 """Seconds for which what was said is not said again."""
 
@@ -44,8 +46,9 @@ class Gate:
         """The verdict on words that are still coming, once they have fired the same rule twice.
 
         The next words may take it back ("I have no chest" … "pain"); a look later they stand.
+        Several looks a second are at the last of a long turn alone.
         """
-        verdict = self._verdict(text)
+        verdict = self._verdict(text[-LATEST:])
         rules = frozenset(fired.id for fired in verdict.rules)
         before, self._seen = self._seen, _Seen(rules, text)
         if verdict.level in AT_ONCE and rules & before.rules and text != before.text:

@@ -57,7 +57,6 @@ class Line:
         self._closing: set[asyncio.Task[None]] = set()
         self._commits: deque[asyncio.Future[str]] = deque()
         self._by_item: dict[str, asyncio.Future[str]] = {}
-        self._partial: dict[str, str] = {}
         self._notes: list[Turn] = []
         self.heard_by_audio: list[str] = []
         self.own: Own | None = None
@@ -107,13 +106,8 @@ class Line:
         assert self.session is not None
         words: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._commits.append(words)
-        self._partial.clear()
         self.session.commit_audio()
         return words
-
-    def partial(self) -> str:
-        """The transcript that is coming in."""
-        return " ".join(self._partial.values())
 
     def told(self, turn: Turn, seconds: float | None) -> None:
         """Something was said or written; its own reply is cut where it was cut off."""
@@ -192,9 +186,6 @@ class Line:
             self.ready.set()
         elif kind == "input_audio_buffer.committed" and self._commits:
             self._by_item[event["item_id"]] = self._commits.popleft()
-        elif kind == "conversation.item.input_audio_transcription.delta":
-            item = event["item_id"]
-            self._partial[item] = self._partial.get(item, "") + event.get("delta", "")
         elif kind == "conversation.item.input_audio_transcription.completed":
             self._settle(event["item_id"], event["transcript"])
         elif kind == "conversation.item.input_audio_transcription.failed":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from assistant.reply import Assistant, ReplyFailed
-from assistant.turns import Citation, Piece, Text, Turn, Usage
+from assistant.turns import Citation, Piece, Text, ToolUse, Turn, Usage
 from telemetry import catalogue
 from voice_service.agent import wording
 from voice_service.agent.parts import Mind, PartFailed, Question, Spent, Word
@@ -40,7 +40,7 @@ class AssistantMind:
         """`earlier` sums up what was said before the turns that it is given."""
         self._assistant, self.within, self._earlier = assistant, within, earlier
 
-    async def answer(self, question: Question) -> AsyncGenerator[Word]:
+    async def answer(self, question: Question) -> AsyncGenerator[Word | ToolUse]:
         """The reply with markers taken out, and its sources named at the end."""
         plain, given, said = wording.Plain(), list[Citation](), ""
         modelled = False
@@ -78,7 +78,7 @@ class LibraryMind:
     def __init__(self, assistant: Callable[[], Assistant]) -> None:
         self._assistant = assistant
 
-    async def answer(self, question: Question) -> AsyncGenerator[Word]:
+    async def answer(self, question: Question) -> AsyncGenerator[Word | ToolUse]:
         """The short answer for the ear."""
         plain, given = wording.Plain(), list[Citation]()
         for piece in await asyncio.to_thread(self._compose, question):
@@ -99,7 +99,7 @@ class LibraryMind:
         )
 
 
-def _words(piece: Piece, plain: wording.Plain, given: list[Citation]) -> list[Word]:
+def _words(piece: Piece, plain: wording.Plain, given: list[Citation]) -> list[Word | ToolUse]:
     match piece:
         case Text(text):
             return [said] if (said := plain.feed(text)) else []
@@ -108,8 +108,8 @@ def _words(piece: Piece, plain: wording.Plain, given: list[Citation]) -> list[Wo
             return [piece]
         case Usage():
             return [Spent(_usage(piece))]
-        case _:
-            return []
+        case ToolUse():
+            return [piece]
 
 
 def _usage(piece: Usage) -> dict[str, object]:
@@ -169,23 +169,23 @@ class Answers:
         """The mind's words, each with whether they are its own and no filler."""
         words = mind.answer(question)
         started, first = time.monotonic(), True
-        latest = started
-        coming: asyncio.Task[Word] | None = None
+        latest, due = started, started + mind.within
+        coming: asyncio.Task[Word | ToolUse] | None = None
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(words))
                 done, _ = await asyncio.wait((coming,), timeout=LOOKS)
-                took = time.monotonic() - started
                 if done:
                     word, coming = coming.result(), None
                     latest = time.monotonic()
+                    if isinstance(word, ToolUse):
+                        due = latest + mind.within
+                        continue
                     first = first and not (isinstance(word, str) and word.strip())
                     yield word, True
-                elif first and took >= mind.within:
-                    raise PartFailed(mind.name, "too slow")
-                elif not first and self._stalls(latest):
-                    raise PartFailed(mind.name, "stalled")
-                elif self._is_due(took if first else 0.0):
+                elif reason := self._overdue(latest, due if first else None):
+                    raise PartFailed(mind.name, reason)
+                elif self._is_due(time.monotonic() - started if first else 0.0):
                     yield self.fillers.take(), False
         except StopAsyncIteration:
             return
@@ -195,10 +195,14 @@ class Answers:
                 await asyncio.gather(coming, return_exceptions=True)
             await words.aclose()
 
-    def _stalls(self, latest: float) -> bool:
-        """Whether an answer has stopped in its middle, and all that it gave was heard."""
-        stalled = time.monotonic() - latest >= STALLS_AFTER
-        return stalled and self.rhythm.silent_for() >= TOO_QUIET
+    def _overdue(self, latest: float, due: float | None) -> str | None:
+        """Why a mind is waited for no longer: its first word was `due`, or it has stopped in the
+        middle of its answer, and all that it gave was heard."""
+        now = time.monotonic()
+        if due is not None:
+            return "too slow" if now >= due else None
+        stalled = now - latest >= STALLS_AFTER and self.rhythm.silent_for() >= TOO_QUIET
+        return "stalled" if stalled else None
 
     def _is_due(self, took: float) -> bool:
         """Whether something should be said: late, and nothing is being said already."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from livekit import rtc
 
-from assistant.turns import Citation, Turn
+from assistant.turns import Citation, ToolUse, Turn
 
 
 class PartFailed(Exception):
@@ -134,9 +134,10 @@ class Mind(Protocol):
 
     name: str
     within: float
-    """Seconds to the first word, after which the next part answers."""
+    """Seconds to the first word, after which the next part answers. They begin again when a tool
+    is asked for, and when it has answered."""
 
-    def answer(self, question: Question) -> AsyncGenerator[Word]:
+    def answer(self, question: Question) -> AsyncGenerator[Word | ToolUse]:
         """Raises PartFailed, also after some words."""
 
     def note(self, turn: Turn, *, seconds: float | None = None) -> None:

@@ -14,7 +14,7 @@ from livekit import rtc
 from livekit.agents import llm
 
 from assistant import prompts, tools
-from assistant.turns import Citation, Turn
+from assistant.turns import Citation, ToolUse, Turn
 from voice_service.agent.line import Line, Own
 from voice_service.agent.parts import Heard, PartFailed, Question, Sound, Spent, Voiced, Word
 
@@ -50,7 +50,7 @@ class RealtimeEar:
                 session.push_audio(frame)
 
     def partial(self) -> str:
-        """Mostly nothing: transcription begins at the end of a stretch."""
+        """Nothing: transcription begins at the end of a stretch."""
         return ""
 
     async def hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard:
@@ -90,7 +90,7 @@ class RealtimeMind:
         self.name, self.within = f"{line.name}-mind", within
         self._line = line
 
-    async def answer(self, question: Question) -> AsyncGenerator[Word]:
+    async def answer(self, question: Question) -> AsyncGenerator[Word | ToolUse]:
         """Asks for a response, runs the tools that it asks for, and asks again."""
         line = self._line
         if line.session is None or not line.ready.is_set():
@@ -107,9 +107,7 @@ class RealtimeMind:
                 yield word
             if not calls:
                 break
-            told = len(given)
-            await self._use(calls, known)
-            for found in given[told:]:
+            async for found in self._use(calls, known, given):
                 yield found
         for usage in line.usage:
             yield Spent(usage)
@@ -180,13 +178,20 @@ class RealtimeMind:
             for task in reading:
                 task.cancel()
 
-    async def _use(self, calls: Sequence[llm.FunctionCall], known: dict[str, tools.Tool]) -> None:
-        """Runs what the model asked for and lays the results before it."""
-        session = self._line.session
+    async def _use(
+        self,
+        calls: Sequence[llm.FunctionCall],
+        known: dict[str, tools.Tool],
+        given: Sequence[Citation],
+    ) -> AsyncGenerator[Citation | ToolUse]:
+        """Runs what the model asked for and lays the results before it; yields what was added to
+        `given`."""
+        session, told = self._line.session, len(given)
         if session is None:
             raise PartFailed(self.name, "lost")
         results = []
         for call in calls:
+            yield ToolUse(call.name, "started")
             failed = False
             try:
                 output = await tools.call(known, call.name, _arguments(call.arguments))
@@ -197,6 +202,7 @@ class RealtimeMind:
                     call_id=call.call_id, name=call.name, output=output, is_error=failed
                 )
             )
+            yield ToolUse(call.name, "failed" if failed else "finished")
         context = session.chat_ctx.copy()
         context.items.extend(results)
         try:
@@ -205,6 +211,8 @@ class RealtimeMind:
         except (TimeoutError, llm.RealtimeError):
             self._line.drop("takes no results")
             raise PartFailed(self.name, "takes no results") from None
+        for found in given[told:]:
+            yield found
 
 
 def _wishes(level: str, *, last: bool) -> dict[str, Any]:
