@@ -140,9 +140,9 @@ async def test_a_letter_that_no_table_can_hold_is_kept_without_its_words(
     headers: dict[str, Any] = {"attempts": "many"}
     async with suite.consuming(bus, effects.handle):
         await suite.emit(database, 1)
+        await suite.wait_until(lambda: _all(effects, 1))
         await _send(broker, aio_pika.Message(event.model_dump_json().encode(), headers=headers))
         await suite.wait_until(lambda: _buried(database))
-        await suite.wait_until(lambda: _all(effects, 1))
     assert await _letter(database) == (event.id, 2, "NoEvent")
 
 
