@@ -70,7 +70,7 @@ async def overhead(url: str, token: str, model: str, spoken: bytes, turns: int) 
     """Ours and the bare session in turns."""
     bare: list[float] = []
     own: list[Reply] = []
-    for _ in range(turns // 5):
+    for _ in range(-(-turns // 5)):
         bare += await bare_turns(model, spoken, 5)
         async with call(url, token, spoken) as line:
             for _ in range(5):
@@ -117,13 +117,14 @@ async def density(
         calls = await running
         sound = [one.sound for one in calls.replies if one.sound is not None]
         if not sound:
-            print(f"{count:4d} at once: no answers, {calls.broken} calls broke")
+            print(f"{count:4d} at once: no answers; {calls.refused} refused, {calls.broken} broke")
             return
         p95 = float(np.percentile(sound, 95))
         floor = floor or p95
         each = max(count - counts[0], 1)
         print(
-            f"{count:4d} at once: {ms(sound)}  x{p95 / floor:.2f}; {calls.broken} broke; "
+            f"{count:4d} at once: {ms(sound)}  x{p95 / floor:.2f}; "
+            f"{calls.refused} refused, {calls.broken} broke; "
             f"{100 * busy:.0f} % of a core; PSS {pss:.0f} MB, each more "
             f"{(pss - base[0]) / each:.1f}; USS {(uss - base[1]) / each:.1f} MB"
         )

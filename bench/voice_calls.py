@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 PERIOD = 9.0
 """Seconds from one question of a call to its next one, about."""
+TRY_LATER = 1013
 MADE_WITHIN = 25.0
 """Seconds in which all calls are made and greeted."""
 
@@ -38,16 +39,12 @@ class Line:
     done: asyncio.Event = field(default_factory=asyncio.Event)
     ended: float = 0.0
     asking: bool = False
-    over: bool = False
-    lost: bool = False
-    """Whether the far end hung up."""
 
     async def read(self) -> None:
         """Notes when each reply's words and sound come."""
         with contextlib.suppress(ConnectionClosed):
             async for data in self.socket:
                 self._take(data, time.perf_counter())
-        self.lost = not self.over
         self.done.set()
 
     def _take(self, data: str | bytes, now: float) -> None:
@@ -103,17 +100,23 @@ async def call(url: str, token: str, spoken: bytes) -> AsyncIterator[Line]:
         reading = asyncio.create_task(line.read())
         async with asyncio.timeout(60):
             await line.done.wait()
+        if socket.close_code == TRY_LATER:
+            raise Refused
         yield line
-        line.over = True
         await socket.close()
         await asyncio.gather(reading, return_exceptions=True)
 
 
+class Refused(Exception):
+    """No more calls are taken."""
+
+
 @dataclass
 class Calls:
-    """Calls at once: what they heard, and how many broke."""
+    """Calls at once: what they heard, how many were not taken, and how many broke."""
 
     replies: list[Reply] = field(default_factory=list)
+    refused: int = 0
     broken: int = 0
 
 
@@ -136,6 +139,8 @@ async def many(url: str, token: str, spoken: bytes, count: int, seconds: float) 
                 while time.perf_counter() < until:
                     await line.turn(6)
                 calls.replies.extend(line.replies)
+        except Refused:
+            calls.refused += 1
         except (OSError, TimeoutError, ConnectionClosed):
             calls.broken += 1
 

@@ -245,6 +245,7 @@ def test_a_service_that_no_name_leads_to_any_more_raises_an_alert(tmp_path: Path
 
 CALLS = {
     "MedbotAgentsMissing": ("medbot_voice_agents_missed_total{%s}", {}),
+    "MedbotCallsRefused": ("medbot_voice_calls_refused_total{%s}", {}),
     "MedbotCallsLost": (
         'medbot_voice_sessions_ended_total{reason="failed",agent="none",%s}', {"agent": "none"},
     ),

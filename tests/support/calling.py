@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from medbot.calling import Caller as Caller
+from medbot.calling import HungUp as HungUp
 from medbot.calling import calling as calling
 from medbot.calling import decoded as decoded
 from medbot.calling import mp3_of as mp3_of

@@ -1,12 +1,11 @@
 """Callers without an agent are counted, whether none came or theirs died."""
 
-import uuid
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from room_sessions import NOBODY_CAME, room_session
 
 from kit.database import Database
 from kit.identity import Actor
@@ -15,11 +14,10 @@ from telemetry import Telemetry
 from telemetry.metrics import counting as whose
 from telemetry.service import here
 from voice_service.rooms.media import open_media
-from voice_service.sessions import counting, store
+from voice_service.sessions import counting
 from voice_service.sessions.reaper import Limits, Reaper
 from voice_service.settings import Settings
 
-ITSELF = Actor.of_service("voice")
 LIMITS = Limits(lost=8.0, agent=30.0)
 MISSED = ("medbot_voice_agents_missed_total", ())
 Seen = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -50,24 +48,6 @@ def failed(agent: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return ("medbot_voice_sessions_ended_total", (("agent", agent), ("reason", "failed")))
 
 
-async def one(database: Database, person: Actor, changed: str) -> None:
-    """A session of a room; `changed` is what has happened to it."""
-    values = {
-        "id": uuid.uuid4(),
-        "conversation_id": uuid.uuid4(),
-        "channel": "voice",
-        "pipeline": "offline",
-        "room_name": f"room-{uuid.uuid4()}",
-    }
-    async with database.transaction(person) as tx:
-        await store.insert(tx, person, values, timedelta(minutes=10))
-    async with database.transaction(ITSELF) as tx:
-        await tx.execute(
-            f"update public.voice_sessions set {changed} where id = $1",
-            values["id"],
-        )
-
-
 async def test_whom_no_agent_came_to_is_counted_each_time(
     database: Database, person: Actor, voice: Telemetry
 ) -> None:
@@ -77,12 +57,7 @@ async def test_whom_no_agent_came_to_is_counted_each_time(
         livekit_api_secret=SecretStr("s" * 40),
     )
     for _ in range(3):
-        await one(
-            database,
-            person,
-            "joined_at = clock_timestamp(),"
-            " dispatched_at = clock_timestamp() - interval '1 minute'",
-        )
+        await room_session(database, person, NOBODY_CAME)
     assert (await seen(voice))[MISSED] == 0
     async with open_media(settings) as media:
         await Reaper(database, media, LIMITS).sweep()
@@ -98,8 +73,8 @@ async def test_a_failed_call_is_counted_by_whether_an_agent_came(
     before = await seen(voice)
     assert [before[failed(agent)] for agent in ("none", "came")] == [0, 0]
     long_ago = "clock_timestamp() - interval '1 minute'"
-    await one(database, person, f"holder = 'job-1', heartbeat_at = {long_ago}")
-    await one(database, person, f"joined_at = {long_ago}")
+    await room_session(database, person, f"holder = 'job-1', heartbeat_at = {long_ago}")
+    await room_session(database, person, f"joined_at = {long_ago}")
     await reaper.sweep()
     watch.now += LIMITS.lost + 0.1
     await reaper.sweep()

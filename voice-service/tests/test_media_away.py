@@ -4,11 +4,11 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import pytest
 from livekit import api
 from pydantic import SecretStr
+from room_sessions import NOBODY_CAME, room_session
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,7 +20,6 @@ from kit.identity import Actor
 from kit.testing import Watch, serve
 from kit.testing.serving import free_port
 from voice_service.rooms.media import ASK_WITHIN, FAILURES, PAUSE, SILENT, Media, open_media
-from voice_service.sessions import store
 from voice_service.sessions.reaper import Limits, Reaper
 from voice_service.settings import Settings
 
@@ -69,20 +68,7 @@ async def media(server: Server) -> AsyncIterator[Media]:
 async def waiting(database: Database, person: Actor) -> None:
     """Callers in rooms to whom no agent came."""
     for _ in range(CALLERS):
-        values = {
-            "id": uuid.uuid4(),
-            "conversation_id": uuid.uuid4(),
-            "channel": "voice",
-            "pipeline": "offline",
-            "room_name": f"room-{uuid.uuid4()}",
-        }
-        async with database.transaction(person) as tx:
-            await store.insert(tx, person, values, timedelta(minutes=10))
-    async with database.transaction(ITSELF) as tx:
-        await tx.execute(
-            "update public.voice_sessions set joined_at = clock_timestamp(),"
-            " dispatched_at = clock_timestamp() - interval '1 minute'"
-        )
+        await room_session(database, person, NOBODY_CAME)
 
 
 async def test_a_round_of_the_reaper_waits_for_it_once(

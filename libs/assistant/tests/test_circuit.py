@@ -1,5 +1,6 @@
 """A model that keeps failing is left alone, so that nobody waits for it, and is taken back."""
 
+import statistics
 import time
 from collections.abc import AsyncIterator
 
@@ -55,10 +56,12 @@ async def test_a_provider_that_fails_is_not_asked_until_a_question_finds_out(
     for _ in range(3):
         assert await reason(chat) not in {LEFT_ALONE, "Rest."}
     tuned = chat.tuned(temperature=0.5, max_tokens=None)
-    started = time.monotonic()
+    waited = []
     for _ in range(20):
+        started = time.monotonic()
         assert await reason(tuned) == LEFT_ALONE
-    assert time.monotonic() - started < 0.2, "nobody waits for its deadline"
+        waited.append(time.monotonic() - started)
+    assert statistics.median(waited) < 0.02, "nobody waits for its deadline"
     assert len(server.requests) == 3
     watch.now += 10
     assert await reason(chat) == "Rest."

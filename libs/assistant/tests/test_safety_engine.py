@@ -183,9 +183,14 @@ def test_an_error_in_the_gate_counts_as_urgent(monkeypatch: pytest.MonkeyPatch) 
 def test_hostile_texts_stay_cheap(piece: str) -> None:
     text = (piece * 8000)[:8000]
     safety.assess(text)
-    started = time.perf_counter()
+    assert min(work_of(text) for _ in range(3)) < 0.2
+
+
+def work_of(text: str) -> float:
+    """Seconds of this thread's work; what the machine does besides is not counted."""
+    started = time.thread_time()
     safety.assess(text)
-    assert time.perf_counter() - started < 0.5
+    return time.thread_time() - started
 
 
 def test_the_same_words_give_the_same_verdict() -> None:

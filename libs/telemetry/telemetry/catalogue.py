@@ -90,6 +90,9 @@ VOICE_AGENTS_MISSED = Counter(
     "medbot_voice_agents_missed_total",
     "Times that a caller was in a room and no agent had come, so that another was sent for.",
 )
+VOICE_REFUSED = Counter(
+    "medbot_voice_calls_refused_total", "Calls by socket that were not taken: too many were there."
+)
 VOICE_ENDED = Counter(
     "medbot_voice_sessions_ended_total",
     "Voice sessions that are over, by why, and by whether an agent ever came.",
@@ -120,6 +123,7 @@ _OWN: dict[str, tuple[Instrument, ...]] = {
         *_MODELS,
         VOICE_SESSIONS,
         VOICE_AGENTS_MISSED,
+        VOICE_REFUSED,
         VOICE_ENDED,
         VOICE_TURNS,
         VOICE_STAGE_SECONDS,

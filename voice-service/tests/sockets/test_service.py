@@ -1,12 +1,15 @@
 """Both sockets of the whole service: real sessions, rows, turns and messages behind them."""
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
-from calling import Caller, calling, decoded, mp3_of, pcm_of, speech
+from calling import Caller, HungUp, calling, decoded, mp3_of, pcm_of, speech
 from conversing import Person, Start
 from model_server import ModelServer, Say
 from pydantic import SecretStr
@@ -15,6 +18,8 @@ from starlette.applications import Starlette
 from voice_parts import words_begun
 
 from kit.testing import Served, serve
+from voice_service.sockets.lateness import EVERY, LOOKS
+from voice_service.sockets.lines import Code
 from voice_service.sockets.mp3 import DELAY
 
 QUESTION = "what helps against a cold"
@@ -40,7 +45,13 @@ def provider() -> Provider:
 
 
 @pytest.fixture
-async def service(provider: Provider, start: Start) -> AsyncIterator[Served]:
+def late() -> float:
+    """Seconds; a service that is so late takes no more calls."""
+    return 0.02
+
+
+@pytest.fixture
+async def service(provider: Provider, start: Start, late: float) -> AsyncIterator[Served]:
     """The service with OpenAI's cascade, from the loopback."""
     async with serve(provider.app()) as served:
         yield await start(
@@ -49,6 +60,7 @@ async def service(provider: Provider, start: Start) -> AsyncIterator[Served]:
             voice_pipeline="cascade",
             voice_turn_detection="vad",
             allow_guest_voice=True,
+            voice_late_seconds=late,
         )
 
 
@@ -232,3 +244,49 @@ async def test_more_calls_than_one_may_have_are_refused(service: Served, alice: 
         assert (await alice.http.post("/api/v1/voice/session", json={})).status_code == 201
     async with calling(address(service, "/ws/voice"), **bearer(alice)) as caller:
         assert await caller.closed() == 4429
+
+
+@asynccontextmanager
+async def too_much_to_do(late: float) -> AsyncIterator[None]:
+    """Whatever is due in this process comes later than `late` seconds, again and again."""
+
+    async def hold_up() -> None:
+        while True:
+            time.sleep(2 * late)  # noqa: ASYNC251 - that is what holds the others up
+            await asyncio.sleep(0)
+
+    holding = asyncio.create_task(hold_up())
+    try:
+        yield
+    finally:
+        holding.cancel()
+
+
+async def hangs_up(caller: Caller) -> int | None:
+    """The code with which the service closes, if it does so before it greets."""
+    with contextlib.suppress(HungUp):
+        await caller.wait_for("ready", within=60)
+        return None
+    return await caller.closed()
+
+
+async def test_when_no_more_calls_can_be_carried_those_that_run_go_on(
+    service: Served, late: float, alice: Person, bob: Person
+) -> None:
+    url = address(service, "/ws/voice")
+    async with calling(url, **bearer(alice)) as running:
+        await running.wait_for("audio_complete")
+        async with too_much_to_do(late):
+            await asyncio.sleep(LOOKS * (EVERY + 6 * late) / 2)
+            async with calling(url, **bearer(bob)) as refused:
+                assert await hangs_up(refused) == Code.TRY_LATER
+        (told,) = refused.all("error")
+        assert "call again in a minute" in told["message"]
+        assert "emergency, call 999" in told["message"]
+        assert "medbot_voice_calls_refused_total 1.0" in (await bob.http.get("/metrics")).text
+        await ask(running, done="audio_complete")
+        async with asyncio.timeout(2 * LOOKS * EVERY):
+            while True:
+                async with calling(url, **bearer(bob)) as again:
+                    if await hangs_up(again) is None:
+                        break

@@ -25,6 +25,11 @@ def missed(callers: int) -> None:
     catalogue.VOICE_AGENTS_MISSED.add(amount=callers)
 
 
+def refused() -> None:
+    """A caller was not let in, since no more calls can be carried."""
+    catalogue.VOICE_REFUSED.add()
+
+
 def ended(reason: EndReason, holder: str | None) -> None:
     """A session is over; `holder` is who ran it last."""
     catalogue.VOICE_ENDED.add(reason, "none" if holder is None else "came")

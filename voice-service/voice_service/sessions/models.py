@@ -48,6 +48,14 @@ class TooManySessions(DomainError):
     retry_after = 30
 
 
+class AllBusy(DomainError):
+    """No more calls can be carried now; call again in a minute."""
+
+    kind = Kind.UNAVAILABLE
+    code = "voice.busy"
+    retry_after = 60
+
+
 class CapReached(DomainError):
     """Today's limit for speech is reached, and this installation has no offline voice."""
 

@@ -39,6 +39,7 @@ class Desk(Protocol):
         Raises:
             NotFound: the conversation is not the caller's.
             TooManySessions: the caller has as many as one may.
+            AllBusy: no more calls can be carried.
         """
 
     async def find(self, caller: Actor, session_id: UUID) -> Found:
@@ -63,6 +64,7 @@ class Desk(Protocol):
             NotFound: it is not the caller's.
             SessionOver: it has ended.
             SessionTaken: it runs elsewhere.
+            AllBusy: no more calls can be carried.
         """
 
     async def left(self, session_id: UUID) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import jwt
 
+from assistant import safety
 from contracts.voice import EndReason, Heartbeat, Plan
 from kit import background, logs
 from kit.backbone import Backbone
@@ -20,13 +21,20 @@ from tokens import Verifier
 from voice_service.agent.ports import Audience, Running, Transport
 from voice_service.agent.resources import Resources
 from voice_service.agent.supervisor import Supervisor
-from voice_service.sessions import actions
+from voice_service.sessions import actions, counting
 from voice_service.sessions import store as rows
 from voice_service.sessions.actions import ITSELF, Sessions
-from voice_service.sessions.models import CreateSession, SessionOver, TooManySessions
+from voice_service.sessions.models import (
+    AllBusy,
+    CreateSession,
+    Row,
+    SessionOver,
+    TooManySessions,
+)
 from voice_service.settings import Settings
 from voice_service.sockets import store
 from voice_service.sockets.desk import Found
+from voice_service.sockets.lateness import Lateness
 from voice_service.sockets.link import LocalLink
 from voice_service.sockets.warming import Warm
 
@@ -46,12 +54,14 @@ class Reception:
         signals: Signals,
         verifier: Verifier,
         warm: Warm,
+        lateness: Lateness,
         *,
         clock: Clock,
         job: str,
     ) -> None:
         self._settings, self._sessions, self._signals = settings, sessions, signals
-        self._verifier, self._warm, self._clock, self._job = verifier, warm, clock, job
+        self._verifier, self._warm, self._lateness = verifier, warm, lateness
+        self._clock, self._job = clock, job
         self._longest = timedelta(seconds=settings.voice_max_seconds)
         self._running: set[Running] = set()
         self._watching: set[asyncio.Task[None]] = set()
@@ -91,6 +101,7 @@ class Reception:
 
     async def open(self, caller: Actor, conversation_id: UUID | None, locale: str) -> Plan:
         """A new session of channel `websocket`."""
+        self._check_lateness(locale)
         self._resources = await self._warm.get()
         if caller.kind == "guest":
             await self._check_guests()
@@ -102,10 +113,7 @@ class Reception:
 
     async def find(self, caller: Actor, session_id: UUID) -> Found:
         """How a session is that has not ended."""
-        async with self._sessions.db.transaction(caller) as tx:
-            row = await actions.require(tx, session_id)
-        if row.over:
-            raise SessionOver
+        row = await self._open_row(caller, session_id)
         return Found(row.status, row.agent_state or "initializing")
 
     async def changed(self, caller: Actor, session_id: UUID, known: Found) -> Found:
@@ -125,7 +133,8 @@ class Reception:
 
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
         """The plan of a session that is about to run here."""
-        await self.find(caller, session_id)
+        row = await self._open_row(caller, session_id)
+        self._check_lateness(row.locale)
         self._resources = await self._warm.get()
         return await self._take(session_id)
 
@@ -168,6 +177,13 @@ class Reception:
         await running.closed()
         self._running.discard(running)
 
+    async def _open_row(self, caller: Actor, session_id: UUID) -> Row:
+        async with self._sessions.db.transaction(caller) as tx:
+            row = await actions.require(tx, session_id)
+        if row.over:
+            raise SessionOver
+        return row
+
     async def _take(self, session_id: UUID) -> Plan:
         """Makes the session this process's.
 
@@ -179,6 +195,12 @@ class Reception:
         async with self._sessions.db.transaction(ITSELF) as tx:
             await store.speak_by_socket(tx, session_id)
         return await actions.plan(self._sessions, session_id)
+
+    def _check_lateness(self, locale: str) -> None:
+        if self._lateness.seconds > self._settings.voice_late_seconds:
+            counting.refused()
+            number = safety.emergency_number(locale)
+            raise AllBusy(f"{AllBusy.__doc__} In an emergency, call {number} at once.")
 
     async def _check_guests(self) -> None:
         async with self._sessions.db.transaction(ITSELF) as tx:
@@ -200,9 +222,13 @@ async def open_desk(
     if settings.voice_prewarm:
         warm.begin()
     job = f"socket-{uuid.uuid4()}"
-    desk = Reception(settings, sessions, backbone.signals, verifier, warm, clock=utc_now, job=job)
+    late = Lateness()
+    desk = Reception(
+        settings, sessions, backbone.signals, verifier, warm, late, clock=utc_now, job=job
+    )
     try:
-        yield desk
+        async with background.running(lateness=late.watch):
+            yield desk
     finally:
         await desk.aclose()
         await warm.aclose()

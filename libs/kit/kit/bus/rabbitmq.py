@@ -35,6 +35,9 @@ from kit.identity import Actor
 
 PREFETCH = 50
 """Messages that wait at a consumer once it has handled one; each is handled after the other."""
+TOGETHER = queues.DELIVERIES // 2
+"""Handled messages that are acknowledged at once while more wait: when a consumer dies over the
+next one, again and again, these are not handed out too often with it."""
 CONFIRM_WITHIN = 10.0
 CLOSE_WITHIN = 1.0
 RECONNECT_AFTER = 1.0
@@ -203,12 +206,18 @@ class RabbitBus:
         if message := await arrived.get():
             await take(message, channel.default_exchange)
             await queue.cancel(alone)  # before the acknowledgement, which would bring another
-            await _acknowledge(message)
+            await _acknowledge([message])
             await channel.set_qos(prefetch_count=PREFETCH)
             await queue.consume(arrived.put)
-        while message and (message := await arrived.get()):
-            await take(message, channel.default_exchange)
-            await _acknowledge(message)
+        handled: list[AbstractIncomingMessage] = []
+        try:
+            while message and (message := await arrived.get()):
+                await take(message, channel.default_exchange)
+                handled.append(message)
+                if len(handled) == TOGETHER or arrived.empty():
+                    await _acknowledge(handled)
+        finally:
+            await _acknowledge(handled)
 
     async def _deliver(
         self, queue: str, message: AbstractIncomingMessage, direct: Any, handler: Handler
@@ -309,9 +318,12 @@ class _TooOften(Exception):
     """The broker has handed it out too often to consumers that died."""
 
 
-async def _acknowledge(message: AbstractIncomingMessage) -> None:
-    if not message.processed:
-        await message.ack()
+async def _acknowledge(handled: list[AbstractIncomingMessage]) -> None:
+    """All of them at once, but those that were rejected; empties the list."""
+    left = [message for message in handled if not message.processed]
+    handled.clear()
+    if left:
+        await left[-1].ack(multiple=True)
 
 
 async def _open(connection: AbstractRobustConnection) -> AbstractRobustChannel:
