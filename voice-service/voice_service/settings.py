@@ -25,7 +25,7 @@ class Settings(Speaking):
     livekit_public_url: str | None = Field(default=None, pattern=r"^(wss?|https?)://")
     voice_join_seconds: float = Field(default=600.0, ge=1, le=86_400)
     voice_lost_seconds: float = Field(default=8.0, ge=0.5, le=300)
-    voice_late_seconds: float = Field(default=0.05, ge=0.001, le=10)
+    voice_max_load: float = Field(default=0.9, ge=0.01, le=1)
     voice_agent_seconds: float = Field(default=30.0, ge=0.5, le=600)
 
     cost_cap_person_day_usd: float | None = Field(default=None, ge=0, le=1_000_000)

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from voice_parts import words_begun
 
 from kit.testing import Served, serve
-from voice_service.sockets.lateness import EVERY, LOOKS
+from voice_service.sockets.fullness import EVERY, LOOKS
 from voice_service.sockets.lines import Code
 from voice_service.sockets.mp3 import DELAY
 
@@ -45,13 +45,7 @@ def provider() -> Provider:
 
 
 @pytest.fixture
-def late() -> float:
-    """Seconds; a service that is so late takes no more calls."""
-    return 0.02
-
-
-@pytest.fixture
-async def service(provider: Provider, start: Start, late: float) -> AsyncIterator[Served]:
+async def service(provider: Provider, start: Start) -> AsyncIterator[Served]:
     """The service with OpenAI's cascade, from the loopback."""
     async with serve(provider.app()) as served:
         yield await start(
@@ -60,7 +54,6 @@ async def service(provider: Provider, start: Start, late: float) -> AsyncIterato
             voice_pipeline="cascade",
             voice_turn_detection="vad",
             allow_guest_voice=True,
-            voice_late_seconds=late,
         )
 
 
@@ -247,45 +240,53 @@ async def test_more_calls_than_one_may_have_are_refused(service: Served, alice: 
 
 
 @asynccontextmanager
-async def too_much_to_do(late: float) -> AsyncIterator[None]:
-    """Whatever is due in this process comes later than `late` seconds, again and again."""
+async def too_much_to_do() -> AsyncIterator[None]:
+    """The loop works nearly all the time, in short steps."""
 
-    async def hold_up() -> None:
+    async def work() -> None:
         while True:
-            time.sleep(2 * late)  # noqa: ASYNC251 - that is what holds the others up
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
             await asyncio.sleep(0)
 
-    holding = asyncio.create_task(hold_up())
+    working = asyncio.create_task(work())
     try:
         yield
     finally:
-        holding.cancel()
+        working.cancel()
 
 
 async def hangs_up(caller: Caller) -> int | None:
     """The code with which the service closes, if it does so before it greets."""
     with contextlib.suppress(HungUp):
-        await caller.wait_for("ready", within=60)
+        await caller.wait_for("ready", within=30)
         return None
     return await caller.closed()
 
 
 async def test_when_no_more_calls_can_be_carried_those_that_run_go_on(
-    service: Served, late: float, alice: Person, bob: Person
+    service: Served, alice: Person, bob: Person
 ) -> None:
     url = address(service, "/ws/voice")
+    session_id = (await bob.http.post("/api/v1/voice/session", json={})).json()["session_id"]
+    session = address(service, f"/api/v1/voice/session/{session_id}/ws")
     async with calling(url, **bearer(alice)) as running:
         await running.wait_for("audio_complete")
-        async with too_much_to_do(late):
-            await asyncio.sleep(LOOKS * (EVERY + 6 * late) / 2)
+        async with too_much_to_do():
+            await asyncio.sleep(LOOKS * EVERY)
             async with calling(url, **bearer(bob)) as refused:
                 assert await hangs_up(refused) == Code.TRY_LATER
+            async with calling(session, session=True, **bearer(bob)) as waiting:
+                await waiting.send(START)
+                assert (await waiting.wait_for("error"))["code"] == "voice.busy"
+                assert await waiting.closed() == Code.TRY_LATER
         (told,) = refused.all("error")
         assert "call again in a minute" in told["message"]
         assert "emergency, call 999" in told["message"]
-        assert "medbot_voice_calls_refused_total 1.0" in (await bob.http.get("/metrics")).text
+        assert "medbot_voice_calls_refused_total 2.0" in (await bob.http.get("/metrics")).text
         await ask(running, done="audio_complete")
-        async with asyncio.timeout(2 * LOOKS * EVERY):
+        async with asyncio.timeout(3 * LOOKS * EVERY):
             while True:
                 async with calling(url, **bearer(bob)) as again:
                     if await hangs_up(again) is None:

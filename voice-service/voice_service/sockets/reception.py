@@ -34,7 +34,7 @@ from voice_service.sessions.models import (
 from voice_service.settings import Settings
 from voice_service.sockets import store
 from voice_service.sockets.desk import Found
-from voice_service.sockets.lateness import Lateness
+from voice_service.sockets.fullness import Fullness
 from voice_service.sockets.link import LocalLink
 from voice_service.sockets.warming import Warm
 
@@ -54,13 +54,13 @@ class Reception:
         signals: Signals,
         verifier: Verifier,
         warm: Warm,
-        lateness: Lateness,
+        fullness: Fullness,
         *,
         clock: Clock,
         job: str,
     ) -> None:
         self._settings, self._sessions, self._signals = settings, sessions, signals
-        self._verifier, self._warm, self._lateness = verifier, warm, lateness
+        self._verifier, self._warm, self._fullness = verifier, warm, fullness
         self._clock, self._job = clock, job
         self._longest = timedelta(seconds=settings.voice_max_seconds)
         self._running: set[Running] = set()
@@ -101,7 +101,7 @@ class Reception:
 
     async def open(self, caller: Actor, conversation_id: UUID | None, locale: str) -> Plan:
         """A new session of channel `websocket`."""
-        self._check_lateness(locale)
+        self._check_fullness(locale)
         self._resources = await self._warm.get()
         if caller.kind == "guest":
             await self._check_guests()
@@ -134,7 +134,7 @@ class Reception:
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
         """The plan of a session that is about to run here."""
         row = await self._open_row(caller, session_id)
-        self._check_lateness(row.locale)
+        self._check_fullness(row.locale)
         self._resources = await self._warm.get()
         return await self._take(session_id)
 
@@ -196,8 +196,8 @@ class Reception:
             await store.speak_by_socket(tx, session_id)
         return await actions.plan(self._sessions, session_id)
 
-    def _check_lateness(self, locale: str) -> None:
-        if self._lateness.seconds > self._settings.voice_late_seconds:
+    def _check_fullness(self, locale: str) -> None:
+        if self._fullness.full:
             counting.refused()
             number = safety.emergency_number(locale)
             raise AllBusy(f"{AllBusy.__doc__} In an emergency, call {number} at once.")
@@ -222,12 +222,12 @@ async def open_desk(
     if settings.voice_prewarm:
         warm.begin()
     job = f"socket-{uuid.uuid4()}"
-    late = Lateness()
+    fullness = Fullness(settings.voice_max_load)
     desk = Reception(
-        settings, sessions, backbone.signals, verifier, warm, late, clock=utc_now, job=job
+        settings, sessions, backbone.signals, verifier, warm, fullness, clock=utc_now, job=job
     )
     try:
-        async with background.running(lateness=late.watch):
+        async with background.running(fullness=fullness.watch):
             yield desk
     finally:
         await desk.aclose()
