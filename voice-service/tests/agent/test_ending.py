@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 from providers import Cloud, Open
-from talking import Desk, conversation, plan
+from talking import Desk, Local, conversation, plan
 
 from contracts.voice import Changes, SpokenTurn
 from kit import background
+from voice_service.agent import phrases
+from voice_service.agent.rhythm import TOO_QUIET
 
 
 class _Failing(Desk):
@@ -36,6 +38,18 @@ async def test_nothing_goes_on_after_the_end(opened: Open, cloud: Cloud) -> None
         await asyncio.sleep(background.CANCELLED_AFTER + 1.0)
     assert desk.asked == 1
     assert desk.beats[-1].ended == "asked"
+
+
+async def test_nothing_passes_the_time_after_the_end(opened: Open, local: Local) -> None:
+    failed: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, one: failed.append(one["message"]))
+    local.hears, local.takes = ["what helps against a cold"], [12.0]
+    async with conversation(await opened(), plan("offline")) as talk:
+        await talk.say("what helps against a cold")
+        await talk.until(lambda: any(filler in local.said for filler in phrases.FILLERS))
+        await talk.supervisor.end("asked")
+        await asyncio.sleep(TOO_QUIET + 1.5)
+    assert failed == []
 
 
 class _Away(Desk):

@@ -201,11 +201,13 @@ class Conversation:
         return asked is None
 
     async def last_words(self, within: float) -> None:
-        """Waits for words that are still being found."""
+        """Waits for words that are still being found; after that nothing passes the time."""
         for _ in range(round(within / 0.05)):
             if not self._over_agent:
-                return
+                break
             await asyncio.sleep(0.05)
+        for timer in self._waiting.values():
+            timer.cancel()
 
     def typed(self, text: str) -> None:
         """The caller's turn came in writing."""
