@@ -21,7 +21,7 @@ SETTLED_AFTER = 1.5
 """Seconds without a new reply after which a recording was answered."""
 
 REASONS = {
-    1013: "a part that voice needs is away; try again later",
+    1013: "no more calls are taken, or a part that voice needs is away; try again in a minute",
     4401: "the token does not hold, or none was given and guests may not call",
     4404: "this conversation is not yours",
     4408: "nothing was heard for too long",

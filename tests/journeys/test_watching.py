@@ -253,7 +253,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("alert", CALLS)
-def test_callers_without_an_agent_raise_an_alert(alert: str, tmp_path: Path) -> None:
+def test_callers_who_get_nobody_raise_an_alert(alert: str, tmp_path: Path) -> None:
     series, labels = CALLS[alert]
     (rule,) = (
         rule

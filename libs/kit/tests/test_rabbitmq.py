@@ -14,7 +14,7 @@ import pytest
 from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus, Retries
-from kit.bus.rabbitmq import open_rabbitmq
+from kit.bus.rabbitmq import TOGETHER, open_rabbitmq
 from kit.bus.rabbitmq_queues import DELIVERIES, EXCHANGE
 from kit.database import Database
 from kit.errors import Misconfigured, ServiceUnavailable
@@ -160,6 +160,37 @@ async def test_a_burst_of_redeliveries_has_each_effect_once(
                     await outbox.emit(tx, event, source=suite.QUEUE, event_id=event_id)
         await suite.wait_until(lambda: _seen(effects, 420), within=30)
     assert sorted(await effects.done()) == list(range(20))
+
+
+async def test_what_was_handled_comes_no_more_when_its_consumer_ends_over_the_next(
+    bus: Bus, database: Database, broker: Broker
+) -> None:
+    last = 2 * TOGETHER + TOGETHER // 2
+
+    async def wait_at_the_ends(envelope: Envelope) -> None:
+        if envelope.data["number"] in (0, last):
+            reached.set()
+            await go_on.wait()
+
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    effects, others = suite.Effects(database, wait_at_the_ends), suite.Effects(database)
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, *range(TOGETHER))
+        await reached.wait()
+        await suite.wait_until(lambda: _all_left(database))
+        await _send(broker, aio_pika.Message(b"words of a patient"))
+        await suite.emit(database, *range(TOGETHER, last + 1))
+        await suite.wait_until(lambda: _all_left(database))
+        reached.clear()
+        go_on.set()
+        await asyncio.sleep(0)
+        go_on.clear()
+        await asyncio.wait_for(reached.wait(), 15)
+    assert effects.seen == list(range(last + 1))
+    async with suite.consuming(bus, others.handle):
+        await suite.wait_until(lambda: _all(effects, last + 1))
+        await suite.wait_until(lambda: _buried(database))
+    assert others.seen == [last]
 
 
 async def test_an_event_that_its_consumers_die_over_becomes_a_dead_letter(

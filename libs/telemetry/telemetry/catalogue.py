@@ -91,7 +91,8 @@ VOICE_AGENTS_MISSED = Counter(
     "Times that a caller was in a room and no agent had come, so that another was sent for.",
 )
 VOICE_REFUSED = Counter(
-    "medbot_voice_calls_refused_total", "Calls by socket that were not taken: too many were there."
+    "medbot_voice_calls_refused_total",
+    "Calls by socket that were not taken, since there was too much to do.",
 )
 VOICE_ENDED = Counter(
     "medbot_voice_sessions_ended_total",

@@ -68,6 +68,7 @@ class Conversation:
         self._doubts = doubts.Doubts()
         self._over_agent: dict[float, bool] = {}
         self._waiting: dict[float, asyncio.TimerHandle] = {}
+        self._fills = True
         self._asked_again = False
         self.user_speaking = False
         self.heard_since = False
@@ -201,11 +202,15 @@ class Conversation:
         return asked is None
 
     async def last_words(self, within: float) -> None:
-        """Waits for words that are still being found; after that nothing passes the time."""
+        """Waits for words that are still being found."""
         for _ in range(round(within / 0.05)):
             if not self._over_agent:
-                break
+                return
             await asyncio.sleep(0.05)
+
+    def fill_no_more(self) -> None:
+        """From now on nothing is said to pass the time."""
+        self._fills = False
         for timer in self._waiting.values():
             timer.cancel()
 
@@ -261,6 +266,8 @@ class Conversation:
             timer.cancel()
 
     def _fill_later(self, stretch: Stretch, seconds: float) -> None:
+        if not self._fills:
+            return
         loop = asyncio.get_running_loop()
         self._waiting[stretch.began] = loop.call_later(max(0.05, seconds), self._fill, stretch)
 

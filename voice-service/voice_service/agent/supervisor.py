@@ -160,6 +160,7 @@ class Supervisor:
         await background.ended(*self._tasks)
         if self._session is not None:
             await self._conversation.last_words(LAST_WORDS_WITHIN)
+            self._conversation.fill_no_more()
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(CLOSES_WITHIN):
                     await self._session.aclose()

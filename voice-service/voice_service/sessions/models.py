@@ -53,7 +53,6 @@ class AllBusy(DomainError):
 
     kind = Kind.UNAVAILABLE
     code = "voice.busy"
-    retry_after = 60
 
 
 class CapReached(DomainError):

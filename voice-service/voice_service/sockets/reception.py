@@ -101,10 +101,10 @@ class Reception:
 
     async def open(self, caller: Actor, conversation_id: UUID | None, locale: str) -> Plan:
         """A new session of channel `websocket`."""
-        self._check_fullness(locale)
         self._resources = await self._warm.get()
         if caller.kind == "guest":
             await self._check_guests()
+        self._check_fullness(locale)
         wanted = CreateSession(conversation_id=conversation_id)
         row = await actions.create(
             self._sessions, caller, wanted, channel="websocket", locale=locale
@@ -134,8 +134,8 @@ class Reception:
     async def join(self, caller: Actor, session_id: UUID) -> Plan:
         """The plan of a session that is about to run here."""
         row = await self._open_row(caller, session_id)
-        self._check_fullness(row.locale)
         self._resources = await self._warm.get()
+        self._check_fullness(row.locale)
         return await self._take(session_id)
 
     async def left(self, session_id: UUID) -> None:
@@ -197,7 +197,7 @@ class Reception:
         return await actions.plan(self._sessions, session_id)
 
     def _check_fullness(self, locale: str) -> None:
-        if self._fullness.full:
+        if not self._fullness.admit():
             counting.refused()
             number = safety.emergency_number(locale)
             raise AllBusy(f"{AllBusy.__doc__} In an emergency, call {number} at once.")

@@ -35,9 +35,8 @@ from kit.identity import Actor
 
 PREFETCH = 50
 """Messages that wait at a consumer once it has handled one; each is handled after the other."""
-TOGETHER = queues.DELIVERIES // 2
-"""Handled messages that are acknowledged at once while more wait: when a consumer dies over the
-next one, again and again, these are not handed out too often with it."""
+TOGETHER = 10
+"""Events that are acknowledged at once, while more wait."""
 CONFIRM_WITHIN = 10.0
 CLOSE_WITHIN = 1.0
 RECONNECT_AFTER = 1.0
@@ -156,12 +155,11 @@ class RabbitBus:
     async def consume(self, queue: str, handler: Handler) -> None:
         """Consumes until cancelled, and keeps the queue's dead letters meanwhile."""
         async with asyncio.TaskGroup() as both:
+            name = queues.name_of(queue)
             both.create_task(
-                self._drain(queues.name_of(queue), lambda m, x: self._deliver(queue, m, x, handler))
+                self._drain(name, lambda m, x: self._deliver(queue, m, x, handler), TOGETHER)
             )
-            both.create_task(
-                self._drain(f"{queues.name_of(queue)}.dead", lambda m, x: self._bury(queue, m, x))
-            )
+            both.create_task(self._drain(f"{name}.dead", lambda m, x: self._bury(queue, m, x), 1))
 
     async def _open_exchange(self) -> AbstractRobustExchange:
         self._publishing = channel = await _open(self._outgoing)
@@ -175,13 +173,13 @@ class RabbitBus:
                 await asyncio.wait_for(self._publishing.close(), CLOSE_WITHIN)
             self._publishing = None
 
-    async def _drain(self, name: str, take: "_Take") -> None:
+    async def _drain(self, name: str, take: "_Take", together: int) -> None:
         """Hands the messages of a queue to `take`, in order, on as many channels as it needs."""
         while True:
             try:
                 channel = await _open(self._incoming)
                 async with channel:
-                    await self._drain_channel(channel, name, take)
+                    await self._drain_channel(channel, name, take, together)
             except _LOST as error:
                 if (own := asyncio.current_task()) is not None and own.cancelling():
                     raise asyncio.CancelledError from error  # what was lost came in place of it
@@ -189,12 +187,13 @@ class RabbitBus:
             await asyncio.sleep(RECONNECT_AFTER)
 
     async def _drain_channel(
-        self, channel: AbstractRobustChannel, name: str, take: "_Take"
+        self, channel: AbstractRobustChannel, name: str, take: "_Take", together: int
     ) -> None:
         """Until the channel is closed, which gives back what was not handled.
 
         Not by `queue.iterator()`: it ends its consumer first, and the next one gets later messages
-        before those. The first message comes alone: when consumers die over it, again and again,
+        before those. The first message comes alone, and what was handed out before is acknowledged
+        by itself: when consumers die over a message, again and again, it soon is the first, and
         none that waits behind it is counted as handed out with it.
         """
         await queues.declare(channel, self._subscriptions, self._retries)
@@ -214,7 +213,7 @@ class RabbitBus:
             while message and (message := await arrived.get()):
                 await take(message, channel.default_exchange)
                 handled.append(message)
-                if len(handled) == TOGETHER or arrived.empty():
+                if message.redelivered or len(handled) >= together or arrived.empty():
                     await _acknowledge(handled)
         finally:
             await _acknowledge(handled)
