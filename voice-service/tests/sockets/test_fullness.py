@@ -36,21 +36,23 @@ async def kept_busy(seconds: float, *, working: bool) -> None:
 async def test_a_loop_that_is_held_up_is_full_until_it_is_not(
     fullness: Fullness, *, working: bool
 ) -> None:
-    assert fullness.admit()
+    assert fullness.admit(others=True)
     await kept_busy(2.5 * ALL_LOOKS, working=working)
-    assert not fullness.admit()
+    assert not fullness.admit(others=True)
+    assert fullness.admit(others=False)
     await asyncio.sleep(ALL_LOOKS)
-    assert fullness.admit()
+    assert fullness.admit(others=True)
 
 
 async def test_one_long_stop_refuses_nobody(fullness: Fullness) -> None:
     await asyncio.sleep(ALL_LOOKS)
     time.sleep(2.0)  # noqa: ASYNC251 - as a collection of garbage would
     await asyncio.sleep(2 * EVERY)
-    assert fullness.admit()
+    assert fullness.admit(others=True)
 
 
 async def test_of_a_burst_only_so_many_begin_at_once(fullness: Fullness) -> None:
-    assert [fullness.admit() for _ in range(BEGIN + 5)] == [True] * BEGIN + [False] * 5
+    taken = [fullness.admit(others=False) for _ in range(BEGIN + 5)]
+    assert taken == [True] * BEGIN + [False] * 5
     await asyncio.sleep(ALL_LOOKS + EVERY)
-    assert fullness.admit()
+    assert fullness.admit(others=True)

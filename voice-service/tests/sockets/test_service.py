@@ -245,7 +245,7 @@ async def too_much_to_do() -> AsyncIterator[None]:
 
     async def work() -> None:
         while True:
-            until = time.thread_time() + 0.02
+            until = time.thread_time() + 0.003
             while time.thread_time() < until:
                 pass
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections import deque
+from pathlib import Path
 
 EVERY = 0.1
 LOOKS = 30
@@ -21,19 +22,20 @@ class Fullness:
 
     def __init__(self, most: float) -> None:
         self._most = most
-        self._worked = deque([0.0] * LOOKS, maxlen=LOOKS)
+        self._wanted = deque([0.0] * LOOKS, maxlen=LOOKS)
         self._late = deque([0.0] * LOOKS, maxlen=LOOKS)
         self._began = deque([float("-inf")] * BEGIN, maxlen=BEGIN)
 
     @property
     def full(self) -> bool:
-        """Whether the loop works for more than `most` of the time, or what is due comes late."""
-        return statistics.median(self._worked) > self._most or statistics.median(self._late) > LATE
+        """Whether the loop wants a core for over `most` of the time, or what is due comes late."""
+        return statistics.median(self._wanted) > self._most or statistics.median(self._late) > LATE
 
-    def admit(self) -> bool:
-        """Whether another call may begin, which is counted then."""
+    def admit(self, *, others: bool) -> bool:
+        """Whether another call may begin, which is counted then. Without `others` that run,
+        nobody is harmed, and what fills the loop may be the loading of the models."""
         now = time.monotonic()
-        if self.full or now - self._began[0] < LOOKS * EVERY:
+        if (others and self.full) or now - self._began[0] < LOOKS * EVERY:
             return False
         self._began.append(now)
         return True
@@ -41,8 +43,17 @@ class Fullness:
     async def watch(self) -> None:
         """Looks, in the loop's own thread, until it is cancelled."""
         while True:
-            began, worked = time.monotonic(), time.thread_time()
+            began, wanted = time.monotonic(), _core_wanted()
             await asyncio.sleep(EVERY)
             took = time.monotonic() - began
-            self._worked.append((time.thread_time() - worked) / took)
+            self._wanted.append((_core_wanted() - wanted) / took)
             self._late.append(took - EVERY)
+
+
+def _core_wanted() -> float:
+    """Seconds for which this thread has run, or has waited for a core where that is told."""
+    try:
+        ran, waited, _ = Path("/proc/thread-self/schedstat").read_text().split()
+    except OSError:
+        return time.thread_time()
+    return (int(ran) + int(waited)) / 1e9

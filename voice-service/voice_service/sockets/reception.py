@@ -197,7 +197,7 @@ class Reception:
         return await actions.plan(self._sessions, session_id)
 
     def _check_fullness(self, locale: str) -> None:
-        if not self._fullness.admit():
+        if not self._fullness.admit(others=bool(self._running)):
             counting.refused()
             number = safety.emergency_number(locale)
             raise AllBusy(f"{AllBusy.__doc__} In an emergency, call {number} at once.")
