@@ -93,6 +93,7 @@ async def test_a_trace_goes_through_outbox_and_bus(
             async with asyncio.timeout(15):
                 await done.wait()
             await suite.wait_until(lambda: _handled(effects))
+            await suite.wait_until(lambda: _empty(bus))
         metrics.look_at(database, bus, service=suite.QUEUE)
         page = await house.page()
     (sent,) = receiver.named(f"send {TOPIC}")
@@ -118,6 +119,10 @@ async def test_a_trace_goes_through_outbox_and_bus(
 
 async def _handled(effects: suite.Effects) -> bool:
     return await effects.done() == [1]
+
+
+async def _empty(bus: Bus) -> bool:
+    return (await bus.waiting())[suite.QUEUE] == 0
 
 
 async def test_statements_are_told_by_verb_and_table(
