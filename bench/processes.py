@@ -1,26 +1,38 @@
 """What processes hold, from the kernel's own files (Linux alone)."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 PROC = Path("/proc")
 
 
-def sizes(roots: Mapping[str, int]) -> dict[str, tuple[float, int]]:
-    """Of each process and all below it: anonymous memory in MiB, and open descriptors.
+class Size(NamedTuple):
+    """What processes hold."""
+
+    memory: float
+    """Anonymous, in MiB."""
+    descriptors: int
+    """Open ones but `tables`."""
+    tables: int
+    """Open files of PostgreSQL's tables and indexes: each of its processes keeps those open that
+    it has read, up to `max_files_per_process`."""
+
+
+def sizes(roots: Mapping[str, int]) -> dict[str, Size]:
+    """What each process and all below it hold.
 
     The children of a root stand apart, under its name and theirs.
     """
     below = _children()
-    found: dict[str, tuple[float, int]] = {}
+    pids: dict[str, list[int]] = {}
     for name, root in roots.items():
-        found[name] = _sum([root])
+        pids[name] = [root]
         for child in below.get(root, ()):
             key = f"{name}: {_command(child)}"
-            memory, files = _sum(list(_tree(child, below)))
-            before = found.get(key, (0.0, 0))
-            found[key] = (before[0] + memory, before[1] + files)
-    return found
+            pids.setdefault(key, []).extend(_tree(child, below))
+    return {name: _sum(of) for name, of in pids.items()}
 
 
 def _children() -> dict[int, list[int]]:
@@ -41,16 +53,25 @@ def _tree(root: int, below: Mapping[int, list[int]]) -> Iterator[int]:
         yield from _tree(child, below)
 
 
-def _sum(pids: list[int]) -> tuple[float, int]:
-    memory, files = 0.0, 0
+def _sum(pids: list[int]) -> Size:
+    memory, files, tables = 0.0, 0, 0
     for pid in pids:
         try:
             status = (PROC / str(pid) / "status").read_text()
-            files += len(list((PROC / str(pid) / "fd").iterdir()))
+            open_files = list((PROC / str(pid) / "fd").iterdir())
         except OSError:
             continue  # it has just ended
         memory += int(status.partition("RssAnon:")[2].split()[0]) / 1024
-    return memory, files
+        files += len(open_files)
+        tables += sum("/postgres/base/" in _target(file) for file in open_files)
+    return Size(memory, files - tables, tables)
+
+
+def _target(file: Path) -> str:
+    try:
+        return os.readlink(file)
+    except OSError:
+        return ""  # it has just been closed
 
 
 def _command(pid: int) -> str:

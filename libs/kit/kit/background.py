@@ -41,7 +41,9 @@ async def _for_ever(name: str, task: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await task()
-        except Exception as error:  # whatever ended it, the next round starts afresh
+        except (Exception, asyncio.CancelledError) as error:  # the next round starts afresh
+            if (own := asyncio.current_task()) is not None and own.cancelling():
+                raise  # a cancellation that is not the task's own is a library's, and a failure
             catalogue.BACKGROUND_RESTARTS.add(name)
             _log.error("background.failed", task=name, **logs.failure(error))
         await asyncio.sleep(RESTART_AFTER)

@@ -41,3 +41,21 @@ async def test_a_cancellation_in_whose_place_a_connection_fails_ends_its_task_al
         async with background.running(waits=wait_for_ever):
             await asyncio.sleep(0.01)
     assert ended == [True]
+
+
+async def test_a_task_that_a_library_cancels_is_started_again() -> None:
+    started = 0
+    again = asyncio.Event()
+
+    async def wait_for_what_is_given_up() -> None:
+        nonlocal started
+        started += 1
+        if started == 1:
+            given_up = asyncio.get_running_loop().create_future()
+            given_up.set_exception(asyncio.CancelledError())
+            await given_up
+        again.set()
+        await asyncio.Event().wait()
+
+    async with background.running(waits=wait_for_what_is_given_up):
+        await asyncio.wait_for(again.wait(), background.RESTART_AFTER + 5)

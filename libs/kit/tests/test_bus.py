@@ -1,6 +1,7 @@
 """Events arrive: none lost, no effect twice, in order, and a poison message stops nobody."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -10,6 +11,7 @@ from proxy import database_behind
 from contracts.events import Envelope
 from kit import background, outbox
 from kit.bus import Bus
+from kit.bus.postgres import PostgresBus
 from kit.database import Database, open_database
 from kit.signals import Signals
 from kit.testing import Addresses
@@ -86,6 +88,31 @@ async def test_a_poison_message_ends_as_a_dead_letter_without_words(
         )
     assert row is not None
     assert (row["attempts"], row["error"]) == (3, "ValueError")
+
+
+async def test_a_row_that_is_no_event_becomes_a_dead_letter_and_stops_nobody(
+    database: Database, signals: Signals
+) -> None:
+    bus = PostgresBus(
+        database,
+        signals,
+        service=suite.QUEUE,
+        subscriptions=suite.SUBSCRIPTIONS,
+        retries=suite.RETRIES,
+    )
+    effects, unreadable = suite.Effects(database), uuid.uuid4()
+    async with database.transaction(suite.CONSUMER) as tx:
+        await tx.execute(
+            "insert into medbot.queue (queue, event_id, envelope) values ($1, $2, $3)",
+            suite.QUEUE,
+            unreadable,
+            {"words": "of a patient"},
+        )
+    async with suite.consuming(bus, effects.handle):
+        await suite.emit(database, 1)
+        await outbox.relay_once(database, bus, service=suite.QUEUE)
+        await suite.wait_until(lambda: _counts(effects, 1))
+        await suite.wait_until(lambda: _is_dead(database, unreadable))
 
 
 async def test_a_redelivery_has_no_second_effect(bus: Bus, database: Database) -> None:

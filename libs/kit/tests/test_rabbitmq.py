@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -36,8 +37,15 @@ create trigger full_disk before insert on medbot.dead_letters for each row
 
 @pytest.fixture
 async def bus(database: Database, signals: Signals, broker: Broker) -> AsyncIterator[Bus]:
+    async with _relaying(broker.url, database, signals) as made:
+        yield made
+    await forget_queues(broker.url)
+
+
+@asynccontextmanager
+async def _relaying(url: str, database: Database, signals: Signals) -> AsyncIterator[Bus]:
     opened = open_rabbitmq(
-        broker.url,
+        url,
         database,
         service=suite.QUEUE,
         subscriptions=suite.SUBSCRIPTIONS,
@@ -50,7 +58,6 @@ async def bus(database: Database, signals: Signals, broker: Broker) -> AsyncIter
 
         async with background.running(relay=relay):
             yield made
-    await forget_queues(broker.url)
 
 
 async def test_a_broker_that_stops_in_mid_stream_loses_and_doubles_nothing(
@@ -67,6 +74,35 @@ async def test_a_broker_that_stops_in_mid_stream_loses_and_doubles_nothing(
         await emitting
         await suite.wait_until(lambda: _all(effects, 600), within=60)
     assert sorted(await effects.done()) == list(range(600))
+
+
+async def test_a_broker_that_hangs_until_it_is_given_up_loses_and_doubles_nothing(
+    database: Database, signals: Signals, broker: Broker
+) -> None:
+    """One that is given up ends what waits for it, in the relay and in a handler's retry too."""
+
+    async def fail_at_first(envelope: Envelope) -> None:
+        if envelope.data["number"] == 1 and effects.seen.count(1) == 1:
+            reached.set()
+            await go_on.wait()
+            raise RuntimeError
+
+    effects = suite.Effects(database, fail_at_first)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    async with (
+        _relaying(f"{broker.url}?heartbeat=1", database, signals) as bus,
+        suite.consuming(bus, effects.handle),
+    ):
+        await suite.emit(database, 0, 1)
+        await asyncio.wait_for(reached.wait(), 10)
+        with broker.hanging():
+            go_on.set()
+            await suite.emit(database, *range(2, 40))
+            await suite.wait_until(lambda: _is_away(bus), within=30)
+        await suite.emit(database, *range(40, 60))
+        await suite.wait_until(lambda: _all(effects, 60), within=60)
+    assert sorted(await effects.done()) == list(range(60))
+    await forget_queues(broker.url)
 
 
 async def test_services_start_before_their_broker(
@@ -298,6 +334,14 @@ async def _all(effects: suite.Effects, wanted: int) -> bool:
 
 async def _seen(effects: suite.Effects, wanted: int) -> bool:
     return len(effects.seen) >= wanted
+
+
+async def _is_away(bus: Bus) -> bool:
+    try:
+        await bus.ping()
+    except ServiceUnavailable:
+        return True
+    return False
 
 
 async def _relayed(database: Database, bus: Bus) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from contracts.events import Envelope, Event
 from kit import logs
 from kit.bus import Handler, Retries
@@ -122,7 +124,11 @@ class PostgresBus:
         async def postpone(error: Exception) -> bool:
             return await self._postpone(tx, queue, row, error)
 
-        envelope = Envelope.model_validate(row["envelope"])
+        try:
+            envelope = Envelope.model_validate(row["envelope"])
+        except ValidationError as error:  # another version's
+            await postpone(error)
+            return False
         return await attempt(queue, envelope, handler, postpone)
 
     async def _postpone(self, tx: Tx, queue: str, row: Any, error: Exception) -> bool:

@@ -40,6 +40,8 @@ TOGETHER = 10
 CONFIRM_WITHIN = 10.0
 CLOSE_WITHIN = 1.0
 RECONNECT_AFTER = 1.0
+HEARTBEAT = 10
+"""Seconds; a broker that is silent for about three of them is given up."""
 
 _LOST = (*CONNECTION_EXCEPTIONS, asyncio.TimeoutError)
 
@@ -62,8 +64,10 @@ async def open_rabbitmq(
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AbstractRobustConnection]:
+    asked = make_url(url)
+    ours = {"reconnect_interval": str(RECONNECT_AFTER), "fail_fast": "0"}
     connection = aio_pika.RobustConnection(
-        make_url(url, reconnect_interval=RECONNECT_AFTER, fail_fast="0")
+        asked.update_query({"heartbeat": str(HEARTBEAT), **asked.query, **ours})
     )
     connecting = asyncio.create_task(connection.connect(CONFIRM_WITHIN))
     try:
@@ -110,11 +114,8 @@ class RabbitBus:
             ServiceUnavailable
         """
         await self.ping()
-        try:
-            async with asyncio.timeout(CONFIRM_WITHIN), await _open(self._incoming) as channel:
-                return {name: await self._depth(channel, name) for name in self._subscriptions}
-        except _LOST as error:
-            raise ServiceUnavailable from error
+        async with _asking(CONFIRM_WITHIN), _channel(self._incoming) as channel:
+            return {name: await self._depth(channel, name) for name in self._subscriptions}
 
     async def _depth(self, channel: AbstractRobustChannel, queue: str) -> int:
         asked = await channel.declare_queue(queues.name_of(queue), passive=True)
@@ -128,7 +129,7 @@ class RabbitBus:
         """
         await self.ping()
         try:
-            async with asyncio.timeout(CONFIRM_WITHIN):
+            async with _asking(CONFIRM_WITHIN):
                 exchange = self._exchange or await self._open_exchange()
                 await asyncio.gather(
                     *(
@@ -137,20 +138,17 @@ class RabbitBus:
                         if envelope.type in self._wanted
                     )
                 )
-        except _LOST as error:
+        except ServiceUnavailable:
             await self._leave_exchange()
-            raise ServiceUnavailable from error
+            raise
 
     async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
         """Sends an event straight to one queue, whatever `tx` comes to; waits for the broker."""
-        try:
-            async with asyncio.timeout(CONFIRM_WITHIN), await _open(self._outgoing) as channel:
-                await queues.declare(channel, self._subscriptions, self._retries)
-                await channel.default_exchange.publish(
-                    messages.written(envelope), queues.name_of(queue)
-                )
-        except _LOST as error:
-            raise ServiceUnavailable from error
+        async with _asking(CONFIRM_WITHIN), _channel(self._outgoing) as channel:
+            await queues.declare(channel, self._subscriptions, self._retries)
+            await channel.default_exchange.publish(
+                messages.written(envelope), queues.name_of(queue)
+            )
 
     async def consume(self, queue: str, handler: Handler) -> None:
         """Consumes until cancelled, and keeps the queue's dead letters meanwhile."""
@@ -169,21 +167,17 @@ class RabbitBus:
     async def _leave_exchange(self) -> None:
         self._exchange = None
         if self._publishing is not None:
-            with contextlib.suppress(*_LOST):
-                await asyncio.wait_for(self._publishing.close(), CLOSE_WITHIN)
+            await _close(self._publishing)
             self._publishing = None
 
     async def _drain(self, name: str, take: "_Take", together: int) -> None:
         """Hands the messages of a queue to `take`, in order, on as many channels as it needs."""
         while True:
             try:
-                channel = await _open(self._incoming)
-                async with channel:
+                async with _asking(), _channel(self._incoming) as channel:
                     await self._drain_channel(channel, name, take, together)
-            except _LOST as error:
-                if (own := asyncio.current_task()) is not None and own.cancelling():
-                    raise asyncio.CancelledError from error  # what was lost came in place of it
-                _log.warning("bus.waiting", queue=name, **logs.failure(error))
+            except ServiceUnavailable as error:
+                _log.warning("bus.waiting", queue=name, **logs.failure(error.__cause__ or error))
             await asyncio.sleep(RECONNECT_AFTER)
 
     async def _drain_channel(
@@ -196,18 +190,20 @@ class RabbitBus:
         by itself: when consumers die over a message, again and again, it soon is the first, and
         none that waits behind it is counted as handed out with it.
         """
-        await queues.declare(channel, self._subscriptions, self._retries)
-        queue = await channel.get_queue(name)
         arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
-        await channel.set_qos(prefetch_count=1)
-        alone = await queue.consume(arrived.put)
+        async with asyncio.timeout(CONFIRM_WITHIN):
+            await queues.declare(channel, self._subscriptions, self._retries)
+            queue = await channel.get_queue(name)
+            await channel.set_qos(prefetch_count=1)
+            alone = await queue.consume(arrived.put)
         if message := await arrived.get():
             await take(message, channel.default_exchange)
-            await queue.cancel(alone)  # before the acknowledgement, which would bring another
-            await _acknowledge([message])
-            await channel.set_qos(prefetch_count=PREFETCH)
-            await queue.consume(arrived.put)
+            async with asyncio.timeout(CONFIRM_WITHIN):
+                await queue.cancel(alone)  # before the acknowledgement, which would bring another
+                await _acknowledge([message])
+                await channel.set_qos(prefetch_count=PREFETCH)
+                await queue.consume(arrived.put)
         handled: list[AbstractIncomingMessage] = []
         try:
             while message and (message := await arrived.get()):
@@ -325,9 +321,44 @@ async def _acknowledge(handled: list[AbstractIncomingMessage]) -> None:
         await left[-1].ack(multiple=True)
 
 
+@asynccontextmanager
+async def _asking(within: float | None = None) -> AsyncIterator[None]:
+    """Whatever is asked of the broker in the block, in as many seconds.
+
+    A connection that is given up cancels what waits on it, which is no cancellation of the task
+    that waits; and what was lost may come in place of one.
+
+    Raises:
+        ServiceUnavailable: the broker was lost, or took too long.
+    """
+    try:
+        async with asyncio.timeout(within):
+            yield
+    except (*_LOST, asyncio.CancelledError) as error:
+        if (own := asyncio.current_task()) is not None and own.cancelling():
+            raise asyncio.CancelledError from error
+        raise ServiceUnavailable from error
+
+
+@asynccontextmanager
+async def _channel(connection: AbstractRobustConnection) -> AsyncIterator[AbstractRobustChannel]:
+    channel = await _open(connection)
+    try:
+        yield channel
+    finally:
+        await _close(channel)
+
+
 async def _open(connection: AbstractRobustConnection) -> AbstractRobustChannel:
     await connection.connected.wait()
     # What no queue takes is confirmed all the same, and lost: it must come back and raise.
     channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-    await channel.initialize(timeout=CONFIRM_WITHIN)
+    async with asyncio.timeout(CONFIRM_WITHIN):
+        await channel.initialize()
     return channel
+
+
+async def _close(channel: AbstractRobustChannel) -> None:
+    with contextlib.suppress(ServiceUnavailable):
+        async with _asking(CLOSE_WITHIN):
+            await channel.close()

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -27,7 +28,7 @@ class Broker:
         self._node = f"medbot-{secrets.token_hex(4)}@localhost"
         self._port, dist = _free_port(), _free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/"
-        self._log = folder / "out.txt"
+        self._log, self._pid = folder / "out.txt", folder / "mnesia" / f"{self._node}.pid"
         for name in ("mnesia", "log"):
             (folder / name).mkdir()
         if os.geteuid() == 0:  # the wrapper of the program drops to this user
@@ -54,6 +55,16 @@ class Broker:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{PROGRAM} did not start: {self._log.read_text()[-2000:]}")
             time.sleep(0.1)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It keeps its connections and answers nothing while the block lasts."""
+        pid = int(self._pid.read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Stops the node; what is durable stays in its folder."""
