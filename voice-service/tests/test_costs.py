@@ -78,11 +78,14 @@ async def test_a_turn_is_counted_once_by_its_length_and_tokens(
 async def test_metrics_name_only_known_providers(start: Start, visit: Visit) -> None:
     served = await start(**CLOUD)
     alice = await visit(served)
-    told = {**SPENT, "provider": "I have", "model": "quixitis and a cough"}
+    told = {**SPENT, "provider": "I have", "model": "quixitis and a cough", "first_token_ms": 250}
     await talk(served, await make(alice, pipeline="realtime"), usage=[told])
     shown = (await alice.http.get("/metrics")).text
     assert "quixitis" not in shown
-    assert 'medbot_model_tokens_total{kind="input",model="other",provider="other"} 100.0' in shown
+    other = 'model="other",provider="other"'
+    assert f'medbot_model_tokens_total{{kind="input",{other}}} 100.0' in shown
+    assert f"medbot_model_first_token_seconds_count{{{other}}} 1.0" in shown
+    assert f"medbot_model_first_token_seconds_sum{{{other}}} 0.25" in shown
 
 
 async def test_at_the_cap_a_session_speaks_offline_and_says_so(

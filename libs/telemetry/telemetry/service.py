@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version
+from urllib.parse import unquote
 
 from telemetry import catalogue
 from telemetry.metrics import Metrics, counting
@@ -27,7 +28,8 @@ Look = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Where spans go; `headers` as `name=value` pairs with commas between, as OTLP has them."""
+    """Where spans go; `headers` as `name=value` pairs with commas between, as OTLP has them:
+    what a value may not hold otherwise, such as a space, is percent-encoded."""
 
     endpoint: str
     headers: str = ""
@@ -36,7 +38,7 @@ class Collector:
     def pairs(self) -> dict[str, str]:
         """The headers by name."""
         split = (pair.partition("=") for pair in self.headers.split(",") if "=" in pair)
-        return {name.strip().lower(): value.strip() for name, _, value in split}
+        return {name.strip().lower(): unquote(value.strip()) for name, _, value in split}
 
 
 class Telemetry:

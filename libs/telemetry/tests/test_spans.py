@@ -64,7 +64,7 @@ async def test_a_span_beside_a_generator_is_never_current(receiver: Receiver) ->
 
 async def test_two_services_of_one_process_stay_apart(receiver: Receiver) -> None:
     first, second = Telemetry("first"), Telemetry("second")
-    collector = Collector(receiver.url, headers="api-key=secret, x=y")
+    collector = Collector(receiver.url, headers="authorization=Basic%20YWJj, x=y")
 
     async def work(one: Telemetry) -> None:
         one.enter()
@@ -74,7 +74,7 @@ async def test_two_services_of_one_process_stay_apart(receiver: Receiver) -> Non
     async with first.exporting(collector), second.exporting(collector):
         await asyncio.gather(work(first), work(second))
     assert sorted(span.service for span in receiver.spans) == ["medbot-first", "medbot-second"]
-    assert {given["api-key"] for given in receiver.headers} == {"secret"}
+    assert {given["authorization"] for given in receiver.headers} == {"Basic YWJj"}
 
 
 async def test_every_service_records_the_same_share_of_traces(receiver: Receiver) -> None:

@@ -8,12 +8,14 @@ from uuid import uuid4
 import pytest
 from collector import Collector as Receiver
 from collector import collecting
+from providers import Cloud, Open
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from talking import conversation, plan
 
-from contracts.voice import SpokenTurn
+from contracts.voice import Pipeline, SpokenTurn
 from kit.testing import SERVICE_SECRET, serve
 from telemetry import Collector, Span, Telemetry
 from voice_service.agent.link_http import HttpLink, open_http
@@ -56,6 +58,44 @@ async def test_its_calls_are_spans_of_that_trace(receiver: Receiver) -> None:
     assert session.parent_id == OFFERED[36:52]
     assert carried == f"00-{OFFERED[3:35]}-{call.span_id}-01"
     assert b"quixomyelitis" not in b"".join(receiver.raw)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "names"),
+    [
+        ("cascade", {"transcription openai-ear", "chat gpt-4.1-mini", "speech openai-voice"}),
+        ("realtime", {"transcription openai-realtime-ear", "chat openai-realtime"}),
+    ],
+)
+async def test_what_hears_answers_and_speaks_has_spans_in_that_trace(
+    opened: Open, cloud: Cloud, receiver: Receiver, pipeline: Pipeline, names: set[str]
+) -> None:
+    cloud.speech.hears = cloud.realtime.hears = ["I have quixomyelitis"]
+    resources = await opened()
+    async with Telemetry("agent").exporting(Collector(receiver.url)):
+        with Span("voice session", parent=OFFERED, root=True):
+            async with conversation(resources, plan(pipeline)) as talk:
+                await talk.say("I have quixomyelitis")
+                await talk.turns(2)
+    asked = [span for span in receiver.spans if "gen_ai.operation.name" in span.attributes]
+    assert {span.name for span in asked} == names
+    assert {span.trace_id for span in asked} == {OFFERED[3:35]}
+    assert not any(span.failed for span in asked)
+    assert b"quixomyelitis" not in b"".join(receiver.raw)
+
+
+async def test_a_part_that_fails_is_a_failed_span_beside_the_one_that_speaks(
+    opened: Open, cloud: Cloud, receiver: Receiver
+) -> None:
+    cloud.speech.speaking = "refuses"
+    resources = await opened()
+    async with Telemetry("agent").exporting(Collector(receiver.url)):
+        with Span("voice session", parent=OFFERED, root=True):
+            async with conversation(resources, plan("cascade", greeted=False)) as talk:
+                await talk.turns(1)
+    first, second = [span for span in receiver.spans if span.name.startswith("speech ")][:2]
+    assert (first.name, first.failed) == ("speech openai-voice", True)
+    assert (second.name, second.failed) == ("speech offline-voice", False)
 
 
 async def test_the_trace_goes_on_where_nobody_records() -> None:

@@ -278,6 +278,11 @@ async def test_a_caller_in_a_room_is_greeted_heard_and_answered(
     assert desk.beats[-1]["ended"] == "caller_left"
     assert asked not in log
     assert "Rest and drink" not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    events = [line.get("event") for line in lines]
+    assert None not in events[events.index("worker.registered") :]
+    waited = lines[events.index("turn.waiting")]
+    assert (waited["reason"], len(waited["trace_id"])) == ("503", 32)
 
 
 async def test_a_worker_that_is_told_to_stop_lets_its_call_go_on(

@@ -18,7 +18,7 @@ from livekit.agents.utils import AudioBuffer, aio
 
 from telemetry import catalogue
 from voice_service.agent.detecting import Detector
-from voice_service.agent.parts import Ear, Heard, PartFailed
+from voice_service.agent.parts import Ear, Heard, PartFailed, asking
 
 RESTS = 15.0
 """Seconds for which a part that failed is asked last."""
@@ -79,16 +79,20 @@ class Chain:
 
     async def _hear(self, frames: Sequence[rtc.AudioFrame], began: float) -> Heard | None:
         for ear in self._in_order():
+            span = asking("transcription", ear.name)
             try:
                 heard = await ear.hear(frames, began)
             except Exception as error:  # however it fails, the next one must hear
                 failed = PartFailed.of(error, ear.name)
+                span.end(failed.reason)
                 catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("ear.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[ear.name] = time.monotonic() + RESTS
             else:
                 self._rests_until.pop(ear.name, None)
                 return heard
+            finally:
+                span.end()
         return None
 
     async def aclose(self) -> None:

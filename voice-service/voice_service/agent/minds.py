@@ -118,6 +118,7 @@ def _usage(piece: Usage) -> dict[str, object]:
         "model": piece.model,
         "input_tokens": piece.prompt_tokens,
         "output_tokens": piece.completion_tokens,
+        "first_token_ms": piece.first_token_ms,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from livekit import rtc
 
 from assistant.turns import Citation, ToolUse, Turn
+from telemetry import Aside, Kind
 
 
 class PartFailed(Exception):
@@ -25,6 +26,13 @@ class PartFailed(Exception):
     def of(cls, error: Exception, part: str) -> "PartFailed":
         """Any failure of a part as one of these."""
         return error if isinstance(error, cls) else cls(part, type(error).__name__)
+
+
+def asking(operation: str, part: str) -> Aside:
+    """The span of a part that is asked: `transcription`, `speech`, or `chat` for one that hears
+    and speaks itself."""
+    told = {"gen_ai.operation.name": operation, "gen_ai.provider.name": part}
+    return Aside(f"{operation} {part}", Kind.CLIENT, told)
 
 
 @dataclass(frozen=True, slots=True)

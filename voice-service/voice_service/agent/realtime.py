@@ -16,7 +16,16 @@ from livekit.agents import llm
 from assistant import prompts, tools
 from assistant.turns import Citation, ToolUse, Turn
 from voice_service.agent.line import Line, Own
-from voice_service.agent.parts import Heard, PartFailed, Question, Sound, Spent, Voiced, Word
+from voice_service.agent.parts import (
+    Heard,
+    PartFailed,
+    Question,
+    Sound,
+    Spent,
+    Voiced,
+    Word,
+    asking,
+)
 
 ROUNDS = 3
 """How often it may ask for tools within one reply."""
@@ -103,8 +112,15 @@ class RealtimeMind:
         known = line.make_tools(given)
         for left in reversed(range(ROUNDS)):
             calls: list[llm.FunctionCall] = []
-            async for word in self._respond(question, calls, last=not left):
-                yield word
+            span = asking("chat", line.name)
+            try:
+                async for word in self._respond(question, calls, last=not left):
+                    yield word
+            except PartFailed as failed:
+                span.end(failed.reason)
+                raise
+            finally:
+                span.end()
             if not calls:
                 break
             async for found in self._use(calls, known, given):

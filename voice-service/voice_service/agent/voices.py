@@ -13,7 +13,7 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 
 from telemetry import catalogue
 from voice_service.agent import wording
-from voice_service.agent.parts import PartFailed, Voice
+from voice_service.agent.parts import PartFailed, Voice, asking
 
 RESTS = 15.0
 """Seconds for which a part that failed is asked last."""
@@ -91,6 +91,7 @@ class Speech:
             spoken, within = 0.0, voice.within
             if voice is not order[-1]:
                 within = min(within, max(LEAST, MOST_SILENT - self._silent_for()))
+            span = asking("speech", voice.name)
             try:
                 async for frame in _one_rate(voice.say(rest, within=within), self._rate):
                     if told:
@@ -100,10 +101,13 @@ class Speech:
                 self._rests_until.pop(voice.name, None)
                 return
             except PartFailed as failed:
+                span.end(failed.reason)
                 catalogue.FALLBACKS.add(failed.part, failed.reason)
                 _log.warning("voice.failed", part=failed.part, reason=failed.reason)
                 self._rests_until[voice.name] = time.monotonic() + RESTS
                 rest, told = _after(rest, spoken), told or spoken > 0
+            finally:
+                span.end()
         _log.error("voice.none_left")
 
     async def use(self, voices: Sequence[Voice]) -> None:

@@ -11,12 +11,11 @@ from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from uuid import UUID
 
-import structlog
 from livekit.agents import AgentServer, JobContext, JobProcess
 
 from assistant.llm.environment import plain
 from contracts.voice import Heartbeat, Plan
-from kit import metrics
+from kit import logs, metrics
 from kit import settings as kit_settings
 from kit.database import utc_now
 from kit.errors import Misconfigured
@@ -33,7 +32,7 @@ AGENT_NAME = "medbot"
 LOST_AFTER = 5
 """Attempts to learn what a session is, a second apart."""
 
-_log = structlog.stdlib.get_logger(__name__)
+_log = logs.get(__name__)
 
 
 def _settings() -> Speaking:
@@ -47,9 +46,15 @@ def _load(running: AgentServer) -> float:
     return min(1.0, len(running.active_jobs) / _configured.voice_agent_max_jobs)
 
 
+def _configure_logs() -> None:
+    """In place of the library's own handler, in the worker's process and in each job's."""
+    logs.configure(json_lines=_configured.log_format == "json", keep_pii=_configured.debug)
+
+
 def _prewarm(process: JobProcess) -> None:
     """Loads the models and the library before a job comes."""
     quiet.keep_quiet()
+    _configure_logs()
     resources.prewarm()
     process.userdata["loaded"] = resources.load(_settings())
     gc.freeze()  # a collection during a call does not walk all that was loaded
@@ -72,6 +77,9 @@ server = AgentServer(
     setup_fnc=_prewarm,
     log_level="INFO",
 )
+
+
+server.on("worker_started", _configure_logs)
 
 
 @server.rtc_session(agent_name=AGENT_NAME)

@@ -41,8 +41,8 @@ LOOK_EVERY = 5.0
 MESSAGES = 50
 
 
-async def record(db: Database, budget: Budget, session_id: UUID, turn: SpokenTurn) -> None:
-    """Stores a turn and, once it is over, its event and what it cost, once.
+async def record(db: Database, budget: Budget, session_id: UUID, turn: SpokenTurn) -> bool:
+    """Stores a turn and, once it is over, its event and what it cost, once; whether it was now.
 
     A turn is only taken when the one before it was: order never hangs on the network. One that is
     open is rewritten until it is over; from then on the same again changes nothing.
@@ -56,16 +56,14 @@ async def record(db: Database, budget: Budget, session_id: UUID, turn: SpokenTur
     async with db.transaction(ITSELF) as tx:
         row = await sessions.require(tx, session_id, lock=True)
         if turn.seq <= row.last_seq:
-            if not await _rewritten(tx, session_id, turn):
-                return
-            await _tell(tx, budget, row, turn)
-            return
+            new = await _rewritten(tx, session_id, turn)
+            return new and await _tell(tx, budget, row, turn)
         if turn.seq > row.last_seq + 1:
             raise OutOfOrder
         if row.over and await store.late(tx, session_id, LATE_WITHIN):
             raise SessionOver
         await store.insert(tx, session_id, turn)
-        await _tell(tx, budget, row, turn)
+        return await _tell(tx, budget, row, turn)
 
 
 async def _rewritten(tx: Tx, session_id: UUID, turn: SpokenTurn) -> bool:
@@ -80,15 +78,16 @@ async def _rewritten(tx: Tx, session_id: UUID, turn: SpokenTurn) -> bool:
     return kept.open
 
 
-async def _tell(tx: Tx, budget: Budget, row: Row, turn: SpokenTurn) -> None:
-    if not turn.open:
-        event = VoiceTurnRecorded(
-            session_id=row.id, conversation_id=row.conversation_id, seq=turn.seq
-        )
-        await outbox.emit(tx, event, source=SOURCE)
-        counting.show(turn, row.channel)
-        guest = row.user_id is None
-        await budget.count(tx, row.owner_id, row.pipeline, turn, guest=guest)
+async def _tell(tx: Tx, budget: Budget, row: Row, turn: SpokenTurn) -> bool:
+    """Whether the turn is over."""
+    if turn.open:
+        return False
+    event = VoiceTurnRecorded(session_id=row.id, conversation_id=row.conversation_id, seq=turn.seq)
+    await outbox.emit(tx, event, source=SOURCE)
+    counting.show(turn, row.channel)
+    guest = row.user_id is None
+    await budget.count(tx, row.owner_id, row.pipeline, turn, guest=guest)
+    return True
 
 
 async def recorded(

@@ -1,7 +1,7 @@
 """Turns as they are counted: by role, channel and how pressing they were, never by words."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from contracts.voice import Channel, Fallback, SpokenTurn
 from telemetry import catalogue
@@ -27,6 +27,14 @@ def pass_on(fallbacks: Iterable[Fallback]) -> None:
         catalogue.FALLBACKS.add(part, reason, amount=each.times)
 
 
+def pass_on_waits(turn: SpokenTurn) -> None:
+    """Counts how long models took to begin in another process, which nobody scrapes."""
+    for used, told in _used(turn):
+        first = used.get("first_token_ms")
+        if isinstance(first, int) and first > 0:
+            catalogue.MODEL_SECONDS.observe(first / 1000, *told)
+
+
 def names(provider: str, model: str) -> tuple[str, str]:
     """What a metric may call a provider and its model."""
     known = provider in PARTS and _MODEL.fullmatch(model)
@@ -41,9 +49,13 @@ def show(turn: SpokenTurn, channel: Channel) -> None:
     for stage, took in turn.latency.model_dump().items():
         if took is not None:
             catalogue.VOICE_STAGE_SECONDS.observe(took / 1000, stage.removesuffix("_ms"), channel)
-    for used in turn.usage:
-        told = names(str(used.get("provider", "")), str(used.get("model", "")))
+    for used, told in _used(turn):
         for kind in ("input", "output"):
             tokens = used.get(f"{kind}_tokens", 0)
             if isinstance(tokens, int) and tokens > 0:
                 catalogue.MODEL_TOKENS.add(*told, kind, amount=tokens)
+
+
+def _used(turn: SpokenTurn) -> Iterator[tuple[dict[str, object], tuple[str, str]]]:
+    for used in turn.usage:
+        yield used, names(str(used.get("provider", "")), str(used.get("model", "")))

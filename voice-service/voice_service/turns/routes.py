@@ -29,7 +29,8 @@ async def record(session_id: UUID, seq: Seq, turn: SpokenTurn, caller: Caller, c
     """Stores a turn; the same again changes nothing."""
     if turn.seq != seq:
         raise TurnDiffers
-    await actions.record(ctx.db, ctx.sessions.budget, session_id, turn)
+    if await actions.record(ctx.db, ctx.sessions.budget, session_id, turn):
+        counting.pass_on_waits(turn)
     ctx.signals.nudge(store.recorded(session_id))
 
 
