@@ -173,7 +173,8 @@ def answers(check: Check = False) -> None:
 @app.command()
 def doctor(
     probe: Annotated[
-        bool, typer.Option("--probe", help="Also ask each model provider whether it knows the key.")
+        bool,
+        typer.Option("--probe", help="Also ask whom others run: mail, models, speech, traces."),
     ] = False,
 ) -> None:
     """Looks at every setting and dependency; one line each, with the remedy."""

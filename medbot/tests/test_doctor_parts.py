@@ -82,6 +82,33 @@ async def test_a_collector_that_takes_no_spans(status: int | None, said: str) ->
 
 
 @pytest.mark.parametrize(
+    ("headers", "mark", "said"),
+    [
+        ("X-Scope=1, X-Api-Key=sesame", Mark.GOOD, "100% of them"),
+        ("x-api-key=seashell", Mark.BAD, "refuses us"),
+        ("x-api-key=sésame", Mark.BAD, "OTEL_EXPORTER_OTLP_HEADERS cannot be sent"),
+        ("x api key=sesame", Mark.BAD, "OTEL_EXPORTER_OTLP_HEADERS cannot be sent"),
+        (None, Mark.BAD, "refuses us"),
+    ],
+)
+async def test_the_collector_gets_the_headers_that_it_wants(
+    headers: str | None, mark: Mark, said: str
+) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            known = dict(scope["headers"]).get(b"x-api-key") == b"sesame"
+            await Response(status_code=200 if known else 401)(scope, receive, send)
+
+    secret = SecretStr(headers) if headers else None
+    async with serve(answer) as served:
+        chosen = told(otel_exporter_otlp_endpoint=served.url, otel_exporter_otlp_headers=secret)
+        finding = await parts.traces(chosen, probe=True)
+    assert finding.mark is mark
+    assert said in finding.said
+    assert "sesame" not in shown(finding)
+
+
+@pytest.mark.parametrize(
     ("given", "mark", "said"),
     [
         ({}, Mark.GOOD, "from this machine"),

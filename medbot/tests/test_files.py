@@ -12,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from kit import settings
-from medbot import documents, environment, generated, schema
+from medbot import documents, environment, generated, schema, services
 from medbot.terminal import Failed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,9 +68,10 @@ def test_the_example_can_be_used_as_it_stands(
         assert settings.load(one).data_dir == project / ".medbot"
 
 
-def test_copying_the_environment_reaches_every_service(tmp_path: Path) -> None:
+def test_copying_the_environment_reaches_every_service_and_nothing_else(tmp_path: Path) -> None:
     shutil.copy(ROOT / "copy_env.py", tmp_path)
-    for name in ("auth-service", "voice-service"):
+    folders = sorted(service.folder for service in services.IN_ORDER)
+    for name in (*folders, "medbot"):
         (tmp_path / name / name.replace("-", "_")).mkdir(parents=True)
         (tmp_path / name / "pyproject.toml").touch()
         (tmp_path / name / name.replace("-", "_") / "main.py").touch()
@@ -83,8 +84,6 @@ def test_copying_the_environment_reaches_every_service(tmp_path: Path) -> None:
 
     (tmp_path / ".env.local").write_text("PORT=9000\n")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
-        "copied to auth-service/.env.local",
-        "copied to voice-service/.env.local",
-    ]
+    assert done.stdout.splitlines() == [f"copied to {name}/.env.local" for name in folders]
+    assert not (tmp_path / "medbot" / ".env.local").exists(), "nothing reads it there"
     assert (tmp_path / "voice-service" / ".env.local").read_text() == "PORT=9000\n"

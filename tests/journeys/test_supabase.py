@@ -136,8 +136,11 @@ async def test_a_journey(medbot: Installation, project: Project) -> None:
         )
         assert again.status_code == 401
 
-    done = await asyncio.create_subprocess_exec(
-        sys.executable, str(SMOKE), "--url", medbot.url, stdout=asyncio.subprocess.PIPE
-    )
-    said, _ = await done.communicate()
-    assert done.returncode == 0, said.decode()
+    own = ("--email", vera.email, "--password", PASSWORD)
+    for more in ((), own):
+        done = await asyncio.create_subprocess_exec(
+            sys.executable, str(SMOKE), "--url", medbot.url, *more, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await done.communicate()
+        assert done.returncode == 0, said.decode()
+    assert vera.id in project.accounts

@@ -8,6 +8,7 @@ from assistant.knowledge import corpus, encoder, index
 from assistant.knowledge.settings import Indexing
 from assistant.llm.providers import Provider
 from conversation_service.settings import Settings
+from medbot.doctor import machine
 from medbot.doctor.findings import Finding, bad, good, note
 
 ASK_WITHIN = 10.0
@@ -31,6 +32,9 @@ def library(settings: Settings) -> Iterator[Finding]:
     wanted = index.describe(corpus.digest([folder]), bundled, Indexing())
     if (settings.data_dir / "index" / wanted.key).is_dir():
         yield good("index", "is up to date")
+    elif not machine.writable(settings.data_dir.resolve()):
+        said = "is missing or stale, and cannot be built in DATA_DIR"
+        yield bad("index", said, "`medbot library build` as somebody who may write there")
     else:
         yield note("index", "is missing or stale", "the next start builds it, in seconds")
 

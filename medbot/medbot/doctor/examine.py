@@ -1,6 +1,5 @@
 """Goes through every check and prints a line each."""
 
-import itertools
 from collections.abc import AsyncIterator
 
 import api_gateway.settings
@@ -59,10 +58,21 @@ async def findings(*, probe: bool) -> AsyncIterator[Finding]:
     yield configuration.service_secret(chosen)
     async for finding in keeping.examine(auth, conversation):
         yield finding
-    own = (machine.ports(chosen), load.examine(gateway), answers.library(conversation))
-    for finding in itertools.chain(*own):
+    async for finding in _here(chosen, gateway, conversation):
         yield finding
     async for finding in _asked(gateway, auth, conversation, speaking, probe=probe):
+        yield finding
+
+
+async def _here(
+    chosen: Settings,
+    gateway: api_gateway.settings.Settings,
+    conversation: conversation_service.settings.Settings,
+) -> AsyncIterator[Finding]:
+    """What lies with this machine: its ports, what it can carry, and the library."""
+    async for finding in machine.ports(chosen):
+        yield finding
+    for finding in (*load.examine(gateway), *answers.library(conversation)):
         yield finding
 
 

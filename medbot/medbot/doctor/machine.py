@@ -1,22 +1,28 @@
 """Checks of the machine: Python, the data folder, the disk, the ports."""
 
+import asyncio
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+
+import httpx
 
 from kit import embedded
 from kit.errors import Misconfigured
 from medbot import lock, running
 from medbot.doctor.findings import Finding, bad, good, note
-from medbot.services import IN_ORDER
+from medbot.services import IN_ORDER, Service
 from medbot.settings import Settings
 from medbot.terminal import Failed
 
 GIGABYTE = 1024**3
 LEAST, ROOMY = GIGABYTE // 2, 2 * GIGABYTE
+
+KNOWN_WITHIN = 0.8
+"""Seconds that whoever has a port has to answer as a service of Medbot."""
 
 
 def python() -> Finding:
@@ -27,11 +33,18 @@ def python() -> Finding:
 
 
 def data_folder(settings: Settings) -> Iterator[Finding]:
-    """Whether the data can be kept where DATA_DIR says, and how much room is left."""
+    """Whether the data can be kept where DATA_DIR says, and how much room is left.
+
+    With DATABASE_URL it may be read-only, but for `medbot up`, offline voice and an index to build.
+    """
     folder = settings.data_dir.resolve()
     there = _existing(folder)
-    if not os.access(there, os.W_OK):
-        yield bad("data folder", f"{there} cannot be written", "set DATA_DIR, or change its owner")
+    if not writable(folder):
+        said = f"{there} cannot be written"
+        if settings.embedded:
+            yield bad("data folder", said, "set DATA_DIR, or change its owner")
+        else:
+            yield note("data folder", f"{said}; only `medbot up` and offline voice need it")
         return
     try:
         if settings.embedded:
@@ -44,6 +57,12 @@ def data_folder(settings: Settings) -> Iterator[Finding]:
     yield _disk(there)
 
 
+def writable(folder: Path) -> bool:
+    """Whether something can be kept there; what is missing of it can be made."""
+    there = _existing(folder)
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
 def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     said = f"{free / GIGABYTE:.1f} GB free"
@@ -54,23 +73,36 @@ def _disk(folder: Path) -> Finding:
     )
 
 
-def ports(settings: Settings) -> Iterator[Finding]:
-    """Whether the ports are free, or Medbot's own already."""
+async def ports(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the ports are free, or Medbot's own already: of `medbot up`, or of `medbot serve`."""
     if holder := lock.holder(settings.data_dir):
         yield good("ports", f"Medbot is running: {holder}")
         return
     for service in IN_ORDER:
-        yield _port(service.name, settings.port + service.after)
+        yield await _port(service, settings.port + service.after)
 
 
-def _port(name: str, port: int) -> Finding:
+async def _port(service: Service, port: int) -> Finding:
+    said = f"{port} ({service.name})"
     try:
         with closing(running.bind("127.0.0.1", port)):
-            return good("ports", f"{port} ({name}) is free")
+            return good("ports", f"{said} is free")
     except running.PortTaken:
-        return bad("ports", f"{port} ({name}) is taken", "stop that program, or set PORT")
+        if await _answers(service, port):
+            return good("ports", f"{said}: this service is running")
+        return bad("ports", f"{said} is taken", "stop that program, or set PORT")
     except Failed as failed:
         return bad("ports", str(failed), "set PORT")
+
+
+async def _answers(service: Service, port: int) -> bool:
+    """Whether this service is what listens there."""
+    try:
+        async with asyncio.timeout(KNOWN_WITHIN), httpx.AsyncClient(trust_env=False) as http:
+            told = (await http.get(f"http://127.0.0.1:{port}/health")).json()
+    except (httpx.HTTPError, TimeoutError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("service") in (service.name, service.folder)
 
 
 def _existing(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from aio_pika.exceptions import AMQPException
 from redis.exceptions import RedisError
 
 import api_gateway.settings
+import kit.metrics
 from kit.settings import Settings
 from medbot.doctor.findings import Finding, bad, good, note
 
@@ -71,17 +72,19 @@ async def limits(settings: api_gateway.settings.Settings) -> Finding:
 
 async def traces(settings: Settings, *, probe: bool) -> Finding:
     """Where spans go."""
-    endpoint = settings.otel_exporter_otlp_endpoint
-    if endpoint is None:
+    collector = kit.metrics.collector(settings)
+    if collector is None:
         return good(TRACES, "not recorded; OTEL_EXPORTER_OTLP_ENDPOINT is not set")
-    share = f"{settings.otel_traces_sampler_arg:.0%} of them to OTEL_EXPORTER_OTLP_ENDPOINT"
+    share = f"{collector.ratio:.0%} of them to OTEL_EXPORTER_OTLP_ENDPOINT"
     if not probe:
         return good(TRACES, f"{share}, not asked")
+    headers = {"content-type": "application/x-protobuf", **collector.pairs()}
     try:
         async with httpx.AsyncClient(timeout=WITHIN, trust_env=False) as http:
-            answer = await http.post(
-                f"{endpoint}/v1/traces", headers={"content-type": "application/x-protobuf"}
-            )
+            answer = await http.post(f"{collector.endpoint}/v1/traces", headers=headers)
+    except (UnicodeError, httpx.LocalProtocolError):
+        said = "OTEL_EXPORTER_OTLP_HEADERS cannot be sent: spans are lost"
+        return bad(TRACES, said, "set name=value pairs with commas, in plain ASCII")
     except httpx.HTTPError as error:
         said = f"the collector does not answer ({type(error).__name__}): spans are lost"
         return bad(TRACES, said, "check OTEL_EXPORTER_OTLP_ENDPOINT")

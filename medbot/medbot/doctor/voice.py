@@ -2,15 +2,23 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
+
+from assistant.llm.environment import plain
 from medbot import media
 from medbot.doctor.findings import Finding, bad, good, note
 from voice_service.rooms.media import AWAY, open_media
 from voice_service.sessions import pipelines
 from voice_service.settings import Settings
 
+SPEECH = "speech server"
+ASK_WITHIN = 10.0
+"""Seconds that the speech server has to answer."""
+
 
 async def examine(settings: Settings, *, probe: bool) -> AsyncIterator[Finding]:
-    """The pipelines and the media server; `probe` asks the one of LIVEKIT_URL."""
+    """The pipelines, the speech server and the media server; `probe` asks SPEECH_BASE_URL and
+    LIVEKIT_URL."""
     found = pipelines.configured(settings)
     names = ", ".join(sorted(found.available)) or "none"
     if found.default is None:
@@ -19,7 +27,34 @@ async def examine(settings: Settings, *, probe: bool) -> AsyncIterator[Finding]:
         yield bad("voice", f"{wanted} cannot run here; what can: {names}", remedy)
     else:
         yield good("voice", f"{found.default}; what can run: {names}")
+    if settings.speech_base_url is not None:
+        yield await _speech(settings, settings.speech_base_url, probe=probe)
     yield await _media(settings, probe=probe)
+
+
+async def _speech(settings: Settings, address: str, *, probe: bool) -> Finding:
+    """An empty order finds out whether the server is there and knows the key; it says nothing."""
+    key = plain(settings.openai_api_key)
+    if key is None:
+        said = f"{address} is asked by nothing: OPENAI_API_KEY is not set"
+        return note(SPEECH, said, "set it; a server that wants no key takes any")
+    if not probe:
+        return good(SPEECH, f"{address}, not asked")
+    path = "/audio/transcriptions" if settings.tts_provider == "offline" else "/audio/speech"
+    try:
+        async with httpx.AsyncClient(timeout=ASK_WITHIN) as http:
+            answer = await http.post(
+                f"{address}{path}", json={}, headers={"Authorization": f"Bearer {key}"}
+            )
+    except httpx.HTTPError as error:
+        said = f"{address} does not answer ({type(error).__name__})"
+        return bad(SPEECH, said, "check SPEECH_BASE_URL")
+    if answer.status_code in {401, 403}:
+        return bad(SPEECH, f"{address} refuses the key", "check OPENAI_API_KEY")
+    if answer.status_code in {404, 405}:
+        said = f"there is no {path} below {address}"
+        return bad(SPEECH, said, "check SPEECH_BASE_URL, which often ends with /v1")
+    return good(SPEECH, f"{address} answers")
 
 
 async def _media(settings: Settings, *, probe: bool) -> Finding:
