@@ -81,6 +81,13 @@ class Pool:
         if self.circuit.open:
             raise refusals.CircuitOpen(max(1, math.ceil(self.circuit.wait)))
 
+    def judge(self, status: int) -> None:
+        """Tells the circuit: no service says 502 or 504 itself, so these come from on the way."""
+        if status in (502, 504):
+            self.circuit.failed()
+        else:
+            self.circuit.answered()
+
     def refuse_early(self, *, patient: bool) -> None:
         """Spares the work on a request that would be refused in any case.
 

@@ -102,7 +102,7 @@ async def _ask(request: Request, body: Body, first: bytes, pool: Pool) -> Connec
             pool.circuit.failed()
         pool.release(connection, reusable=False)
         raise
-    _judge(connection, pool)
+    pool.judge(connection.status)
     return connection
 
 
@@ -133,14 +133,6 @@ async def _connect(request: Request, pool: Pool) -> Connection:
     except (refusals.TimedOut, refusals.Unavailable):
         pool.circuit.failed()
         raise
-
-
-def _judge(connection: Connection, pool: Pool) -> None:
-    """Tells the circuit: no service says 502 or 504 itself, so these come from on the way."""
-    if connection.status in (502, 504):
-        pool.circuit.failed()
-    else:
-        pool.circuit.answered()
 
 
 async def _answer(connection: Connection, pairs: headers.Pairs, send: Send, name: str) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import Receive, Scope, Send
+from websockets import exceptions
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from api_gateway import clients, door, headers, refusals, routes
@@ -92,8 +93,9 @@ def _place(context: Context, route: routes.Route) -> tuple[Pool, Place]:
     if pool is None:
         raise Closed(TRY_LATER)
     try:
+        pool.admit()
         pool.sockets.enter_now()
-    except refusals.Overloaded:
+    except (refusals.CircuitOpen, refusals.Overloaded):
         raise Closed(TRY_LATER) from None
     return pool, Place(pool.sockets)
 
@@ -173,11 +175,10 @@ async def _open(
     """The socket to the service; it gets the token in `Authorization` alone.
 
     Raises:
-        Closed: the service refuses or cannot be reached.
+        Closed: the service refuses, answers something else or cannot be reached.
     """
     others = [name for name in scope.get("subprotocols", []) if name not in (BEARER, token)]
-    try:
-        pool.admit()
+    with _asking(pool):
         return await connect(
             _address(pool, scope),
             additional_headers=_headers(scope, fields, token, client),
@@ -189,13 +190,24 @@ async def _open(
             user_agent_header=None,
             proxy=None,
         )
-    except InvalidStatus as refused:
+
+
+@contextmanager
+def _asking(pool: Pool) -> Iterator[None]:
+    """Tells the circuit what became of an opening: what is away, too slow, breaks off or speaks no
+    HTTP has failed, and every other answer is one. Raises Closed for what is no open socket."""
+    try:
+        yield
+    except exceptions.InvalidStatus as refused:
+        pool.judge(refused.response.status_code)
         raise Closed(_REFUSED.get(refused.response.status_code, FAILED)) from None
-    except refusals.CircuitOpen:
-        raise Closed(TRY_LATER) from None
-    except (OSError, WebSocketException, TimeoutError):
+    except (OSError, exceptions.ConnectionClosed, exceptions.InvalidMessage):
         pool.circuit.failed()
         raise Closed(TRY_LATER) from None
+    except exceptions.WebSocketException:
+        pool.circuit.answered()
+        raise Closed(FAILED) from None
+    pool.circuit.answered()
 
 
 def _address(pool: Pool, scope: Scope) -> str:
@@ -251,7 +263,7 @@ async def _upwards(service: ClientConnection, receive: Receive, limit: int) -> i
             return TOO_BIG
         try:
             await service.send(data)
-        except ConnectionClosed:
+        except exceptions.ConnectionClosed:
             return _code_of(service)
 
 
@@ -261,7 +273,7 @@ async def _downwards(service: ClientConnection, send: Send) -> int:
             data = await service.recv()
             kind = "text" if isinstance(data, str) else "bytes"
             await send({"type": "websocket.send", kind: data})
-    except ConnectionClosed:
+    except exceptions.ConnectionClosed:
         return _code_of(service)
 
 

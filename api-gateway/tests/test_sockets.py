@@ -27,6 +27,8 @@ class Voice:
     port: int = 0
     handler: Callable[[ServerConnection], Awaitable[None]] | None = None
     refuse_with: int = 0
+    breaks_off: bool = False
+    disagrees: bool = False
     requests: list[Request] = field(default_factory=list)
 
     async def serve(self, socket: ServerConnection) -> None:
@@ -39,13 +41,20 @@ class Voice:
             await socket.send(message)
 
     def judge(self, socket: ServerConnection, _: Request) -> Response | None:
+        if self.breaks_off:
+            socket.transport.abort()
         return socket.respond(self.refuse_with, "no") if self.refuse_with else None
+
+    def sign(self, _: ServerConnection, __: Request, response: Response) -> None:
+        if self.disagrees:
+            response.headers["upgrade"] = "another-protocol"
 
 
 @pytest.fixture
 async def voice() -> AsyncIterator[Voice]:
     voice = Voice()
-    async with serve(voice.serve, "127.0.0.1", 0, process_request=voice.judge) as server:
+    hooks: Any = {"process_request": voice.judge, "process_response": voice.sign}
+    async with serve(voice.serve, "127.0.0.1", 0, **hooks) as server:
         voice.port = server.sockets[0].getsockname()[1]
         yield voice
 
@@ -225,6 +234,45 @@ async def test_a_service_that_is_away_closes_with_try_later(
         door = await open_door(voice_service_url=url)
         async with open_socket(door) as socket:
             assert await closing_code(socket) == 1013
+
+
+@pytest.mark.parametrize(
+    ("refuse_with", "disagrees", "code"),
+    [(0, False, None), (404, False, 4404), (0, True, 1011)],
+    ids=["it opens", "it refuses", "it disagrees"],
+)
+async def test_a_socket_that_is_answered_says_that_the_service_is_there(
+    open_door: OpenDoor, voice: Voice, refuse_with: int, disagrees: bool, code: int | None
+) -> None:
+    url = f"http://127.0.0.1:{voice.port}"
+    door = await open_door(voice_service_url=url, breaker_failures=2, breaker_pause=60)
+    voice.refuse_with, voice.disagrees = refuse_with, disagrees
+    for _ in range(3):
+        voice.breaks_off = True
+        async with open_socket(door) as socket:
+            assert await closing_code(socket) == 1013
+        voice.breaks_off = False
+        async with open_socket(door) as socket:
+            if code is None:
+                await socket.send("hi")
+                assert await socket.recv() == "hi"
+            else:
+                assert await closing_code(socket) == code
+
+
+async def test_a_broken_way_to_the_sockets_opens_the_circuit(
+    open_door: OpenDoor, voice: Voice
+) -> None:
+    url = f"http://127.0.0.1:{voice.port}"
+    door = await open_door(voice_service_url=url, breaker_failures=2, breaker_pause=60)
+    voice.refuse_with = 502
+    for _ in range(2):
+        async with open_socket(door) as socket:
+            assert await closing_code(socket) == 1011
+    voice.refuse_with = 0
+    async with open_socket(door) as socket:
+        assert await closing_code(socket) == 1013
+    assert voice.requests == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What holds with Supabase alone: what it refuses, tokens that came another way, an outage."""
+"""What holds with Supabase alone: what it refuses, tokens that came another way, a crash."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from supabase_server import Project
 
 from auth_service.administration import actions
 from auth_service.erasure import worker
-from auth_service.providers.supabase_cloud import FAILURES, PAUSE
+from auth_service.providers.supabase_cloud import FAILURES
 from auth_service.providers.supabase_directory import SupabaseDirectory
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, make_app
 from contracts.events import HOLDERS
@@ -262,25 +262,6 @@ async def test_what_supabase_could_not_be_told_is_told_after_a_crash(
     assert (await second.login(alice.email)).json()["user"]["roles"] == ["patient"]
 
 
-async def test_a_change_holds_here_while_supabase_is_away(
-    auth: Auth, project: Project, rows: Any
-) -> None:
-    alice, admin = await auth.register("alice@example.org"), await auth.admin()
-    project.refuse = "39"
-    path = f"/api/v1/admin/people/{alice.id}/lock"
-    locked = await auth.put(path, admin.access, None)
-    assert locked.status_code == 200
-    assert locked.json()["locked_at"] is not None
-    project.refuse = None
-    assert not project.accounts[alice.id].banned
-    late = project.open(project.accounts[alice.id])["access_token"]
-    assert (await auth.get("/api/v1/profile", late)).status_code == 401
-    assert code_of(await auth.login(alice.email)) == (403, "auth.account_locked")
-    assert (await auth.delete(path, admin.access)).status_code == 204
-    assert (await auth.login(alice.email)).status_code == 200
-    assert await rows.fetchval("select count(*) from medbot.account_changes") == 0
-
-
 async def test_an_erasure_that_was_cut_short_is_done_again(
     auth: Auth, project: Project, rows: Any, clock: FixedClock
 ) -> None:
@@ -335,37 +316,6 @@ async def test_what_supabase_refuses(
     logged = "".join(capfd.readouterr())
     for word in ("secret horse", "who@example.org", "full_name", supabase_server.ANON):
         assert word not in logged + answer.text
-
-
-async def test_while_supabase_is_away(auth: Auth, project: Project) -> None:
-    alice = await auth.register("alice@example.org")
-    project.hang = 30
-    async with asyncio.timeout(12):
-        answer = await auth.login(alice.email)
-    assert code_of(answer) == (503, "service.unavailable")
-    assert answer.headers["retry-after"] == "2"
-    assert (await auth.get("/api/v1/profile", alice.access)).status_code == 200
-    forgot = await auth.post("/password/forgot", email=alice.email)
-    assert forgot.status_code == 202
-    project.hang = 0
-
-
-async def test_supabase_is_left_alone_while_it_does_not_answer(
-    auth: Auth, project: Project
-) -> None:
-    alice = await auth.register("alice@example.org")
-    project.refuse = "39"
-    for _ in range(FAILURES):
-        assert code_of(await auth.login(alice.email)) == (503, "service.unavailable")
-    asked = len(project.seen)
-    for _ in range(20):
-        answer = await auth.login(alice.email)
-        assert code_of(answer) == (503, "service.unavailable")
-        assert answer.headers["retry-after"] == "2"
-    assert len(project.seen) == asked
-    project.refuse = None
-    await asyncio.sleep(PAUSE)
-    assert (await auth.login(alice.email)).status_code == 200
 
 
 async def test_a_person_who_is_refused_closes_nobody_out(auth: Auth, project: Project) -> None:

@@ -1,7 +1,8 @@
 """Identity in a Supabase project: it keeps accounts, passwords and sessions; we keep profiles.
 
-What is known here of a session is its id, from the claims of its tokens. One that was ended here
-while Supabase could not be told is told of, and refused, as soon as a token of it is seen again.
+What is known here of a session is its id, from the claims of its tokens. A session ends here
+first, and Supabase is told after that. One that it could not be told of is refused, and told of
+again, as soon as a token of it is seen. Sessions that never came by here Supabase alone can end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,9 +32,9 @@ from auth_service.providers import supabase_changes as changes
 from auth_service.providers import supabase_store as people
 from auth_service.providers.directory import POWERS
 from auth_service.providers.signing import Signer
-from auth_service.providers.supabase_cloud import Cloud, Opened, SamePassword
+from auth_service.providers.supabase_cloud import Cloud, Opened, Reach, SamePassword
 from auth_service.providers.supabase_directory import ACTOR, roles_in, settled, user_of
-from auth_service.providers.supabase_errors import IdentityUnavailable
+from auth_service.providers.supabase_errors import IdentityBusy, IdentityUnavailable
 from auth_service.providers.supabase_waiting import Waiting
 from auth_service.sessions import store as sessions
 from auth_service.sessions.models import OpenSession
@@ -111,7 +112,7 @@ class SupabaseProvider:
     async def verify(self, token: str) -> None:
         opened = await self.cloud.verify("signup", token)
         if opened.session is not None:  # whoever confirms an address has yet to sign in
-            await self.cloud.sign_out(opened.session.access_token, "local")
+            await self._end_there(opened.session.access_token, "local")
 
     async def login(self, email: str, password: str, device: Device) -> SignedIn:
         opened = await self.cloud.sign_in(emails.lenient(email), password)
@@ -129,8 +130,9 @@ class SupabaseProvider:
 
     async def logout(self, actor: Actor, scope: Scope) -> Sequence[UUID]:
         user_id, session_id, token = _whole(actor)
-        await self.cloud.sign_out(token, scope)
-        return await self._end(user_id, session_id if scope == "local" else None)
+        ended = await self._end(user_id, session_id if scope == "local" else None)
+        await self._end_there(token, scope)
+        return ended
 
     async def sessions(self, actor: Actor) -> Sequence[OpenSession]:
         user_id, session_id, _ = _whole(actor)
@@ -163,11 +165,11 @@ class SupabaseProvider:
         except SamePassword:
             pass  # it is what was asked for; the sessions end below as they do otherwise
         except BaseException:
-            await self.cloud.sign_out(access_token, "local")
+            await self._end_there(access_token, "local")
             raise
-        await self.cloud.sign_out(access_token, "global")
-        user_id = UUID(opened.user.id)
-        return user_of(opened.user, None), await self._end(user_id, None)
+        ended = await self._end(UUID(opened.user.id), None)
+        await self._end_there(access_token, "global")
+        return user_of(opened.user, None), ended
 
     async def change_password(self, actor: Actor, current: str, new: str) -> Sequence[UUID]:
         user_id, session_id, token = _whole(actor)
@@ -180,10 +182,12 @@ class SupabaseProvider:
                 raise InvalidToken  # the address is another account's by now
             await self.cloud.set_password(token, new)
         except SamePassword:
-            await self.cloud.sign_out(token, "others")
+            ended = await self._end(user_id, None, spare=session_id)
+            await self._end_there(token, "others")
+            return ended
         except BaseException:
             if trial.session is not None:
-                await self.cloud.sign_out(trial.session.access_token, "local")
+                await self._end_there(trial.session.access_token, "local")
             raise
         return await self._end(user_id, None, spare=session_id)
 
@@ -216,18 +220,18 @@ class SupabaseProvider:
     def jwks(self) -> Mapping[str, Any]:
         return self.signer.jwks
 
-    async def sight(self, actor: Actor) -> None:
+    async def sight(self, actor: Actor) -> bool:
         """What a new token tells: of a person, for whom a profile is made, and of their session.
 
-        Raises:
-            InvalidToken: the account is gone or locked, or the session was ended here.
+        Raises InvalidToken where the account is gone or locked, or the session was ended here.
         """
         if actor.kind == "guest":
-            return
+            return True
         user_id, session_id, token = _whole(actor)
         if await self._see(user_id, session_id, actor.roles, NOWHERE) is not Seen.WELCOME:
-            await self._forget_there(token)
+            await self._end_there(token, "local")
             raise InvalidToken
+        return True
 
     async def _enter(self, opened: Opened, device: Device) -> SignedIn:
         """Raises InvalidToken, AccountLocked."""
@@ -242,7 +246,7 @@ class SupabaseProvider:
         user_id, session_id, _ = _whole(actor)
         seen = await self._see(user_id, session_id, frozenset(roles_in(opened.user)), device)
         if seen is not Seen.WELCOME:
-            await self._forget_there(token)
+            await self._end_there(token, "local")
             raise _REFUSED[seen]
         async with self.db.transaction(ACTOR) as tx:
             name = await people.full_name(tx, user_id)
@@ -263,11 +267,11 @@ class SupabaseProvider:
             lives = await people.see_session(tx, session_id, user_id, device, now=now)
             return Seen.WELCOME if lives else Seen.GONE
 
-    async def _forget_there(self, access_token: str) -> None:
-        """Ends a session in Supabase that has ended here; a later token tells again."""
+    async def _end_there(self, access_token: str, scope: Reach) -> None:
+        """Ends sessions in Supabase; where it cannot be told, a later token of one tells again."""
         try:
-            await self.cloud.sign_out(access_token, "local")
-        except IdentityUnavailable:
+            await self.cloud.sign_out(access_token, scope)
+        except (IdentityUnavailable, IdentityBusy):
             _log.warning("supabase.session_lives_on")
 
     async def _end(

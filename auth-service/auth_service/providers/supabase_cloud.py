@@ -45,7 +45,7 @@ FAILURES = 5
 PAUSE = 2.0
 """So many calls in a row that nobody answers, and it is not asked for so many seconds."""
 
-Scope = Literal["local", "global", "others"]
+Reach = Literal["local", "global", "others"]
 Codes = Mapping[str, type[DomainError]]
 
 _EVERYWHERE: Codes = {
@@ -157,7 +157,7 @@ class Cloud:
             answer = await self._client().refresh_session(refresh_token)
         return _opened(answer)
 
-    async def sign_out(self, access_token: str, scope: Scope) -> None:
+    async def sign_out(self, access_token: str, scope: Reach) -> None:
         """A session that has ended already counts as ended."""
         if not access_token:
             raise InvalidToken

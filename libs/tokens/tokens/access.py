@@ -20,9 +20,12 @@ from tokens.service import ServiceAuth
 AUDIENCE = "authenticated"
 LONGEST_LIFE = 3600.0
 CACHED = 16_384
+UNSEEN = 2.0
+"""Seconds for which a token is remembered that could not be shown to who must see it: they are
+asked again soon, and not at every request while they are away or have no time."""
 
 FetchEnded = Callable[[int], Awaitable[EndedSessions]]
-Sight = Callable[[Actor], Awaitable[None]]
+Sight = Callable[[Actor], Awaitable[bool]]
 
 _log = logs.get(__name__)
 
@@ -34,7 +37,8 @@ class Verifier:
     is one digest and two dictionary look-ups. `shared_secret` admits HS256 (Supabase projects
     with the older kind of key); without it HS256 is refused whatever a token says. `unnamed`
     tokens, which name no issuer, may pass: some servers of Supabase Auth are told none. `sight`
-    is called with each new token's actor before it is answered, and may raise InvalidToken.
+    is called with each new token's actor before it is answered, and may raise InvalidToken; False
+    says that nobody could see it, so it is let in and soon shown again.
     """
 
     def __init__(
@@ -90,8 +94,8 @@ class Verifier:
         actor = _person(claims, token)
         if actor.session_id in self._ended:
             raise InvalidToken
-        if self._sight is not None:
-            await self._sight(actor)
+        if self._sight is not None and not await self._sight(actor):
+            expires = min(expires, self._clock().timestamp() + UNSEEN)
         self._remember(token, expires, actor)
         return actor
 

@@ -27,7 +27,7 @@ async def open_verifier(
 
     The auth service need not be up yet: verifying answers `ServiceUnavailable` until it is. With
     Supabase the keys are the project's, and the gateway shows each new token to the auth service:
-    it may be the first that is heard of its person.
+    it may be the first that is heard of its person. One that it could not see is shown again.
 
     Raises:
         Misconfigured: the settings of Supabase cannot be used.
@@ -54,10 +54,14 @@ async def open_verifier(
 
 
 def _shower(url: str, http: httpx.AsyncClient) -> tokens.Sight:
-    async def show(actor: Actor) -> None:
-        """Raises InvalidToken; while the auth service is away, everybody else is let in."""
+    async def show(actor: Actor) -> bool:
+        """Whether the auth service saw it: while it is away or has no time, everybody is let in.
+
+        Raises:
+            InvalidToken: it refuses the token.
+        """
         if actor.kind == "guest":
-            return
+            return True
         try:
             answer = await http.post(
                 f"{url}/internal/people/sighted",
@@ -65,9 +69,12 @@ def _shower(url: str, http: httpx.AsyncClient) -> tokens.Sight:
             )
         except httpx.HTTPError as failed:
             _log.warning("people.not_shown", **logs.failure(failed))
-            return
+            return False
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise InvalidToken
+        if not answer.is_success:
+            _log.warning("people.not_shown", status=answer.status_code)
+        return answer.is_success
 
     return show
 

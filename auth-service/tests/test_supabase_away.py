@@ -1,0 +1,163 @@
+"""What holds while a Supabase project cannot be reached: what ends here, and what is told later."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from supabase_server import Project
+
+from auth_service.providers.supabase_cloud import FAILURES, PAUSE
+from auth_service.testing import PASSWORD, Auth, Member, make_app
+from kit.testing import FixedClock, serve
+
+NEW_PASSWORD = "another horse entirely"
+AWAY, BUSY, WEAK = "39", "38", "04"
+
+
+@pytest.fixture
+async def auth(project: Project, clock: FixedClock) -> AsyncIterator[Auth]:
+    app = make_app(project.service_url, clock, **project.settings)
+    async with (
+        serve(app) as served,
+        httpx.AsyncClient(base_url=served.url, timeout=30) as http,
+    ):
+        yield Auth(app, http)
+
+
+@pytest.fixture
+async def rows(project: Project) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(project.owner_url)
+    yield connection
+    await connection.close()
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def refuse(project: Project, **recordings: str) -> None:
+    """From now on these calls, by the last part of their path, are answered with recordings."""
+
+    async def choose() -> None:
+        project.refuse = recordings.get(project.seen[-1][1].rpartition("/")[2])
+
+    project.asked = choose
+
+
+async def test_while_supabase_is_away(auth: Auth, project: Project) -> None:
+    alice = await auth.register("alice@example.org")
+    project.hang = 30
+    async with asyncio.timeout(12):
+        answer = await auth.login(alice.email)
+    assert code_of(answer) == (503, "service.unavailable")
+    assert answer.headers["retry-after"] == "2"
+    assert (await auth.get("/api/v1/profile", alice.access)).status_code == 200
+    forgot = await auth.post("/password/forgot", email=alice.email)
+    assert forgot.status_code == 202
+    project.hang = 0
+
+
+async def test_supabase_is_left_alone_while_it_does_not_answer(
+    auth: Auth, project: Project
+) -> None:
+    alice = await auth.register("alice@example.org")
+    project.refuse = "39"
+    for _ in range(FAILURES):
+        assert code_of(await auth.login(alice.email)) == (503, "service.unavailable")
+    asked = len(project.seen)
+    for _ in range(20):
+        answer = await auth.login(alice.email)
+        assert code_of(answer) == (503, "service.unavailable")
+        assert answer.headers["retry-after"] == "2"
+    assert len(project.seen) == asked
+    project.refuse = None
+    await asyncio.sleep(PAUSE)
+    assert (await auth.login(alice.email)).status_code == 200
+
+
+async def test_a_change_holds_here_while_supabase_is_away(
+    auth: Auth, project: Project, rows: Any
+) -> None:
+    alice, admin = await auth.register("alice@example.org"), await auth.admin()
+    project.refuse = "39"
+    path = f"/api/v1/admin/people/{alice.id}/lock"
+    locked = await auth.put(path, admin.access, None)
+    assert locked.status_code == 200
+    assert locked.json()["locked_at"] is not None
+    project.refuse = None
+    assert not project.accounts[alice.id].banned
+    late = project.open(project.accounts[alice.id])["access_token"]
+    assert (await auth.get("/api/v1/profile", late)).status_code == 401
+    assert code_of(await auth.login(alice.email)) == (403, "auth.account_locked")
+    assert (await auth.delete(path, admin.access)).status_code == 204
+    assert (await auth.login(alice.email)).status_code == 200
+    assert await rows.fetchval("select count(*) from medbot.account_changes") == 0
+
+
+@pytest.mark.parametrize("untold", [AWAY, BUSY])
+@pytest.mark.parametrize("scope", ["local", "global"])
+async def test_who_signs_out_is_signed_out_here_and_there_later(
+    auth: Auth, project: Project, scope: str, untold: str
+) -> None:
+    alice = await auth.register("alice@example.org")
+    other = Member.of((await auth.login(alice.email)).json())
+    project.refuse = untold
+    assert (await auth.post(f"/logout?scope={scope}", alice.access)).status_code == 204
+    project.refuse = None
+    leaving, staying = ([alice], [other]) if scope == "local" else ([alice, other], [])
+    assert len(project.families) == 2
+    for member in leaving:
+        assert (await auth.get("/api/v1/profile", member.access)).status_code == 401
+        assert code_of(await auth.refresh(member.refresh)) == (401, "auth.invalid_token")
+    assert len(project.families) == len(staying)
+    for member in staying:
+        assert (await auth.get("/api/v1/profile", member.access)).status_code == 200
+        assert (await auth.refresh(member.refresh)).status_code == 200
+
+
+@pytest.mark.parametrize("password", [NEW_PASSWORD, PASSWORD], ids=["new", "same"])
+async def test_a_password_that_was_reset_ends_every_session(
+    auth: Auth, project: Project, password: str
+) -> None:
+    alice = await auth.register("alice@example.org")
+    project.links["mailed"] = ("recovery", alice.id)
+    refuse(project, logout=AWAY)
+    assert (await auth.post("/password/reset", token="mailed", password=password)).is_success
+    assert (await auth.get("/api/v1/profile", alice.access)).status_code == 401
+    assert code_of(await auth.refresh(alice.refresh)) == (401, "auth.invalid_token")
+    assert (await auth.login(alice.email, password)).status_code == 200
+
+
+async def test_the_same_password_again_ends_the_other_sessions(
+    auth: Auth, project: Project
+) -> None:
+    alice = await auth.register("alice@example.org")
+    other = Member.of((await auth.login(alice.email)).json())
+    refuse(project, logout=AWAY)
+    given = {"current_password": PASSWORD, "new_password": PASSWORD}
+    assert (await auth.post("/password", alice.access, **given)).status_code == 204
+    assert (await auth.get("/api/v1/profile", other.access)).status_code == 401
+    assert (await auth.get("/api/v1/profile", alice.access)).status_code == 200
+
+
+async def test_a_refused_password_is_called_what_it_is(auth: Auth, project: Project) -> None:
+    alice = await auth.register("alice@example.org")
+    project.links["mailed"] = ("recovery", alice.id)
+    refuse(project, user=WEAK, logout=AWAY)
+    given = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    changed = await auth.post("/password", alice.access, **given)
+    assert code_of(changed) == (422, "auth.weak_password")
+    reset = await auth.post("/password/reset", token="mailed", password=NEW_PASSWORD)
+    assert code_of(reset) == (422, "auth.weak_password")
+    assert (await auth.get("/api/v1/profile", alice.access)).status_code == 200
+
+
+async def test_an_address_that_was_confirmed_is_confirmed(auth: Auth, project: Project) -> None:
+    project.autoconfirm = False
+    await auth.post("/register", email="new@example.org", password=PASSWORD)
+    refuse(project, logout=AWAY)
+    assert (await auth.post("/verify", token=project.link("signup"))).status_code == 204
+    assert (await auth.login("new@example.org")).status_code == 200
