@@ -18,6 +18,10 @@ from kit.database import CONNECTION_ERRORS, behind_pooler
 POLL = 1.0
 """Seconds after which a waiter looks again, notified or not."""
 
+ALIVE_EVERY = 5.0
+"""Seconds between two looks at whether the connection that listens still answers, which may take
+as long: one that was lost without a word would wake nobody, and a middleman cuts an idle one."""
+
 CHANNEL = "medbot"
 """The one PostgreSQL channel; a payload is `<topic>` or `<topic>:<id>`."""
 
@@ -94,10 +98,18 @@ async def _listen(connection: Any, signals: Signals) -> None:
     try:
         await connection.add_listener(CHANNEL, lambda *heard: signals.wake(heard[3]))
         signals.listening = True
-        await ended.wait()
+        while not await _ends_within(ALIVE_EVERY, ended):
+            await connection.execute("select 1", timeout=ALIVE_EVERY)
     except CONNECTION_ERRORS as error:
         _log.warning("signals.lost", **logs.failure(error))
     finally:
         signals.listening = False
         with contextlib.suppress(*CONNECTION_ERRORS):
             await connection.close(timeout=1)
+
+
+async def _ends_within(seconds: float, ended: asyncio.Event) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+    return ended.is_set()
