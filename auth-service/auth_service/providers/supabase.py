@@ -2,7 +2,7 @@
 
 What is known here of a session is its id, from the claims of its tokens. A session ends here
 first, and Supabase is told after that. One that it could not be told of is refused, and told of
-again, as soon as a token of it is seen. Sessions that never came by here Supabase alone can end.
+again when somebody refreshes it. Sessions that never came by here Supabase alone can end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -268,7 +268,7 @@ class SupabaseProvider:
             return Seen.WELCOME if lives else Seen.GONE
 
     async def _end_there(self, access_token: str, scope: Reach) -> None:
-        """Ends sessions in Supabase; where it cannot be told, a later token of one tells again."""
+        """Ends sessions in Supabase; where it cannot be told, a later refresh of one tells."""
         try:
             await self.cloud.sign_out(access_token, scope)
         except (IdentityUnavailable, IdentityBusy):
