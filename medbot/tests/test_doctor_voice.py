@@ -70,6 +70,24 @@ async def test_a_speech_server_that_is_away() -> None:
     assert (unasked.mark, unasked.said) == (Mark.GOOD, f"{address}, not asked")
 
 
+async def test_a_speech_server_that_is_out_of_order() -> None:
+    async def fail(_: Request) -> Response:
+        return Response(status_code=503)
+
+    broken = Starlette(routes=[Route("/v1/audio/speech", fail, methods=["POST"])])
+    async with serve(broken) as served:
+        finding = await found(speech_base_url=f"{served.url}/v1")
+    assert finding is not None
+    assert finding.mark is Mark.BAD
+    assert "answers 503" in finding.said
+
+
+async def test_a_key_that_no_header_holds() -> None:
+    finding = await found(key="sk-naïve", speech_base_url="http://127.0.0.1:9/v1")
+    assert finding is not None
+    assert (finding.mark, finding.said) == (Mark.BAD, "OPENAI_API_KEY cannot be sent")
+
+
 async def test_without_a_key_nothing_asks_it() -> None:
     finding = await found(key=None, speech_base_url="http://127.0.0.1:9/v1")
     assert finding is not None

@@ -14,6 +14,18 @@ CANCELLED_AFTER = 1.0
 _log = logs.get(__name__)
 
 
+def cancellation() -> Callable[[], bool]:
+    """Answers whether the running task was cancelled from now on.
+
+    A connection that is lost may raise in place of a CancelledError, and a library that gives one
+    up may raise a CancelledError that nobody asked for.
+    """
+    own = asyncio.current_task()
+    assert own is not None
+    before = own.cancelling()
+    return lambda: own.cancelling() > before
+
+
 @asynccontextmanager
 async def running(**tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Runs every task until the block is left."""
@@ -39,11 +51,12 @@ async def ended(*tasks: asyncio.Task[None]) -> None:
 
 async def _for_ever(name: str, task: Callable[[], Awaitable[None]]) -> None:
     while True:
+        cancelled = cancellation()
         try:
             await task()
         except (Exception, asyncio.CancelledError) as error:  # the next round starts afresh
-            if (own := asyncio.current_task()) is not None and own.cancelling():
-                raise  # a cancellation that is not the task's own is a library's, and a failure
+            if isinstance(error, asyncio.CancelledError) and cancelled():
+                raise
             catalogue.BACKGROUND_RESTARTS.add(name)
             _log.error("background.failed", task=name, **logs.failure(error))
         await asyncio.sleep(RESTART_AFTER)

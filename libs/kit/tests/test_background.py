@@ -59,3 +59,24 @@ async def test_a_task_that_a_library_cancels_is_started_again() -> None:
 
     async with background.running(waits=wait_for_what_is_given_up):
         await asyncio.wait_for(again.wait(), background.RESTART_AFTER + 5)
+
+
+async def test_a_task_that_waits_for_several_is_started_again_when_one_of_them_fails() -> None:
+    started = 0
+    again = asyncio.Event()
+
+    async def fail() -> None:
+        raise KeyError
+
+    async def wait_for_both() -> None:
+        nonlocal started
+        started += 1
+        if started == 1:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(asyncio.Event().wait())
+                both.create_task(fail())
+        again.set()
+        await asyncio.Event().wait()
+
+    async with background.running(waits=wait_for_both):
+        await asyncio.wait_for(again.wait(), background.RESTART_AFTER + 5)

@@ -220,6 +220,24 @@ async def test_no_attempt_counts_while_the_database_is_away(
         assert not any([await _is_dead(database, event) for event in events])
 
 
+async def test_a_consumer_ends_although_its_handler_fails_in_place_of_ending(
+    bus: Bus, database: Database
+) -> None:
+    reached = asyncio.Event()
+
+    async def lose(envelope: Envelope) -> None:
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionResetError from None
+
+    async with asyncio.timeout(25):
+        async with background.running(consume=lambda: bus.consume(suite.QUEUE, lose)):
+            await suite.emit(database, 1)
+            await reached.wait()
+
+
 async def _counts(effects: suite.Effects, wanted: int) -> bool:
     return len(await effects.done()) >= wanted
 

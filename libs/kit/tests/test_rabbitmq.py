@@ -39,7 +39,6 @@ create trigger full_disk before insert on medbot.dead_letters for each row
 async def bus(database: Database, signals: Signals, broker: Broker) -> AsyncIterator[Bus]:
     async with _relaying(broker.url, database, signals) as made:
         yield made
-    await forget_queues(broker.url)
 
 
 @asynccontextmanager
@@ -56,8 +55,11 @@ async def _relaying(url: str, database: Database, signals: Signals) -> AsyncIter
         async def relay() -> None:
             await outbox.relay_for_ever(database, made, signals, service=suite.QUEUE)
 
-        async with background.running(relay=relay):
-            yield made
+        try:
+            async with background.running(relay=relay):
+                yield made
+        finally:
+            await forget_queues(url)
 
 
 async def test_a_broker_that_stops_in_mid_stream_loses_and_doubles_nothing(
@@ -102,7 +104,6 @@ async def test_a_broker_that_hangs_until_it_is_given_up_loses_and_doubles_nothin
         await suite.emit(database, *range(40, 60))
         await suite.wait_until(lambda: _all(effects, 60), within=60)
     assert sorted(await effects.done()) == list(range(60))
-    await forget_queues(broker.url)
 
 
 async def test_services_start_before_their_broker(

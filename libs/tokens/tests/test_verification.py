@@ -16,7 +16,7 @@ import tokens
 from kit.settings import Settings
 from kit.testing import FixedClock, serve
 from kit.testing.serving import free_port
-from tokens.verification import open_verifier
+from tokens.verification import FAILURES, open_verifier
 
 PROJECT = "http://project.example"
 SECRET = "the shared secret of a project, long enough"
@@ -114,6 +114,16 @@ async def test_a_token_that_nobody_saw_is_let_in_and_shown_again_soon(
         with pytest.raises(tokens.InvalidToken):
             await gateway.verify(person)
     assert auth.shown == tries + 1
+
+
+async def test_an_auth_service_that_has_no_time_is_left_alone_for_a_while(
+    auth: Auth, gateway: tokens.Verifier, clock: FixedClock
+) -> None:
+    auth.says = 503
+    async with auth.up():
+        for _ in range(3 * FAILURES):
+            await gateway.verify(token(clock))
+    assert auth.shown == FAILURES
 
 
 async def test_a_token_that_is_seen_late_is_remembered_from_then_on(

@@ -7,6 +7,7 @@ import httpx
 
 import tokens
 from kit import background, logs, outgoing
+from kit.circuit import Circuit
 from kit.database import Clock
 from kit.errors import InvalidToken
 from kit.identity import Actor
@@ -15,6 +16,10 @@ from kit.trace import outgoing_headers
 from tokens import supabase
 
 DOOR = "gateway"
+
+FAILURES = 5
+PAUSE = 2.0
+"""So many tokens in a row that nobody could see, and none is shown for so many seconds."""
 
 _log = logs.get(__name__)
 
@@ -54,6 +59,8 @@ async def open_verifier(
 
 
 def _shower(url: str, http: httpx.AsyncClient) -> tokens.Sight:
+    circuit = Circuit("auth", failures=FAILURES, pause=PAUSE)
+
     async def show(actor: Actor) -> bool:
         """Whether the auth service saw it: while it is away or has no time, everybody is let in.
 
@@ -62,19 +69,25 @@ def _shower(url: str, http: httpx.AsyncClient) -> tokens.Sight:
         """
         if actor.kind == "guest":
             return True
+        if not circuit.admits():
+            return False
         try:
             answer = await http.post(
                 f"{url}/internal/people/sighted",
                 headers={"authorization": f"Bearer {actor.token}"},
             )
         except httpx.HTTPError as failed:
+            circuit.failed()
             _log.warning("people.not_shown", **logs.failure(failed))
             return False
+        if answer.status_code != httpx.codes.UNAUTHORIZED and not answer.is_success:
+            circuit.failed()
+            _log.warning("people.not_shown", status=answer.status_code)
+            return False
+        circuit.answered()
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise InvalidToken
-        if not answer.is_success:
-            _log.warning("people.not_shown", status=answer.status_code)
-        return answer.is_success
+        return True
 
     return show
 

@@ -21,7 +21,7 @@ from medbot.terminal import Failed
 GIGABYTE = 1024**3
 LEAST, ROOMY = GIGABYTE // 2, 2 * GIGABYTE
 
-KNOWN_WITHIN = 0.8
+KNOWN_WITHIN = 2.0
 """Seconds that whoever has a port has to answer as a service of Medbot."""
 
 

@@ -46,6 +46,8 @@ async def _speech(settings: Settings, address: str, *, probe: bool) -> Finding:
             answer = await http.post(
                 f"{address}{path}", json={}, headers={"Authorization": f"Bearer {key}"}
             )
+    except (UnicodeError, httpx.LocalProtocolError):
+        return bad(SPEECH, "OPENAI_API_KEY cannot be sent", "set it in plain ASCII")
     except httpx.HTTPError as error:
         said = f"{address} does not answer ({type(error).__name__})"
         return bad(SPEECH, said, "check SPEECH_BASE_URL")
@@ -54,6 +56,8 @@ async def _speech(settings: Settings, address: str, *, probe: bool) -> Finding:
     if answer.status_code in {404, 405}:
         said = f"there is no {path} below {address}"
         return bad(SPEECH, said, "check SPEECH_BASE_URL, which often ends with /v1")
+    if answer.is_server_error:
+        return bad(SPEECH, f"{address} answers {answer.status_code}", "see that server's log")
     return good(SPEECH, f"{address} answers")
 
 

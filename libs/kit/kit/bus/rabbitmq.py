@@ -24,7 +24,7 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from contracts.events import Envelope, Event
-from kit import logs
+from kit import background, logs
 from kit.bus import Handler, Retries
 from kit.bus import rabbitmq_messages as messages
 from kit.bus import rabbitmq_queues as queues
@@ -152,12 +152,14 @@ class RabbitBus:
 
     async def consume(self, queue: str, handler: Handler) -> None:
         """Consumes until cancelled, and keeps the queue's dead letters meanwhile."""
-        async with asyncio.TaskGroup() as both:
-            name = queues.name_of(queue)
-            both.create_task(
-                self._drain(name, lambda m, x: self._deliver(queue, m, x, handler), TOGETHER)
-            )
-            both.create_task(self._drain(f"{name}.dead", lambda m, x: self._bury(queue, m, x), 1))
+        name = queues.name_of(queue)
+        living = self._drain(name, lambda m, x: self._deliver(queue, m, x, handler), TOGETHER)
+        dead = self._drain(f"{name}.dead", lambda m, x: self._bury(queue, m, x), 1)
+        both = [asyncio.create_task(living), asyncio.create_task(dead)]
+        try:
+            await asyncio.gather(*both)
+        finally:
+            await background.ended(*both)
 
     async def _open_exchange(self) -> AbstractRobustExchange:
         self._publishing = channel = await _open(self._outgoing)
@@ -331,11 +333,12 @@ async def _asking(within: float | None = None) -> AsyncIterator[None]:
     Raises:
         ServiceUnavailable: the broker was lost, or took too long.
     """
+    cancelled = background.cancellation()
     try:
         async with asyncio.timeout(within):
             yield
     except (*_LOST, asyncio.CancelledError) as error:
-        if (own := asyncio.current_task()) is not None and own.cancelling():
+        if cancelled():
             raise asyncio.CancelledError from error
         raise ServiceUnavailable from error
 
