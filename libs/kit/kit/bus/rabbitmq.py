@@ -1,4 +1,4 @@
-"""The bus over RabbitMQ: `rabbitmq_queues` says what is declared there.
+"""The bus over RabbitMQ: `rabbitmq_queues` says what is declared there, `rabbitmq_wire` connects.
 
 Dead letters move into `medbot.dead_letters`, where either bus keeps them. Every hop is confirmed
 before its source is acknowledged: a crash doubles a message, which the inbox makes harmless, and
@@ -6,13 +6,11 @@ loses none.
 """
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aio_pika
 import asyncpg
 from aio_pika.abc import (
     AbstractIncomingMessage,
@@ -20,14 +18,13 @@ from aio_pika.abc import (
     AbstractRobustConnection,
     AbstractRobustExchange,
 )
-from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from contracts.events import Envelope, Event
 from kit import background, logs
 from kit.bus import Handler, Retries
 from kit.bus import rabbitmq_messages as messages
 from kit.bus import rabbitmq_queues as queues
+from kit.bus import rabbitmq_wire as wire
 from kit.bus.handling import attempt
 from kit.database import Database, Tx
 from kit.errors import ServiceUnavailable
@@ -37,13 +34,6 @@ PREFETCH = 50
 """Messages that wait at a consumer once it has handled one; each is handled after the other."""
 TOGETHER = 10
 """Events that are acknowledged at once, while more wait."""
-CONFIRM_WITHIN = 10.0
-CLOSE_WITHIN = 1.0
-RECONNECT_AFTER = 1.0
-HEARTBEAT = 10
-"""Seconds; a broker that is silent for about three of them is given up."""
-
-_LOST = (*CONNECTION_EXCEPTIONS, asyncio.TimeoutError)
 
 _log = logs.get(__name__)
 
@@ -58,23 +48,8 @@ async def open_rabbitmq(
     retries: Retries | None = None,
 ) -> AsyncIterator["RabbitBus"]:
     """A bus whose broker may come later, go and come back."""
-    async with _connected(url) as outgoing, _connected(url) as incoming:
+    async with wire.connected(url) as outgoing, wire.connected(url) as incoming:
         yield RabbitBus(outgoing, incoming, db, service, subscriptions, retries or Retries())
-
-
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[AbstractRobustConnection]:
-    asked = make_url(url)
-    ours = {"reconnect_interval": str(RECONNECT_AFTER), "fail_fast": "0"}
-    connection = aio_pika.RobustConnection(
-        asked.update_query({"heartbeat": str(HEARTBEAT), **asked.query, **ours})
-    )
-    connecting = asyncio.create_task(connection.connect(CONFIRM_WITHIN))
-    try:
-        yield connection
-    finally:
-        connecting.cancel()
-        await connection.close()
 
 
 class RabbitBus:
@@ -114,7 +89,7 @@ class RabbitBus:
             ServiceUnavailable
         """
         await self.ping()
-        async with _asking(CONFIRM_WITHIN), _channel(self._incoming) as channel:
+        async with wire.asking(wire.CONFIRM_WITHIN), wire.channel(self._incoming) as channel:
             return {name: await self._depth(channel, name) for name in self._subscriptions}
 
     async def _depth(self, channel: AbstractRobustChannel, queue: str) -> int:
@@ -129,7 +104,7 @@ class RabbitBus:
         """
         await self.ping()
         try:
-            async with _asking(CONFIRM_WITHIN):
+            async with wire.asking(wire.CONFIRM_WITHIN):
                 exchange = self._exchange or await self._open_exchange()
                 await asyncio.gather(
                     *(
@@ -144,7 +119,7 @@ class RabbitBus:
 
     async def replay(self, tx: Tx, queue: str, envelope: Envelope) -> None:
         """Sends an event straight to one queue, whatever `tx` comes to; waits for the broker."""
-        async with _asking(CONFIRM_WITHIN), _channel(self._outgoing) as channel:
+        async with wire.asking(wire.CONFIRM_WITHIN), wire.channel(self._outgoing) as channel:
             await queues.declare(channel, self._subscriptions, self._retries)
             await channel.default_exchange.publish(
                 messages.written(envelope), queues.name_of(queue)
@@ -162,25 +137,25 @@ class RabbitBus:
             await background.ended(*both)
 
     async def _open_exchange(self) -> AbstractRobustExchange:
-        self._publishing = channel = await _open(self._outgoing)
+        self._publishing = channel = await wire.opened(self._outgoing)
         self._exchange = await queues.declare(channel, self._subscriptions, self._retries)
         return self._exchange
 
     async def _leave_exchange(self) -> None:
         self._exchange = None
         if self._publishing is not None:
-            await _close(self._publishing)
+            await wire.close(self._publishing)
             self._publishing = None
 
     async def _drain(self, name: str, take: "_Take", together: int) -> None:
         """Hands the messages of a queue to `take`, in order, on as many channels as it needs."""
         while True:
             try:
-                async with _asking(), _channel(self._incoming) as channel:
+                async with wire.asking(), wire.channel(self._incoming) as channel:
                     await self._drain_channel(channel, name, take, together)
             except ServiceUnavailable as error:
                 _log.warning("bus.waiting", queue=name, **logs.failure(error.__cause__ or error))
-            await asyncio.sleep(RECONNECT_AFTER)
+            await asyncio.sleep(wire.RECONNECT_AFTER)
 
     async def _drain_channel(
         self, channel: AbstractRobustChannel, name: str, take: "_Take", together: int
@@ -194,14 +169,14 @@ class RabbitBus:
         """
         arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
-        async with asyncio.timeout(CONFIRM_WITHIN):
+        async with asyncio.timeout(wire.CONFIRM_WITHIN):
             await queues.declare(channel, self._subscriptions, self._retries)
             queue = await channel.get_queue(name)
             await channel.set_qos(prefetch_count=1)
             alone = await queue.consume(arrived.put)
         if message := await arrived.get():
             await take(message, channel.default_exchange)
-            async with asyncio.timeout(CONFIRM_WITHIN):
+            async with asyncio.timeout(wire.CONFIRM_WITHIN):
                 await queue.cancel(alone)  # before the acknowledgement, which would bring another
                 await _acknowledge([message])
                 await channel.set_qos(prefetch_count=PREFETCH)
@@ -235,12 +210,12 @@ class RabbitBus:
             handled = await attempt(queue, envelope, handler, postpone)
             if handled or not held:
                 return
-            await asyncio.sleep(RECONNECT_AFTER)
+            await asyncio.sleep(wire.RECONNECT_AFTER)
 
     async def _has_database(self) -> bool:
         """Whether an attempt could have had its effect: without a database none counts."""
         try:
-            async with asyncio.timeout(CONFIRM_WITHIN):
+            async with asyncio.timeout(wire.CONFIRM_WITHIN):
                 await self._db.ping()
         except Exception as error:
             _log.warning("bus.held", **logs.failure(error))
@@ -266,7 +241,7 @@ class RabbitBus:
         await direct.publish(
             messages.written(envelope, headers),
             f"{queues.name_of(queue)}.{to}",
-            timeout=CONFIRM_WITHIN,
+            timeout=wire.CONFIRM_WITHIN,
         )
         return dead
 
@@ -287,7 +262,7 @@ class RabbitBus:
                 said, error = {}, _NO_EVENT  # nothing of ours: no text of PostgreSQL's holds it
             except Exception as failed:  # there is no other place for it
                 _log.warning("bus.waiting", queue=f"{queue}.dead", **logs.failure(failed))
-                await asyncio.sleep(RECONNECT_AFTER)
+                await asyncio.sleep(wire.RECONNECT_AFTER)
 
     async def _keep(
         self, queue: str, event_id: uuid.UUID, said: dict[str, Any], attempts: int, error: str
@@ -321,47 +296,3 @@ async def _acknowledge(handled: list[AbstractIncomingMessage]) -> None:
     handled.clear()
     if left:
         await left[-1].ack(multiple=True)
-
-
-@asynccontextmanager
-async def _asking(within: float | None = None) -> AsyncIterator[None]:
-    """Whatever is asked of the broker in the block, in as many seconds.
-
-    A connection that is given up cancels what waits on it, which is no cancellation of the task
-    that waits; and what was lost may come in place of one.
-
-    Raises:
-        ServiceUnavailable: the broker was lost, or took too long.
-    """
-    cancelled = background.cancellation()
-    try:
-        async with asyncio.timeout(within):
-            yield
-    except (*_LOST, asyncio.CancelledError) as error:
-        if cancelled():
-            raise asyncio.CancelledError from error
-        raise ServiceUnavailable from error
-
-
-@asynccontextmanager
-async def _channel(connection: AbstractRobustConnection) -> AsyncIterator[AbstractRobustChannel]:
-    channel = await _open(connection)
-    try:
-        yield channel
-    finally:
-        await _close(channel)
-
-
-async def _open(connection: AbstractRobustConnection) -> AbstractRobustChannel:
-    await connection.connected.wait()
-    # What no queue takes is confirmed all the same, and lost: it must come back and raise.
-    channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-    async with asyncio.timeout(CONFIRM_WITHIN):
-        await channel.initialize()
-    return channel
-
-
-async def _close(channel: AbstractRobustChannel) -> None:
-    with contextlib.suppress(ServiceUnavailable):
-        async with _asking(CLOSE_WITHIN):
-            await channel.close()
