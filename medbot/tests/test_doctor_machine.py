@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -52,24 +52,24 @@ def answering(body: str) -> bytes:
 @asynccontextmanager
 async def somebody(port: int, says: bytes) -> AsyncIterator[None]:
     """A program that says this to whoever connects, then more for as long as they listen."""
-
-    talking = set[asyncio.Task[None]]()
+    talking: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def talk(writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError), closing(writer):
+        with suppress(OSError):
             writer.write(says)
             while True:
                 await writer.drain()
                 await asyncio.sleep(0.1)
                 writer.write(b"x-more: 1\r\n")
 
-    server = await asyncio.start_server(
-        lambda _, writer: talking.add(asyncio.create_task(talk(writer))), "127.0.0.1", port
-    )
-    async with server:
+    def come(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talking[asyncio.create_task(talk(writer))] = writer
+
+    async with await asyncio.start_server(come, "127.0.0.1", port):
         yield
-    for task in talking:
+    for task, writer in talking.items():
         task.cancel()
+        writer.transport.abort()
     await asyncio.gather(*talking, return_exceptions=True)
 
 

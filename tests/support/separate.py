@@ -28,8 +28,11 @@ NAMES = tuple(service.name for service in services.IN_ORDER)
 async def listening(socket_dir: str, port: int) -> AsyncIterator[None]:
     """A PostgreSQL that listens on a unix socket alone, reachable at a port from now on."""
 
+    writers: list[asyncio.StreamWriter] = []
+
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inside = await asyncio.open_unix_connection(f"{socket_dir}/.s.PGSQL.5432")
+        writers.extend((writer, inside[1]))
         await asyncio.gather(_pump(reader, inside[1]), _pump(inside[0], writer))
 
     server = await asyncio.start_server(carry, "127.0.0.1", port)
@@ -37,6 +40,9 @@ async def listening(socket_dir: str, port: int) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)  # a transport ends in the loop's next round
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
