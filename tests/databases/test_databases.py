@@ -52,7 +52,11 @@ KINDS = (
     Kind(
         "supabase",
         SAMPLE,
-        (KIT, f"{AUTH}/test_supabase.py", f"{AUTH}/test_providers.py", CONVERSATIONS),
+        (
+            KIT,
+            *(f"{AUTH}/test_{name}.py" for name in ("supabase", "supabase_away", "providers")),
+            CONVERSATIONS,
+        ),
         plugin="on_supabase",
     ),
     Kind(

@@ -16,7 +16,7 @@ WAITS = 60.0
 async def test_a_connection_that_is_lost_without_a_word_is_missed_and_made_again(
     addresses: Addresses, database: Database
 ) -> None:
-    async with database_behind(addresses.service) as (proxy, address), open_signals(address) as on:
+    async with database_behind(addresses.owner) as (proxy, address), open_signals(address) as on:
         await _until(on, listening=True)
         await _woken(on, database)
         proxy.hang()
