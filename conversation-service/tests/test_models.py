@@ -16,6 +16,8 @@ from conversation_service.settings import Settings
 from kit.testing import Served, serve
 
 QUESTION = "What helps with a headache?"
+SEEN = Pause(1.0)
+"""Until a reader has been told of the tool: that is told while it happens, and never again."""
 
 
 class Talk:
@@ -65,7 +67,7 @@ async def test_a_marker_without_a_passage_is_dropped(talk: Any) -> None:
 async def test_a_model_searches_the_library_itself(talk: Any) -> None:
     it = await talk(
         [CallTool("search_library", {"query": "tick removal tweezers"})],
-        [Say("Use tweezers [6].")],
+        [SEEN, Say("Use tweezers [6].")],
     )
     events = await it.person.ask(await it.person.start(), QUESTION)
     tools = [event.json() for event in events if event.event == "tool"]
@@ -87,7 +89,7 @@ async def test_a_model_searches_the_library_itself(talk: Any) -> None:
 async def test_a_tool_call_that_makes_no_sense_is_told_to_the_model(
     talk: Any, call: CallTool
 ) -> None:
-    it = await talk([call], [Say("I could not look that up.")])
+    it = await talk([call], [SEEN, Say("I could not look that up.")])
     events = await it.person.ask(await it.person.start(), QUESTION)
     assert [e.json()["status"] for e in events if e.event == "tool"] == ["started", "failed"]
     assert text_of(events) == "I could not look that up."

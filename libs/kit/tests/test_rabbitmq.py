@@ -92,7 +92,7 @@ async def test_a_broker_that_hangs_until_it_is_given_up_loses_and_doubles_nothin
     effects = suite.Effects(database, fail_at_first)
     reached, go_on = asyncio.Event(), asyncio.Event()
     async with (
-        _relaying(f"{broker.url}?heartbeat=1", database, signals) as bus,
+        _relaying(f"{broker.url}?heartbeat=3", database, signals) as bus,
         suite.consuming(bus, effects.handle),
     ):
         await suite.emit(database, 0, 1)
