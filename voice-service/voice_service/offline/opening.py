@@ -119,8 +119,14 @@ async def _model(settings: Settings) -> Path:
                 await process.wait()
         if not folder.is_dir():
             raise ChildFailed(f"building ended with {process.returncode}")
-    await asyncio.to_thread(os.utime, folder)
+    await asyncio.to_thread(_used, folder)
     return folder
+
+
+def _used(folder: Path) -> None:
+    """Marks a model as used now, by which older ones are told; one on a read-only disk stays."""
+    if os.access(folder, os.W_OK):
+        os.utime(folder)
 
 
 @asynccontextmanager
