@@ -1,4 +1,4 @@
-"""How a service is served: what comes too slowly is cut off, and what runs may end."""
+"""How a service is served: who sends or reads too slowly is cut off, and what runs may end."""
 
 import asyncio
 import math
@@ -11,9 +11,13 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_HEAD = 128 * 1024
 """Bytes that may come of a head before it is whole."""
+
+READ_WITHIN = 60.0
+"""Seconds in which a client has to read what waits for it, so much that writing has stopped."""
 
 STEP = 0.1
 
@@ -35,8 +39,50 @@ class Drain:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Timed(HttpToolsProtocol):
-    """uvicorn's own protocol, with a limit in seconds and bytes on a request's head."""
+class _Read(asyncio.Protocol):
+    """Before a protocol of uvicorn: hangs up on a client that does not read for so many seconds.
+
+    Closing would wait for the same client, so the connection is aborted.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    def __init__(self, *, read_within: float, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._read_within = read_within
+        self._unread: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self._read_within, self._hang_up)
+
+    def resume_writing(self) -> None:
+        self._expect_no_reading()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_no_reading()
+        super().connection_lost(exc)
+
+    def _hang_up(self) -> None:
+        self._unread = None
+        self.transport.abort()
+
+    def _expect_no_reading(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+
+class ReadSocket(_Read, WebSocketsSansIOProtocol):
+    """uvicorn's own protocol of WebSockets, for clients that read."""
+
+
+class Timed(_Read, HttpToolsProtocol):
+    """uvicorn's own protocol, with a limit in seconds and bytes on a request's head, for clients
+    that read."""
 
     def __init__(self, *, head_within: float, **rest: Any) -> None:
         super().__init__(**rest)
@@ -112,7 +158,12 @@ class Server(uvicorn.Server):
 
 
 def config(
-    app: ASGIApp, *, drain: float, head_within: float = 10.0, lifespan: bool = True
+    app: ASGIApp,
+    *,
+    drain: float,
+    head_within: float = 10.0,
+    read_within: float = READ_WITHIN,
+    lifespan: bool = True,
 ) -> uvicorn.Config:
     """How uvicorn serves `app`: `drain` is the seconds that open answers have at the end.
 
@@ -120,7 +171,11 @@ def config(
     """
     return uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", partial(Timed, head_within=head_within)),
+        http=cast(
+            "type[asyncio.Protocol]",
+            partial(Timed, head_within=head_within, read_within=read_within),
+        ),
+        ws=cast("type[asyncio.Protocol]", partial(ReadSocket, read_within=read_within)),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,14 +38,14 @@ async def _run(server: uvicorn.Server, bound: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Served]:
-    """Serves `app` with its lifespan; `port` 0 takes a free one."""
+async def serve(app: ASGIApp, *, port: int = 0, **given: Any) -> AsyncIterator[Served]:
+    """Serves `app` with its lifespan; `port` 0 takes a free one; `given` is for `config`."""
     # Without its protocol named, asyncio leaves what it accepts with Nagle's algorithm on.
     with socket.socket(proto=socket.IPPROTO_TCP) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
         port = bound.getsockname()[1]
-        server = Server(config(app, drain=1))
+        server = Server(config(app, drain=1, **given))
         task = asyncio.create_task(_run(server, bound))
         try:
             async with asyncio.timeout(START_WITHIN):
