@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_bodiless", "_body_length_known", "_buffered", "_failure", "_header_bytes", "_loop",
         "_on_idle_lost", "_parser", "_parts", "_reading_paused", "_transport", "_waiter",
-        "_writable", "answered", "closed", "done", "endless", "fresh", "headers", "heard",
+        "answered", "closed", "done", "endless", "fresh", "headers", "heard",
         "opened", "parked", "patient", "reusable", "status", "streaming", "watch",
     )  # fmt: skip
 
@@ -49,7 +49,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parts: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
         self._reading_paused = False
         self.closed = False
         self.parked = 0.0
@@ -74,22 +73,15 @@ class Connection(asyncio.Protocol):
     # What the relay calls
 
     def write(self, data: bytes) -> None:
-        """Sends to the service; `drained` waits for a slow one."""
+        """Sends to the service."""
         assert self._transport is not None
         self._transport.write(data)
-
-    async def drained(self) -> None:
-        """Waits until the service has taken most of what was written."""
-        while self._writable is not None and self._failure is None:
-            await self._writable
-        if self._failure is not None:
-            raise self._failure
 
     async def head(self) -> None:
         """Waits for the status and the headers.
 
         Raises:
-            BadAnswer, TimedOut, ClientLeft, BodyTooLarge: there will be none.
+            BadAnswer, TimedOut, ClientLeft: there will be none.
         """
         while not self.answered:
             if self._failure is not None:
@@ -167,9 +159,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.reusable = False
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
         if self.done:
             self._on_idle_lost(self)
         elif self.answered and exc is None and not self._body_length_known:
@@ -178,14 +167,6 @@ class Connection(asyncio.Protocol):
             self._failure = Cut() if self.answered else refusals.BadAnswer()
         self._wake()
         del self._parser  # which holds on to us
-
-    def pause_writing(self) -> None:
-        self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
 
     # What the parser calls
 

@@ -31,8 +31,9 @@ class Limits:
     """Time limits in seconds; `whole` is not for streams, `idle` is between two parts of one,
     `reply` is for both the first byte and the whole of a reply that is waited for.
 
-    `requests` at once are asked, others wait for `wait` seconds; `streams` and `sockets` are
-    counted apart. After `failures` in a row a service is left alone for `pause` seconds.
+    `requests` at once are asked, others wait for `wait` seconds; as many long bodies are read at
+    once, `streams` and `sockets` are counted apart. After `failures` in a row a service is left
+    alone for `pause` seconds.
     """
 
     connect: float
@@ -65,6 +66,12 @@ class Pool:
         self.circuit = Circuit(name, failures=limits.failures, pause=limits.pause)
         self.requests = Room(
             f"{name} requests",
+            limits.requests,
+            waiting=WAITING * limits.requests,
+            within=limits.wait,
+        )
+        self.bodies = Room(
+            f"{name} long bodies",
             limits.requests,
             waiting=WAITING * limits.requests,
             within=limits.wait,

@@ -1,4 +1,4 @@
-"""Carries one HTTP request to a service and its answer back, both as they come."""
+"""Carries one HTTP request to a service once it is whole, and its answer back as it comes."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from starlette.types import Receive, Send
 from api_gateway import events, headers, refusals
 from api_gateway.connection import ClientLeft, Connection, Cut
 from api_gateway.pool import Pool
-from api_gateway.request import Body, Request, head_of
+from api_gateway.request import Body, Request, opening_of
 from api_gateway.room import Place
 from kit import logs
 from telemetry import catalogue
@@ -33,14 +33,14 @@ async def relay(
     Raises:
         Refusal: nothing has been sent yet.
     """
-    body = Body(request, receive, pool.limits)
+    body = Body(request, receive, pool)
     connection: Connection | None = None
     place: Place | None = None
     try:
-        first = await body.begun()
+        await body.read()
         place = await _place(request, pool)
         started = time.perf_counter()
-        connection = await _ask(request, body, first, pool)
+        connection = await _ask(request, body, pool)
         catalogue.UPSTREAM_SECONDS.observe(time.perf_counter() - started, pool.name)
         pairs, connection.streaming = headers.downstream(connection.headers, connection.status)
         if connection.streaming:
@@ -49,9 +49,9 @@ async def relay(
     except ClientLeft:
         return
     finally:
-        body.stop()
+        body.close()
         if connection is not None:
-            pool.release(connection, reusable=not body.more)
+            pool.release(connection, reusable=True)
         if place is not None:
             place.leave()
 
@@ -82,21 +82,19 @@ async def _place(request: Request, pool: Pool) -> Place:
     place = Place(pool.requests)
     try:
         pool.admit()  # it may have opened meanwhile
-        if request.stream and pool.streams.full:
-            raise pool.streams.refusal()
+        if request.stream:
+            place.claim(pool.streams)  # before the service has done anything for it
     except refusals.Refusal:
         place.leave()
         raise
     return place
 
 
-async def _ask(request: Request, body: Body, first: bytes, pool: Pool) -> Connection:
+async def _ask(request: Request, body: Body, pool: Pool) -> Connection:
     """Sends the request, waits for the head of the answer. The caller releases the connection."""
-    head = head_of(request, body, first)
-    opening = head + body.framed(first) if request.has_body else head
     connection = pool.waiting() or await _connect(request, pool)
     try:
-        await _exchange(request, body, opening, connection)
+        await _exchange(request, body, connection)
     except BaseException as failed:
         if isinstance(failed, (refusals.BadAnswer, refusals.TimedOut)):
             pool.circuit.failed()
@@ -106,12 +104,10 @@ async def _ask(request: Request, body: Body, first: bytes, pool: Pool) -> Connec
     return connection
 
 
-async def _exchange(request: Request, body: Body, opening: bytes, connection: Connection) -> None:
-    connection.begin(bodiless=request.method == "HEAD", watch=partial(body.pump_into, connection))
+async def _exchange(request: Request, body: Body, connection: Connection) -> None:
+    connection.begin(bodiless=request.method == "HEAD", watch=partial(body.listen, connection))
     connection.patient, connection.endless = request.patient, request.endless
-    connection.write(opening)
-    if body.more:
-        body.pump_into(connection)
+    connection.write(opening_of(request, body.taken()))
     await connection.head()
 
 

@@ -1,4 +1,4 @@
-"""A client's request as it goes to a service: its head, and its body part by part."""
+"""A client's request as it goes to a service: its head, and its body, which is read first."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from starlette.types import Receive
 
 from api_gateway import refusals
 from api_gateway.connection import ClientLeft, Connection
-from api_gateway.pool import Limits
+from api_gateway.pool import Pool
+from api_gateway.room import Place
 
-GATHERED = 64 * 1024
-"""Bytes of a body that is read whole before the service is asked, so that nobody takes up a place
-by sending slowly; what is longer, or states no length, passes as it comes."""
+SHORT = 64 * 1024
+"""Bytes of a body that may be read in any case; only so many longer ones are held at once."""
 
 
 @dataclass(slots=True)
@@ -31,103 +31,84 @@ class Request:
     endless: bool = False
     patient: bool = False
 
-    @property
-    def has_body(self) -> bool:
-        return self.length != 0
-
 
 class Body:
-    """The client's body on its way up, and the ear for the client's leaving."""
+    """The client's body, and the ear for the client's leaving.
 
-    def __init__(self, request: Request, receive: Receive, limits: Limits) -> None:
+    It is read whole before the service is asked, so that whoever sends slowly takes no place there
+    and the service is never blamed for it.
+    """
+
+    def __init__(self, request: Request, receive: Receive, pool: Pool) -> None:
         self._receive = receive
         self._limit = request.max_body
-        self._small = request.length is not None and request.length <= GATHERED
-        self._within = limits.idle
-        self._whole = limits.whole
-        self._received = 0
-        self.more = request.has_body
-        self.chunked = False
+        self._pool = pool
+        self._place: Place | None = None
+        self._more = request.length != 0
+        self._content = bytearray()
         self._task: asyncio.Task[None] | None = None
 
-    async def next(self) -> bytes:
-        """The next part; clears `more` at the end.
+    async def read(self) -> None:
+        """Reads all of it.
 
         Raises:
-            ClientLeft, BodyTooLarge, BodyTooSlow
+            ClientLeft, BodyTooLarge, BodyTooSlow, Overloaded
         """
+        if not self._more:
+            return
         try:
-            async with asyncio.timeout(self._within if self.more else None):
-                message = await self._receive()
+            async with asyncio.timeout(self._pool.limits.whole):
+                while self._more:
+                    async with asyncio.timeout(self._pool.limits.idle):
+                        self._content += await self._next()
+                    if len(self._content) > self._limit:
+                        raise refusals.BodyTooLarge
+                    if len(self._content) > SHORT and self._place is None:
+                        await self._pool.bodies.enter()
+                        self._place = Place(self._pool.bodies)
         except TimeoutError:
             raise refusals.BodyTooSlow from None
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
+        self._more = message.get("more_body", False)
         part: bytes = message.get("body", b"")
-        self._received += len(part)
-        self.more = self.more and message.get("more_body", False)
-        if self._received > self._limit:
-            raise refusals.BodyTooLarge
         return part
 
-    async def begun(self) -> bytes:
-        """What there is to send at first: a small body whole, of others the first part.
+    def taken(self) -> bytearray:
+        """The content, which is not held any longer."""
+        content, self._content = self._content, bytearray()
+        self._leave()
+        return content
 
-        Raises:
-            ClientLeft, BodyTooLarge, BodyTooSlow
-        """
-        if not self.more:
-            return b""
-        first = await self.next()
-        if not (self.more and self._small):
-            return first
-        parts = [first]
-        try:
-            async with asyncio.timeout(self._whole):
-                while self.more:
-                    parts.append(await self.next())
-        except TimeoutError:
-            raise refusals.BodyTooSlow from None
-        return b"".join(parts)
-
-    def pump_into(self, connection: Connection) -> None:
-        """From now on sends what comes, then fails the exchange when the client leaves."""
+    def listen(self, connection: Connection) -> None:
+        """From now on the exchange fails when the client leaves."""
         if self._task is None:
-            self._task = asyncio.create_task(self._pump(connection))
+            self._task = asyncio.create_task(self._listen(connection))
 
-    async def _pump(self, connection: Connection) -> None:
-        try:
-            while self.more:
-                part = await self.next()
-                connection.fresh = True
-                connection.write(self.framed(part))
-                await connection.drained()
-            while True:
-                await self.next()
-        except Exception as ended:  # whoever waits for the answer learns of it
-            connection.fail(ended)
+    async def _listen(self, connection: Connection) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        connection.fail(ClientLeft())
 
-    def framed(self, part: bytes) -> bytes:
-        """A part as it goes on the wire."""
-        if not self.chunked:
-            return part
-        chunk = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
-        return chunk if self.more else chunk + b"0\r\n\r\n"
-
-    def stop(self) -> None:
+    def close(self) -> None:
+        """Listens no longer, holds nothing."""
+        self._leave()
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
+    def _leave(self) -> None:
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
-def head_of(request: Request, body: Body, first: bytes) -> bytes:
-    """The request line and every header line."""
+
+def opening_of(request: Request, content: bytearray) -> bytes:
+    """All that is sent: the request line, every header line and the body."""
     lines = [b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.target), *request.lines]
-    if request.length is None and body.more:
-        body.chunked = True
-        lines.append(b"transfer-encoding: chunked\r\n")
-    elif request.has_body or request.method in ("POST", "PUT", "PATCH"):
-        length = request.length if request.length is not None else len(first)
-        lines.append(b"content-length: %d\r\n" % length)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+    if request.length != 0 or request.method in ("POST", "PUT", "PATCH"):
+        lines.append(b"content-length: %d\r\n" % len(content))
+    return b"".join((*lines, b"\r\n", content))

@@ -108,19 +108,25 @@ class Room:
 
 
 class Place:
-    """One place of one exchange, which may move to another room and is left once."""
+    """What one exchange takes: a place in a room, or in several, which are left once."""
 
     def __init__(self, room: Room) -> None:
-        self._room: Room | None = room
+        self._rooms = [room]
+
+    def claim(self, room: Room) -> None:
+        """Takes a place in `room` beside the others; raises Overloaded when there is none."""
+        if room not in self._rooms:
+            room.enter_now()
+            self._rooms.append(room)
 
     def move(self, room: Room) -> None:
-        """Raises Overloaded when `room` has no place."""
-        if room is not self._room:
-            room.enter_now()
-            self.leave()
-            self._room = room
+        """Leaves every other room for `room`; raises Overloaded when that has no place."""
+        self.claim(room)
+        self._rooms.remove(room)
+        self.leave()
+        self._rooms = [room]
 
     def leave(self) -> None:
-        room, self._room = self._room, None
-        if room is not None:
+        rooms, self._rooms = self._rooms, []
+        for room in rooms:
             room.leave()

@@ -13,6 +13,7 @@ from api_gateway.main import Gateway
 from api_gateway.settings import Settings
 from api_gateway.testing import Door, OpenDoor, wire_service
 from kit.identity import Actor, Role
+from kit.server import READ_WITHIN
 from kit.testing import serve
 from kit.testing.issuing import SERVICE_SECRET, Issuer
 from kit.testing.serving import free_port
@@ -29,7 +30,10 @@ async def open_door(issuer: Issuer, alice: Actor, tmp_path: Path) -> AsyncIterat
     async with AsyncExitStack() as stack:
 
         async def open_one(
-            *, made: Callable[[Gateway], None] = lambda _: None, **given: Any
+            *,
+            made: Callable[[Gateway], None] = lambda _: None,
+            read_within: float = READ_WITHIN,
+            **given: Any,
         ) -> Door:
             service = await stack.enter_async_context(wire_service())
             chosen: dict[str, Any] = {
@@ -42,7 +46,7 @@ async def open_door(issuer: Issuer, alice: Actor, tmp_path: Path) -> AsyncIterat
             settings = Settings(**chosen)
             gateway = Gateway(settings)
             made(gateway)
-            served = await stack.enter_async_context(serve(gateway))
+            served = await stack.enter_async_context(serve(gateway, read_within=read_within))
             token = issuer.token(alice)
             client = httpx.AsyncClient(
                 base_url=served.url,

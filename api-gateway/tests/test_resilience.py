@@ -263,12 +263,105 @@ async def test_a_reply_that_is_waited_for_has_longer_than_other_answers(
         assert (await door.client.post(path, json={})).status_code == 201
 
 
-async def test_a_body_that_comes_slowly_takes_no_place(open_door: OpenDoor) -> None:
+@pytest.mark.parametrize(
+    ("framing", "begun"),
+    [
+        (b"Content-Length: 100", b'{"content"'),
+        (b"Content-Length: 200000", b" " * 100_000),
+        (b"Transfer-Encoding: chunked", b"1\r\n{\r\n"),
+    ],
+    ids=["short", "long", "in chunks"],
+)
+async def test_a_body_that_comes_slowly_takes_no_place(
+    open_door: OpenDoor, framing: bytes, begun: bytes
+) -> None:
     door = await open_door(upstream_requests=1, upstream_wait=0.0)
     _, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n".encode()
-    writer.write(head + door.authorization + b"\r\n" + b'{"content"')
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode() + framing + b"\r\n"
+    writer.write(head + door.authorization + b"\r\n" + begun)
     await asyncio.sleep(0.1)
     assert (await door.client.get(PATH)).status_code == 200
     assert len(door.service.asked) == 1
     writer.close()
+
+
+async def test_a_body_that_never_ends_is_told_so_and_is_no_fault_of_the_service(
+    open_door: OpenDoor,
+) -> None:
+    door = await open_door(whole_timeout=0.6, breaker_failures=1, breaker_pause=60)
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n".encode()
+    writer.write(head + door.authorization + b"\r\n")
+    answer = asyncio.create_task(reader.readline())
+    while not answer.done():
+        writer.write(b"1\r\n \r\n")
+        await asyncio.wait([answer], timeout=0.1)
+    assert b" 408 " in answer.result()
+    assert (await door.client.get(PATH)).status_code == 200
+    assert len(door.service.asked) == 1
+    writer.close()
+
+
+async def test_of_long_bodies_only_so_many_are_held_at_once(open_door: OpenDoor) -> None:
+    door = await open_door(upstream_requests=1, upstream_wait=0.0)
+    _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n".encode()
+    writer.write(head + door.authorization + b"\r\n" + b" " * 100_000)
+    await asyncio.sleep(0.1)
+    refused = await door.client.post(PATH, content=b" " * 70_000)
+    assert (refused.status_code, refused.json()["code"]) == (503, "gateway.overloaded")
+    assert (await door.client.post(PATH, content=b" " * 60_000)).status_code == 200
+    writer.close()
+
+    async def room_again() -> bool:
+        answer = await door.client.post(PATH, content=b" " * 70_000)
+        return answer.status_code == 200
+
+    await until(room_again)
+
+
+async def test_whoever_does_not_read_the_answer_keeps_no_place(open_door: OpenDoor) -> None:
+    door = await open_door(read_within=0.5, upstream_requests=1, upstream_wait=0.0)
+    size = 16 * 1024 * 1024
+
+    async def answer(asked: Asked) -> None:
+        await asked.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size)
+
+    door.service.answer = answer
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=1024)
+    writer.write(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n".encode() + door.authorization + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    assert (await door.client.get(PATH)).status_code == 503
+    door.service.answer = hello
+
+    async def room_again() -> bool:
+        return (await door.client.get(PATH)).status_code == 200
+
+    await until(room_again)
+    came = 0
+    with contextlib.suppress(ConnectionError):
+        while part := await reader.read(1 << 20):
+            came += len(part)
+    assert came < size
+    writer.close()
+
+
+async def test_a_stream_has_its_place_before_the_service_is_asked(open_door: OpenDoor) -> None:
+    door = await open_door(upstream_streams=1)
+    go_on = asyncio.Event()
+
+    async def late(asked: Asked) -> None:
+        await asked.body()
+        await go_on.wait()
+        await asked.say(STREAM + chunk(EVENT) + chunk(b""))
+
+    door.service.answer = late
+    reply, accepts = f"{PATH}/{ID}/messages", {"accept": "text/event-stream"}
+    first = asyncio.create_task(door.client.post(reply, json={}, headers=accepts))
+    await until(lambda: _asked(door, 1))
+    refused = await door.client.post(reply, json={}, headers=accepts)
+    assert (refused.status_code, refused.json()["code"]) == (503, "gateway.overloaded")
+    assert len(door.service.asked) == 1
+    go_on.set()
+    assert (await first).content == EVENT
+    assert (await door.client.post(reply, json={}, headers=accepts)).content == EVENT

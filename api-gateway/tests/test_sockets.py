@@ -321,6 +321,27 @@ async def test_a_slow_client_makes_the_service_wait(door: Door, voice: Voice) ->
             assert len(await socket.recv()) == 65536
 
 
+async def test_a_client_that_does_not_read_is_hung_up_on(open_door: OpenDoor, voice: Voice) -> None:
+    ended = asyncio.Event()
+
+    async def pour(socket: ServerConnection) -> None:
+        try:
+            while True:
+                await socket.send(b"x" * 65536)
+        finally:
+            ended.set()
+
+    voice.handler = pour
+    url = f"http://127.0.0.1:{voice.port}"
+    door = await open_door(voice_service_url=url, upstream_sockets=1, read_within=0.5)
+    async with open_socket(door, max_queue=1, compression=None):
+        await asyncio.wait_for(ended.wait(), 5)
+        voice.handler = None
+        async with open_socket(door) as socket:
+            await socket.send("there is room")
+            assert await socket.recv() == "there is room"
+
+
 async def test_too_many_sockets_close_with_4429(open_door: OpenDoor, voice: Voice) -> None:
     url = f"http://127.0.0.1:{voice.port}"
     door = await open_door(voice_service_url=url, rate_limit_person=1)
