@@ -170,3 +170,20 @@ async def test_what_was_said_is_known_in_the_next_turn(alice: Person) -> None:
     await alice.send(path, "What is a migraine?")
     answer = (await alice.send(path, "How long does it last?")).json()["assistant_message"]
     assert {c["document_id"] for c in answer["citations"]} == {"migraine"}
+
+
+async def test_where_there_is_no_room_for_a_reply_nothing_is_stored(
+    start: Start, visit: Visit
+) -> None:
+    person = await visit(await start(service_streams=1))
+    path = await person.start()
+    async with person.stream("GET", "/api/v1/events"):
+        refused = await person.send(path, "What is asthma?")
+        assert (refused.status_code, refused.json()["code"]) == (503, "service.overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert await person.messages(path) == []
+    async with asyncio.timeout(5):
+        while (answer := await person.send(path, "What is asthma?")).status_code == 503:
+            await asyncio.sleep(0.05)
+    assert answer.status_code == 201
+    assert len(await person.messages(path)) == 2

@@ -37,6 +37,7 @@ async def send(
     accept_language: AcceptLanguage = "",
 ) -> Response:
     """Stores a message and answers it: as a stream if that is accepted, else when it is whole."""
+    bounds.will_last()
     await voice.catch_up(ctx.db, ctx.voice, person, conversation_id)
     begun = await actions.begin(
         ctx.db,
@@ -64,6 +65,7 @@ async def regenerate(
     accept_language: AcceptLanguage = "",
 ) -> Response:
     """Answers the newest message again; the older reply stays and is named by the new one."""
+    bounds.will_last()
     begun = await actions.regenerate(
         ctx.db,
         person,

@@ -2,7 +2,6 @@
 streams, sockets, replies that are waited for."""
 
 import asyncio
-from collections.abc import Callable
 from contextvars import ContextVar
 
 from starlette.exceptions import HTTPException
@@ -30,7 +29,17 @@ class Starting(ServiceUnavailable):
     code = "service.starting"
 
 
-_lasting: ContextVar[Callable[[], None] | None] = ContextVar("lasting", default=None)
+_place: ContextVar["_Place | None"] = ContextVar("place", default=None)
+
+
+def will_last() -> None:
+    """Says that the running request will count as a stream, before it has done anything.
+
+    Raises:
+        Overloaded: there are as many of these as there may be.
+    """
+    if (place := _place.get()) is not None:
+        place.claim()
 
 
 def lasts() -> None:
@@ -39,8 +48,8 @@ def lasts() -> None:
     Raises:
         Overloaded: there are as many of these as there may be.
     """
-    if (move := _lasting.get()) is not None:
-        move()
+    if (place := _place.get()) is not None:
+        place.move()
 
 
 class Bounds:
@@ -90,7 +99,7 @@ class Bounds:
                 place.move()
             await send(message)
 
-        _lasting.set(place.move)
+        _place.set(place)
         try:
             await self._app(scope, _in_time(receive), watched)
         except Exception:
@@ -107,26 +116,31 @@ class _Place:
     def __init__(self, bounds: Bounds, most_streams: int) -> None:
         self._bounds = bounds
         self._most = most_streams
+        self._request = True
         self._stream = False
         self.refused = False
         bounds.requests += 1
 
-    def move(self) -> None:
-        """Raises Overloaded when there is no place among the streams."""
+    def claim(self) -> None:
+        """Takes a place among the streams as well; raises Overloaded when there is none."""
         if self._stream:
             return
         if self._bounds.streams >= self._most:
             self.refused = True
             raise Overloaded
-        self.leave()
         self._stream = True
         self._bounds.streams += 1
 
+    def move(self) -> None:
+        """Counts among the streams alone; raises Overloaded when there is no place."""
+        self.claim()
+        self._bounds.requests -= self._request
+        self._request = False
+
     def leave(self) -> None:
-        if self._stream:
-            self._bounds.streams -= 1
-        else:
-            self._bounds.requests -= 1
+        self._bounds.requests -= self._request
+        self._bounds.streams -= self._stream
+        self._request = self._stream = False
 
 
 def _is_stream(start: Message) -> bool:

@@ -33,6 +33,7 @@ class Work:
             Route("/slow", self.slow),
             Route("/whole", self.whole),
             Route("/stream", self.stream),
+            Route("/costly", self.costly),
             Route("/health", self.quick),
             Route("/body", self.body, methods=["POST"]),
             WebSocketRoute("/socket", self.socket),
@@ -57,6 +58,11 @@ class Work:
         except bounds.Overloaded:
             return PlainTextResponse("full", 503)
         return await self.slow(request)
+
+    async def costly(self, request: Request) -> Response:
+        bounds.will_last()
+        await self.slow(request)
+        return await self.stream(request)
 
     async def stream(self, _: Request) -> Response:
         async def parts() -> AsyncIterator[str]:
@@ -123,6 +129,20 @@ async def test_what_lasts_by_its_nature_is_counted_apart() -> None:
         assert (await waiting).text == "done"
         assert (await reading).text == "data: 1\n\n"
         assert (await http.get("/whole")).text == "done"
+
+
+async def test_what_will_last_has_its_place_before_it_has_done_anything() -> None:
+    work = Work()
+    work.app.state.most_streams = 1
+    async with served(work) as (_, url), httpx.AsyncClient(base_url=url) as http:
+        first = asyncio.create_task(http.get("/costly"))
+        await work.until(1)
+        refused = await http.get("/costly")
+        assert (refused.status_code, refused.json()["code"]) == (503, "service.overloaded")
+        assert work.running == 1
+        work.go_on.set()
+        assert (await first).text == "data: 1\n\n"
+        assert (await http.get("/costly")).text == "data: 1\n\n"
 
 
 async def test_while_it_waits_for_what_it_needs_a_service_says_so() -> None:
