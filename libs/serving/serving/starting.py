@@ -37,13 +37,16 @@ class _Life:
                     self.tried.set()
                     await self.leave.wait()
                 return
-            except (Misconfigured, ServiceUnavailable, *CONNECTION_ERRORS) as error:
-                hopeless = isinstance(error, Misconfigured) and not self.tried.is_set()
-                if self.open or hopeless:
+            except Exception as error:
+                # Only the first attempt may show that waiting is no use: later on nobody would
+                # hear of it, and what is wrong then may be right again soon.
+                hopeless = not isinstance(error, (ServiceUnavailable, *CONNECTION_ERRORS))
+                if self.open or (hopeless and not self.tried.is_set()):
                     raise
                 reason = _reason(error)
                 self._waits(reason)
-                _log.warning("service.waiting", reason=reason)
+                told = _log.error if hopeless else _log.warning
+                told("service.waiting", reason=reason)
             self.tried.set()
             await asyncio.sleep(AGAIN_AFTER)
 
@@ -58,7 +61,7 @@ async def opened(
     is told what for, and None when it is open.
 
     Raises:
-        Misconfigured: the first attempt shows that no waiting will help.
+        Exception: the first attempt shows that no waiting will help.
     """
     life = _Life(open_context, install, waits)
     living = asyncio.create_task(life.run())

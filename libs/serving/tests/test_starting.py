@@ -79,6 +79,22 @@ async def test_a_refusal_after_a_wait_is_waited_for_and_told() -> None:
                 await asyncio.sleep(0.02)
 
 
+async def test_a_fault_after_a_wait_is_waited_for_and_told_but_ends_a_first_attempt() -> None:
+    need, installed = Need(OSError()), list[str]()
+    async with starting.opened(need.open, installed.append, need.told.append):
+        need.away = ValueError("secret")
+        async with asyncio.timeout(starting.AGAIN_AFTER * 3 + 5):
+            while need.told[-1] != "ValueError":
+                await asyncio.sleep(0.02)
+            need.away = None
+            while not installed:
+                await asyncio.sleep(0.02)
+    need.away = ValueError()
+    with pytest.raises(ValueError, match=r"^$"):
+        async with starting.opened(need.open, installed.append, need.told.append):
+            pytest.fail("it never started")
+
+
 async def test_a_block_can_be_left_when_the_need_fails_in_that_very_moment() -> None:
     tries = 0
 
