@@ -13,11 +13,15 @@ PART = 65_536
 
 @dataclass
 class Proxy:
-    """`delay` is how many seconds late each part of an answer comes; nothing is lost or turned."""
+    """`delay` is how many seconds late each part of an answer comes; nothing is lost or turned.
+
+    While there is an `answer`, whoever says anything is given that and hung up on.
+    """
 
     connect: Callable[[], Awaitable[Streams]]
     port: int = 0
     delay: float = 0.0
+    answer: bytes = b""
     _passing: asyncio.Event = field(default_factory=asyncio.Event)
     _open: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
     _server: asyncio.Server | None = None
@@ -62,7 +66,7 @@ class Proxy:
         from_server, to_server = await self.connect()
         late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         ways = [
-            asyncio.create_task(self._ask(reader, to_server)),
+            asyncio.create_task(self._ask(reader, to_server, writer)),
             asyncio.create_task(self._hear(from_server, late)),
             asyncio.create_task(self._tell(late, writer)),
         ]
@@ -74,8 +78,16 @@ class Proxy:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _ask(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _ask(
+        self,
+        reader: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+        client: asyncio.StreamWriter,
+    ) -> None:
         while part := await reader.read(PART):
+            if self.answer:
+                client.write(self.answer)
+                return
             await self._passing.wait()
             server.write(part)
             await server.drain()

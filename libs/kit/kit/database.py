@@ -38,8 +38,13 @@ ACQUIRE_WITHIN = 5.0
 STATEMENT_WITHIN = 30.0
 """Seconds after which a statement is given up."""
 
+IDLE_WITHIN = 60.0
+"""Seconds in which a transaction has to go on. The server ends it then and frees its locks, which
+a host that was lost without a word would hold until TCP gives up, for hours."""
+
 _BECOME = (
-    "select set_config('role', 'medbot_app', true), set_config('request.jwt.claims', $1, true)"
+    "select set_config('role', 'medbot_app', true), set_config('request.jwt.claims', $1, true),"
+    " set_config('idle_in_transaction_session_timeout', $2, true)"
 )
 
 
@@ -62,8 +67,11 @@ class Database:
         self.url = url
 
     @asynccontextmanager
-    async def transaction(self, actor: Actor) -> AsyncIterator[Tx]:
-        """Commits on leaving the block, rolls back on an exception.
+    async def transaction(
+        self, actor: Actor, *, idle_within: float = IDLE_WITHIN
+    ) -> AsyncIterator[Tx]:
+        """Commits on leaving the block, rolls back on an exception. Between two statements there
+        may be `idle_within` seconds.
 
         Raises:
             DatabaseBusy: every connection was in use for too long.
@@ -74,7 +82,8 @@ class Database:
         catalogue.ACQUIRE_SECONDS.observe(time.perf_counter() - started)
         try:
             async with connection.transaction():
-                await connection.execute(_BECOME, actor.claims())
+                idle = f"{idle_within * 1000:.0f}ms"
+                await connection.execute(_BECOME, actor.claims(), idle)
                 yield connection
         finally:
             catalogue.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
@@ -92,7 +101,7 @@ class Database:
     async def _acquire(self) -> Tx:
         try:
             return await self.pool.acquire(timeout=ACQUIRE_WITHIN)
-        except CONNECTION_ERRORS as error:
+        except CANNOT_CONNECT as error:
             if isinstance(error, TimeoutError) and self._all_in_use():
                 raise DatabaseBusy from error
             raise ServiceUnavailable("The database is not available now.") from error
@@ -115,11 +124,15 @@ CONNECTION_ERRORS = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, or one whose disk is full
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # of a connection that the server has just closed
     OSError,  # refused, reset, timed out, no route, no such host
 )
-"""What a database that is down, restarting or full makes asyncpg raise."""
+"""What a database that is down, restarting, full or read-only makes asyncpg raise."""
+
+CANNOT_CONNECT = (*CONNECTION_ERRORS, asyncpg.PostgresError)
+"""What connecting may raise: a pooler without its database says XX000, as for a fault."""
 
 
 @asynccontextmanager
@@ -148,7 +161,7 @@ async def open_database(
         raise Misconfigured(f"DATABASE_URL: {no.sqlstate}, the database refused the login") from no
     except ValueError as error:
         raise Misconfigured("DATABASE_URL is not a PostgreSQL address") from error
-    except CONNECTION_ERRORS as error:
+    except CANNOT_CONNECT as error:
         raise ServiceUnavailable(f"the database: no answer ({type(error).__name__})") from error
     try:
         yield Database(pool, url)

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from kit import background, logs
-from kit.database import CONNECTION_ERRORS, behind_pooler
+from kit.database import CANNOT_CONNECT, CONNECTION_ERRORS, behind_pooler
 
 POLL = 1.0
 """Seconds after which a waiter looks again, notified or not."""
@@ -85,7 +85,7 @@ async def _listen_for_ever(url: str, signals: Signals) -> None:
     while True:
         try:
             connection = await asyncpg.connect(url)
-        except CONNECTION_ERRORS as error:
+        except CANNOT_CONNECT as error:
             _log.warning("signals.lost", **logs.failure(error))
         else:
             await _listen(connection, signals)

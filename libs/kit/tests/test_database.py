@@ -1,10 +1,14 @@
 """A transaction speaks for its actor and for nobody else."""
 
+import asyncio
+
 import asyncpg
 import pytest
+from proxy import database_behind
 
 from kit import migrations
-from kit.database import Database, open_database, without_hints
+from kit.database import CONNECTION_ERRORS, Database, open_database, without_hints
+from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.testing import Addresses, make_person
 
@@ -61,6 +65,66 @@ async def test_a_pooler_may_be_announced_in_the_address(
     url = f"{addresses.service}{'&' if '?' in addresses.service else '?'}pgbouncer=true"
     async with open_database(url, application="test") as db, db.transaction(person) as tx:
         assert await tx.fetchval(_WHO) == str(person.id)
+
+
+def _said_by_a_pooler(severity: str) -> bytes:
+    """An error of the wire protocol with the code that poolers give where they have no database."""
+    fields = f"S{severity}\0V{severity}\0CXX000\0Mconnection to database not available\0\0".encode()
+    return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+
+
+async def test_a_pooler_without_a_database_counts_as_a_database_that_is_away(
+    addresses: Addresses, person: Actor
+) -> None:
+    async with database_behind(addresses.service) as (pooler, url):
+        url += "&sslmode=disable" if "?" in url else "?sslmode=disable"
+        async with open_database(url, application="test") as db:
+            async with db.transaction(person) as tx:
+                assert await tx.fetchval(_WHO) == str(person.id)
+            pooler.answer = _said_by_a_pooler("FATAL")
+            for _ in ("a connection of the pool", "a new one"):
+                with pytest.raises((*CONNECTION_ERRORS, ServiceUnavailable)):
+                    async with db.transaction(person):
+                        pytest.fail("there is no database")
+            with pytest.raises(ServiceUnavailable):
+                async with open_database(url, application="test"):
+                    pytest.fail("there is no database")
+            pooler.answer = b""
+            async with db.transaction(person) as tx:
+                assert await tx.fetchval(_WHO) == str(person.id)
+
+
+async def test_a_fault_of_postgresql_with_the_code_of_poolers_is_a_fault(
+    database: Database, person: Actor
+) -> None:
+    with pytest.raises(asyncpg.InternalServerError):
+        async with database.transaction(person) as tx:
+            await tx.execute("do $$ begin raise exception using errcode = 'XX000'; end $$")
+
+
+async def test_a_database_that_takes_no_writes_counts_as_away(
+    database: Database, person: Actor
+) -> None:
+    with pytest.raises(CONNECTION_ERRORS):
+        async with database.transaction(person) as tx:
+            await tx.execute("set local transaction_read_only = on")
+            await tx.execute("update public.conversations set title = 'x'")
+
+
+async def test_a_transaction_of_a_lost_host_holds_no_lock_for_long(
+    database: Database, person: Actor
+) -> None:
+    lock = "select pg_advisory_xact_lock(4711)"
+    async with database.transaction(person) as tx:
+        assert await tx.fetchval("show idle_in_transaction_session_timeout") == "1min"
+    with pytest.raises((*CONNECTION_ERRORS, ServiceUnavailable)):
+        async with database.transaction(person, idle_within=0.3) as lost:
+            await lost.execute(lock)
+            async with asyncio.timeout(10), database.transaction(person) as tx:
+                await tx.execute(lock)
+            await lost.execute("select 1")
+    async with database.transaction(person) as tx:
+        assert await tx.fetchval("show idle_in_transaction_session_timeout") == "1min"
 
 
 async def test_policies_work_for_a_role_that_may_not_look_into_auth(

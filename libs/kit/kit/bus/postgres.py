@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.events import Envelope, Event
-from kit import logs
+from kit import database, logs
 from kit.bus import Handler, Retries
-from kit.bus.handling import attempt
+from kit.bus.handling import HANDLE_WITHIN, attempt
 from kit.database import CONNECTION_ERRORS, Database, Tx
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
@@ -17,6 +17,9 @@ from kit.signals import CHANNEL, Signals
 
 BATCH = 10
 """Events of one turn; its lock and connection are held while they are handled."""
+
+IDLE_WITHIN = BATCH * HANDLE_WITHIN + database.IDLE_WITHIN
+"""Seconds in which the transaction of a turn may wait for the handlers."""
 
 _log = logs.get(__name__)
 
@@ -100,7 +103,7 @@ class PostgresBus:
         The queue's lock is held meanwhile, so it has one active consumer; a crash hands the
         whole batch out again, which the inbox makes harmless.
         """
-        async with self._db.transaction(self._actor) as tx:
+        async with self._db.transaction(self._actor, idle_within=IDLE_WITHIN) as tx:
             locked = await tx.fetchval(
                 "select pg_try_advisory_xact_lock(hashtextextended('medbot.queue:' || $1, 0)),"
                 f" {BY_INDEX}",
