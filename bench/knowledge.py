@@ -4,7 +4,8 @@
 
 The corpus is a folder with `medquad.jsonl.gz` (answers, indexed with their subject as title and
 never with their question) and `dev_queries.tsv` (questions, and the answers that are relevant).
-How each figure is taken is written in bench/README.md.
+Without it quality, speed and peer are passed over. Where it comes from and how each figure is
+taken is written in bench/README.md.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,8 @@ from assistant.knowledge.settings import Chunking, Indexing
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("quality", "speed", "peer", "start", "size")
+ANSWERS = "medquad.jsonl.gz"
+QUESTIONS = "dev_queries.tsv"
 DEPTH = 100  # passages fetched for ten answers: an answer may have many passages
 SMALL = Indexing(chunking=Chunking(words=68, tokens=120))  # cuts the corpus to 65,000 and more
 KNOWLEDGE = (
@@ -49,10 +53,10 @@ class Judged:
 
 
 def main() -> int:
-    """Run the wanted parts, all by default, and print a line a figure."""
+    """Run the wanted parts that can run, all by default, and print a line a figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
-    parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared/data/medquad")
+    parser.add_argument("--corpus", type=Path, help=f"folder with {ANSWERS} and {QUESTIONS}")
     parser.add_argument("--library", type=Path, default=ROOT / "library")
     parser.add_argument("--work", type=Path, help="keep indexes here instead of in a new folder")
     parser.add_argument("--peer-python", help="a Python with langchain-community and faiss-cpu")
@@ -61,27 +65,32 @@ def main() -> int:
     wanted = options.parts or PARTS
     with tempfile.TemporaryDirectory() as fresh:
         work = options.work or Path(fresh)
-        bench = Bench(options.corpus, options.library, work)
-        if "quality" in wanted:
-            bench.quality()
-        if "speed" in wanted:
-            bench.speed()
-        if "peer" in wanted:
-            bench.peer(options.peer_python, options.peer_weights)
-        if "start" in wanted:
-            bench.start()
-        if "size" in wanted:
-            installed_size()
+        runs: dict[str, Callable[[], None]] = {
+            "start": partial(start, options.library, work),
+            "size": installed_size,
+        }
+        if options.corpus is not None:
+            bench = Bench(options.corpus, work)
+            runs |= {
+                "quality": bench.quality,
+                "speed": bench.speed,
+                "peer": partial(bench.peer, options.peer_python, options.peer_weights),
+            }
+        if without := [name for name in PARTS if name in wanted and name not in runs]:
+            needs = f"not run: needs --corpus, a folder with {ANSWERS} and {QUESTIONS}"
+            say(", ".join(without), needs)
+        for name in PARTS:
+            if name in wanted and name in runs:
+                runs[name]()
     return 0
 
 
 class Bench:
     """One run over one corpus; each index is built once."""
 
-    def __init__(self, corpus: Path, library: Path, work: Path) -> None:
-        self.answers = corpus / "medquad.jsonl.gz"
-        self.judged = list(judged(corpus / "dev_queries.tsv"))
-        self.library = library
+    def __init__(self, corpus: Path, work: Path) -> None:
+        self.answers = corpus / ANSWERS
+        self.judged = list(judged(corpus / QUESTIONS))
         self.work = work
         self.encoder = encoder.WordLlama()
 
@@ -150,25 +159,26 @@ class Bench:
         alone = statistics.median(theirs) - statistics.median(report["encoder"])
         say("their search alone", f"{alone:.2f} ms at the median, its encoder taken off")
 
-    def start(self) -> None:
-        """From a new process to the first answer from the cards, and its memory."""
-        program = (
-            "import sys; from pathlib import Path; from assistant.knowledge import index\n"
-            "found = index.open_or_build(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-            "assert found.search('how long does a cold last')\n"
-            "print(open('/proc/self/status').read())"
-        )
-        command = [sys.executable, "-c", program, str(self.library), str(self.work / "cards")]
-        seconds, memory = [], []
-        for _ in range(6):
-            began = time.perf_counter()
-            ran = subprocess.run(command, capture_output=True, check=True, text=True)
-            seconds.append(time.perf_counter() - began)
-            peak = re.search(r"VmHWM:\s+(\d+) kB", ran.stdout)
-            memory.append(int(peak.group(1)) / 1000 if peak else math.nan)
-        say("first start, building", f"{seconds[0]:.2f} s, {memory[0]:.0f} MB at most")
-        typical = statistics.median(seconds[1:])
-        say("start to first answer", f"{typical:.2f} s, {memory[-1]:.0f} MB at most, median of 5")
+
+def start(library: Path, work: Path) -> None:
+    """From a new process to the first answer from the cards, and its memory."""
+    program = (
+        "import sys; from pathlib import Path; from assistant.knowledge import index\n"
+        "found = index.open_or_build(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "assert found.search('how long does a cold last')\n"
+        "print(open('/proc/self/status').read())"
+    )
+    command = [sys.executable, "-c", program, str(library), str(work / "cards")]
+    seconds, memory = [], []
+    for _ in range(6):
+        began = time.perf_counter()
+        ran = subprocess.run(command, capture_output=True, check=True, text=True)
+        seconds.append(time.perf_counter() - began)
+        peak = re.search(r"VmHWM:\s+(\d+) kB", ran.stdout)
+        memory.append(int(peak.group(1)) / 1000 if peak else math.nan)
+    say("first start, building", f"{seconds[0]:.2f} s, {memory[0]:.0f} MB at most")
+    typical = statistics.median(seconds[1:])
+    say("start to first answer", f"{typical:.2f} s, {memory[-1]:.0f} MB at most, median of 5")
 
 
 def judged(path: Path) -> Iterator[Judged]:

@@ -66,6 +66,12 @@ def test_every_service_of_compose_has_a_health_check() -> None:
     assert set(compose()["services"]) - checked == SILENT
 
 
+def test_the_database_is_asked_over_tcp() -> None:
+    """At the socket the server answers too that the image starts to fill an empty volume."""
+    check = compose()["services"]["db"]["healthcheck"]["test"]
+    assert check[1:4] == ["pg_isready", "-h", "127.0.0.1"]
+
+
 def test_services_wait_for_what_has_a_check_by_its_health() -> None:
     for name, one in compose()["services"].items():
         for other, how in one.get("depends_on", {}).items():
@@ -257,7 +263,7 @@ def handed_to_fly(folder: Path, env: str) -> dict[str, dict[str, str]]:
 
 
 def test_fly_gets_the_secrets_of_a_file_whole_and_nothing_of_this_machine(tmp_path: Path) -> None:
-    here = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "SMTP_URL": "smtp://a:b@localhost:1025"}
+    here = {"SPEECH_BASE_URL": "http://127.0.0.1:1/v1", "SMTP_URL": "smtp://a:b@localhost:1025"}
     told = {name: f"a, {name} <&>" for name in sorted(environment.read_here())} | here
     lines = [f"{name}={value}" for name, value in told.items()]
     given = handed_to_fly(tmp_path, "\n".join(["# GROQ_API_KEY=old", "", *lines, ""]))
@@ -273,6 +279,18 @@ def test_fly_gets_the_secrets_of_a_file_whole_and_nothing_of_this_machine(tmp_pa
         read = set[str]().union(*(read_by()[name] for name in runs))
         assert given[app].keys() <= read
         assert (secrets() & read) - given[app].keys() - set_there == set()
+
+
+def test_on_fly_a_key_never_means_openai_where_the_file_means_a_server_of_this_machine(
+    tmp_path: Path,
+) -> None:
+    for address in ("http://127.0.0.1:11434/v1", '"http://me:x@localhost:1/v1"'):
+        lines = ["OPENAI_API_KEY=none", f"OPENAI_BASE_URL={address}", "GROQ_API_KEY=mine", ""]
+        for given in handed_to_fly(tmp_path, "\n".join(lines)).values():
+            assert given == {"GROQ_API_KEY": "mine"}
+    for more in ("", "OPENAI_BASE_URL=https://models.example.org/v1\n"):
+        for given in handed_to_fly(tmp_path, f"OPENAI_API_KEY=mine\n{more}").values():
+            assert given.keys() == {"OPENAI_API_KEY", *(["OPENAI_BASE_URL"] if more else [])}
 
 
 def secrets() -> set[str]:

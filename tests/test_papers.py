@@ -131,6 +131,14 @@ def test_the_readme_and_the_example_name_the_same_settings() -> None:
     assert (named | shell) - example <= {"LISTEN"}  # a statement of PostgreSQL
 
 
+def test_who_takes_over_a_row_with_a_key_takes_the_address_that_it_is_for() -> None:
+    """A key without an address is OpenAI's, and so are then the words of patients."""
+    rows = re.findall(r"^\| `local-ai` .*$", read("DEPLOYMENT.md"), re.MULTILINE)
+    keyed = [row for row in rows if "`OPENAI_API_KEY=" in row]
+    assert keyed
+    assert all("`OPENAI_BASE_URL=http://ollama:11434/v1`" in row for row in keyed)
+
+
 def test_every_route_stands_in_the_interface_and_no_other() -> None:
     union = json.loads(read("api-gateway/api_gateway/openapi.json"))
     served = {(method.upper(), path) for path, item in union["paths"].items() for method in item}

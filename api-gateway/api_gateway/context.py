@@ -18,7 +18,7 @@ from api_gateway.cors import Cors
 from api_gateway.limits import Policy
 from api_gateway.settings import Settings
 from api_gateway.shared_limits import Shared, open_limiter
-from kit import background, metrics
+from kit import background, metrics, outgoing
 from kit.database import Clock, utc_now
 from kit.server import Drain
 from serving.app import Check, Readiness
@@ -65,7 +65,9 @@ async def open_context(
         pause=settings.breaker_pause,
     )
     async with (
-        httpx.AsyncClient(timeout=settings.connect_timeout, trust_env=False) as http,
+        httpx.AsyncClient(
+            timeout=settings.connect_timeout, trust_env=False, verify=outgoing.trusted()
+        ) as http,
         open_verifier(settings, service=NAME, clock=clock) as verifier,
         pool.open_pools(settings.services, limits) as pools,
         open_limiter(_plain(settings.redis_url)) as limiter,

@@ -10,9 +10,7 @@ from medbot.services import IN_ORDER
 from medbot.settings import Settings
 
 ELSEWHERE = frozenset((
-    "DEEPGRAM_API_KEY", "CARTESIA_API_KEY",
-    "GOOGLE_API_KEY", "BEY_API_KEY", "RABBITMQ_URL", "RABBITMQ_HOST", "RABBITMQ_PORT",
-    "RABBITMQ_USER", "RABBITMQ_PASSWORD", "RABBITMQ_VHOST", "REDIS_URL", "DJANGO_BASE_URL",
+    "DEEPGRAM_API_KEY", "CARTESIA_API_KEY", "GOOGLE_API_KEY", "BEY_API_KEY", "DJANGO_BASE_URL",
     "INGEST_TOKEN", "BACKEND_URL", "BUSINESS_ID", "STAFF_ID", "SAMPLE_RATE", "CHANNELS",
 ))  # fmt: skip
 """Names of a whole installation that nothing here reads."""

@@ -58,6 +58,10 @@ def test_the_example_names_what_is_read_and_nothing_else() -> None:
     assert sorted(named) == sorted(environment.read_here())
 
 
+def test_a_name_that_is_read_here_is_not_listed_as_read_by_nothing() -> None:
+    assert environment.ELSEWHERE & environment.read_here() == set()
+
+
 def test_the_example_can_be_used_as_it_stands(
     medbot: Command, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

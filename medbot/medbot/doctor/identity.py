@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from auth_service.settings import Settings
+from kit import outgoing
 from kit.errors import Misconfigured
 from medbot.doctor.findings import Finding, bad, good, note
 from tokens.supabase import DEADLINE, Project, project
@@ -34,7 +35,9 @@ async def examine(settings: Settings, *, probe: bool) -> AsyncIterator[Finding]:
 
 async def _keys(chosen: Project) -> Finding:
     try:
-        async with httpx.AsyncClient(timeout=DEADLINE, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            timeout=DEADLINE, trust_env=False, verify=outgoing.trusted()
+        ) as http:
             answer = await http.get(f"{chosen.auth_url}/.well-known/jwks.json")
             answer.raise_for_status()
             keys = answer.json()["keys"]

@@ -37,7 +37,11 @@ async def _speech(settings: Settings, address: str, *, probe: bool) -> Finding:
     key = plain(settings.openai_api_key)
     if key is None:
         said = f"{address} is asked by nothing: OPENAI_API_KEY is not set"
-        return note(SPEECH, said, "set it; a server that wants no key takes any")
+        return note(
+            SPEECH,
+            said,
+            "set any, and OPENAI_BASE_URL: without it questions go to OpenAI",
+        )
     if not probe:
         return good(SPEECH, f"{address}, not asked")
     path = "/audio/transcriptions" if settings.tts_provider == "offline" else "/audio/speech"

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import tokens
 from contracts.voice import Changes, Fallback, Heartbeat, Plan, SpokenTurn
+from kit import outgoing
 from telemetry import Kind, Span, catalogue
 from voice_service.agent.ports import SessionLost
 
@@ -125,7 +126,9 @@ class HttpLink:
 @asynccontextmanager
 async def open_http(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the voice service, straight to it whatever proxies the environment names."""
-    async with httpx.AsyncClient(base_url=address, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=address, trust_env=False, verify=outgoing.trusted()
+    ) as http:
         yield http
 
 
