@@ -37,11 +37,8 @@ async def _speech(settings: Settings, address: str, *, probe: bool) -> Finding:
     key = plain(settings.openai_api_key)
     if key is None:
         said = f"{address} is asked by nothing: OPENAI_API_KEY is not set"
-        return note(
-            SPEECH,
-            said,
-            "set any, and OPENAI_BASE_URL: without it questions go to OpenAI",
-        )
+        remedy = "set it, to anything where the server wants no key, and OPENAI_BASE_URL beside it:"
+        return note(SPEECH, said, f"{remedy} questions go to OpenAI else")
     if not probe:
         return good(SPEECH, f"{address}, not asked")
     path = "/audio/transcriptions" if settings.tts_provider == "offline" else "/audio/speech"
