@@ -45,6 +45,8 @@ class Desk:
         self.open: list[SpokenTurn] = []
         """What it was told of turns that were not over."""
         self.beats: list[Heartbeat] = []
+        self.cursors: list[str] = []
+        """Where it was asked for changes from."""
         self.news: asyncio.Queue[Changes] = asyncio.Queue()
 
     async def record(self, turn: SpokenTurn) -> None:
@@ -54,6 +56,7 @@ class Desk:
         self.beats.append(beat)
 
     async def changes(self, cursor: str) -> Changes:
+        self.cursors.append(cursor)
         return await self.news.get()
 
     def said(self, role: str | None = None) -> list[str]:
@@ -152,6 +155,16 @@ class Conversation:
     shown: list[Shown] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)
     """When each was shown."""
+    there: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether the caller is."""
+
+    async def away(self, seconds: float) -> None:
+        """The caller's connection is lost for so long."""
+        self.there.clear()
+        self.output.hold()
+        await asyncio.sleep(seconds)
+        self.there.set()
+        self.output.release()
 
     def shown_at(self, role: str) -> list[float]:
         """When words of one side were shown."""
@@ -335,7 +348,8 @@ async def conversation(
         shown.append(what)
         moments.append(time.monotonic())
 
-    output = PacedOutput(ear)
+    output, there = PacedOutput(ear), asyncio.Event()
+    there.set()
     supervisor = Supervisor(
         wanted,
         desk,
@@ -344,6 +358,7 @@ async def conversation(
             audio_out=output,
             text_out=SpokenText(output, ear),
             heard=output.heard,
+            attended=there.is_set,
             records_within=records_within,
         ),
         resources,
@@ -351,7 +366,7 @@ async def conversation(
     )
     await supervisor.start()
     try:
-        yield Conversation(supervisor, line, ear, desk, output, shown, moments)
+        yield Conversation(supervisor, line, ear, desk, output, shown, moments, there)
     finally:
         await supervisor.end("asked")
         output.close()

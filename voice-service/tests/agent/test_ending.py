@@ -64,6 +64,21 @@ class _Away(Desk):
         await super().record(turn)
 
 
+async def test_an_emergency_is_recorded_as_one_although_its_caller_hangs_up_over_the_alarm(
+    opened: Open, local: Local
+) -> None:
+    local.hears[:] = ["I have crushing chest pain and I cannot breathe"]
+    async with conversation(await opened(), plan("offline")) as talk:
+        await talk.say(local.hears[0])
+        await talk.speaking()
+        await talk.rest(0.5)
+        await talk.supervisor.end("caller_left")
+    turn = talk.desk.turns[0]
+    assert turn.role == "user"
+    assert turn.triage is not None
+    assert turn.triage["level"] == "emergency"
+
+
 @pytest.mark.parametrize(("within", "kept"), [(20.0, True), (0.1, False)])
 async def test_the_last_turns_wait_for_a_service_that_is_away(
     opened: Open, cloud: Cloud, within: float, kept: bool

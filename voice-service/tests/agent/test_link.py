@@ -1,6 +1,7 @@
 """The voice service from another process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,14 +12,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from talking import plan
 
 import tokens
 from contracts.voice import Heartbeat, SpokenTurn
 from kit.testing import SERVICE_SECRET, serve
 from kit.testing.serving import free_port
 from telemetry import Telemetry, catalogue
+from voice_service.agent import beginning
 from voice_service.agent.link_http import Away, HttpLink, open_http
-from voice_service.agent.ports import SessionLost
+from voice_service.agent.ports import SessionGone, SessionLost
 
 SESSION = uuid4()
 
@@ -89,6 +92,73 @@ async def test_a_beat_names_the_job_and_hears_of_the_end(link: tuple[HttpLink, i
         with pytest.raises(SessionLost):
             await made.beat(Heartbeat(agent_state="listening"))
     assert service.bodies[0]["job"] == "job-1"
+
+
+async def test_a_session_that_is_gone_is_told_apart_from_another_s(
+    link: tuple[HttpLink, int],
+) -> None:
+    made, port = link
+    async with serve(Service([404, 409]).app(), port=port):
+        with pytest.raises(SessionGone):
+            await made.beat(Heartbeat(agent_state="listening"))
+        with pytest.raises(SessionLost) as lost:
+            await made.beat(Heartbeat(agent_state="listening"))
+    assert not isinstance(lost.value, SessionGone)
+
+
+@dataclass
+class _Planning:
+    """Takes signs of life; plans once it `knows`, and hangs until then or says that it is away."""
+
+    hangs: bool
+    knows: asyncio.Event = field(default_factory=asyncio.Event)
+    beats: list[float] = field(default_factory=list)
+
+    async def _serve(self, request: Request) -> Response:
+        if request.method == "PUT":
+            self.beats.append(time.monotonic())
+            return Response(status_code=204)
+        if self.hangs:
+            await self.knows.wait()
+        if not self.knows.is_set():
+            return Response(status_code=503)
+        wanted = plan("cascade", session_id=SESSION)
+        return Response(wanted.model_dump_json(), media_type="application/json")
+
+    def app(self) -> Starlette:
+        base = f"/internal/sessions/{SESSION}"
+        beat = Route(base + "/heartbeat", self._serve, methods=["PUT"])
+        return Starlette(routes=[Route(base, self._serve), beat])
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_a_job_that_cannot_learn_its_session_yet_shows_signs_of_life_and_asks_again(
+    link: tuple[HttpLink, int], hangs: bool
+) -> None:
+    made, port = link
+    service = _Planning(hangs)
+    async with serve(service.app(), port=port):
+        learning = asyncio.create_task(beginning.learn(made, beats=0.2))
+        await asyncio.sleep(6)
+        assert not learning.done()
+        assert len(service.beats) >= 10
+        service.knows.set()
+        assert (await asyncio.wait_for(learning, 5)).session_id == SESSION
+        shown = len(service.beats)
+        await asyncio.sleep(0.5)
+        assert len(service.beats) == shown
+
+
+async def test_a_job_that_learns_nothing_gives_up(link: tuple[HttpLink, int]) -> None:
+    made, port = link
+    with pytest.raises(Away):
+        await beginning.learn(made, within=1.5)
+    async with serve(_Planning(hangs=False).app(), port=port):
+        with pytest.raises(Away):
+            await beginning.learn(made, within=1.5)
+    async with serve(Service([503, 409]).app(), port=port):
+        with pytest.raises(SessionLost):
+            await beginning.learn(made)
 
 
 async def test_what_fell_back_is_told_once_and_again_where_it_was_not_taken(

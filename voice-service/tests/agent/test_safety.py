@@ -128,6 +128,28 @@ async def test_the_same_alarm_is_not_said_again_at_once(
     assert turns[-1].role == "assistant"
 
 
+async def test_advice_that_was_cut_off_begins_the_next_answer_and_is_said_once(
+    opened: Open, local: Local
+) -> None:
+    advice = "This should be looked at today."
+    resources = await opened()
+    async with conversation(resources, plan("offline")) as talk:
+        await talk.supervisor.say_typed("I have had blood in my urine since yesterday")
+        await talk.rest(0.05)
+        await talk.supervisor.say_typed("What is the common cold?")
+        answered = await talk.until(lambda: _whole(talk), within=60)
+        await talk.supervisor.say_typed("What should I do about the blood in my urine?")
+        await talk.until(lambda: len(talk.desk.said("assistant")) > len(answered), within=60)
+    told = [text for text in talk.desk.said("assistant") if text.startswith(advice)]
+    assert told == [answered[-1]]
+
+
+def _whole(talk: Conversation) -> list[str]:
+    """What the agent said, once it could say something to its end."""
+    turns = [turn for turn in talk.desk.turns if turn.role == "assistant"]
+    return [turn.text for turn in turns] if turns and not turns[-1].interrupted else []
+
+
 async def test_safety_speech_begins_at_once(opened: Open, cloud: Cloud, local: Local) -> None:
     _hear(cloud, local, CHEST_PAIN)
     cloud.speech.speaking = "hangs"

@@ -11,7 +11,7 @@ from providers import Cloud, Open
 from talking import Local, conversation, plan
 
 from contracts.voice import MAX_SPOKEN, Changes, Earlier, VoiceSettings
-from voice_service.agent import phrases
+from voice_service.agent import pace, phrases
 from voice_service.agent.ports import Transcript
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
@@ -219,6 +219,41 @@ async def test_what_changes_elsewhere_reaches_a_running_session(opened: Open, cl
     assert "Always answer in rhyme." in asked["messages"][0]["content"]
     assert asked["temperature"] == 0.3
     assert cloud.speech.said[-1]["voice"] == "cedar"
+
+
+async def test_changes_are_asked_for_from_where_the_plan_was_made(
+    opened: Open, cloud: Cloud
+) -> None:
+    async with conversation(await opened(), plan("cascade", cursor="3.14.15")) as talk:
+        talk.desk.news.put_nowait(Changes(cursor="4.14.15"))
+        await talk.until(lambda: len(talk.desk.cursors) >= 2)
+    assert talk.desk.cursors == ["3.14.15", "4.14.15"]
+
+
+async def test_whoever_writes_too_fast_waits(opened: Open, cloud: Cloud) -> None:
+    async with conversation(await opened(), plan("cascade")) as talk:
+        writing = [asyncio.create_task(talk.supervisor.say_typed(f"word {n}")) for n in range(60)]
+        await talk.until(lambda: len(talk.desk.said("user")) >= pace.BURST)
+        await asyncio.sleep(0.3)
+        assert len(talk.desk.said("user")) <= pace.BURST + 1
+        await talk.until(lambda: len(talk.desk.said("user")) >= pace.BURST + 2)
+        kept = [task for task in writing if not task.done()]
+        assert len(kept) < 30, "so many more would be heard for minutes"
+        for task in kept:
+            task.cancel()
+    assert talk.desk.said("user") == [f"word {n}" for n in range(len(talk.desk.said("user")))]
+
+
+@pytest.mark.long
+async def test_what_is_said_goes_on_after_a_connection_was_lost(opened: Open, cloud: Cloud) -> None:
+    async with conversation(await opened(), plan("offline")) as talk:
+        await talk.supervisor.say_typed("What helps against a cold?")
+        await talk.speaking()
+        await talk.rest(1)
+        await talk.away(8)
+        turns = await talk.turns(2, within=40)
+    assert not turns[1].interrupted
+    assert turns[1].text.endswith("Shall I go on?")
 
 
 @pytest.mark.long

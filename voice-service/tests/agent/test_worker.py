@@ -52,6 +52,8 @@ class Desk:
     """Calls that are answered 503 before turns are taken."""
     job: str = ""
     """Who runs the session; another is refused."""
+    gone: bool = False
+    """Whether nobody knows of the session any more."""
     plans: int = 0
     refused: int = 0
 
@@ -60,6 +62,8 @@ class Desk:
         tokens.verify_service(bearer, SERVICE_SECRET, audience="voice", now=datetime.now(UTC))
         assert UUID(request.path_params["session_id"]) == self.plan.session_id
         what = request.path_params.get("what", "")
+        if self.gone:
+            return Response(status_code=404)
         if what == "":
             self.plans += 1
             return Response(self.plan.model_dump_json(), media_type="application/json")
@@ -304,6 +308,22 @@ async def test_a_worker_that_is_told_to_stop_lets_its_call_go_on(
             assert await asyncio.to_thread(worker.process.wait, 40) == 0
     assert "Rest and drink plenty of water." in desk.turns[2]["text"]
     assert desk.beats[-1]["ended"] == "caller_left"
+
+
+@pytest.mark.long
+async def test_the_room_of_a_session_that_is_gone_is_closed(
+    media: MediaServer, cloud: Cloud, index_dir: Path, tmp_path: Path
+) -> None:
+    desk = Desk(plan("cascade", greeted=False, channel="voice"))
+    left = asyncio.Event()
+    async with serve(desk.app()) as voice, serve(cloud.app()) as provider:
+        with _worker(media, voice.url, provider.url, index_dir, tmp_path) as worker:
+            await worker.ready()
+            async with _called(media, desk.plan.session_id) as caller:
+                caller.room.on("disconnected", lambda *_: left.set())
+                await _until(lambda: desk.turns, within=30)
+                desk.gone = True
+                await asyncio.wait_for(left.wait(), 15)
 
 
 async def test_a_worker_with_as_many_calls_as_it_may_have_takes_no_other(

@@ -58,7 +58,6 @@ class Conversation:
         self._handed_on = 0.0
         self._taken_up = ""
         self._question: Question | None = None
-        self._urgent: str | None = None
         self._user: Said | None = None
         self._partial = ""
         self._answered = False
@@ -103,12 +102,13 @@ class Conversation:
     def partly(self, text: str, stretch: Stretch) -> None:
         """Shows words that are coming, and passes them through the gate."""
         so_far = self._partial = self._so_far(text)
-        self._open(stretch)
+        said = self._open(stretch)
         self._coming.add(stretch.began)
         self._show(Transcript("user", so_far, final=False, at=_at(stretch.began)))
         verdict = self._gate.partly(so_far)
         if verdict is not None:
             self._answered = True
+            said.triage = gate.triage(verdict)
             self._say_at_once(verdict)
 
     def heard(self, heard: Heard, stretch: Stretch) -> bool:
@@ -123,7 +123,9 @@ class Conversation:
         said.text = self._so_far(heard.text)
         self._doubts.heard(heard)
         self._show(Transcript("user", said.text, final=False, at=_at(stretch.began)))
-        self._say_at_once(self._gate.whole(said.text))
+        verdict = self._gate.whole(said.text)
+        said.triage = gate.triage(verdict)  # who hangs up over the alarm ends no turn
+        self._say_at_once(verdict)
         if self._session is not None:
             middle = listening.in_the_middle(heard.text, self._last_said())
             self._waits = PATIENT if middle else self._usual
@@ -230,7 +232,10 @@ class Conversation:
         verdicts = [self._gate.whole(words) for words in (meant, said.text)]
         verdict = min(verdicts, key=lambda each: each.level.rank)
         self._say_at_once(verdict)
-        self._urgent = self._gate.news(verdict) if verdict.level is Level.URGENT else None
+        if verdict.level is Level.URGENT and (advice := self._gate.news(verdict)) is not None:
+            self.talk.owed = advice
+        elif verdict.level in gate.AT_ONCE:
+            self.talk.owed = ""  # what was said at once is more pressing
         self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)
         said.triage = gate.triage(verdict)
         self._ledger.settle(said, _at(max(self.talk.asked, said.started_at.timestamp())))
@@ -284,9 +289,9 @@ class Conversation:
         """The words of the answer; citations and usage go to the turn's record."""
         question = self._question or Question(text, tuple(self.history[-REMEMBERED:]), "none")
         known = self.talk.of_reply()
-        if self._urgent:
-            yield self._urgent + " "
-            self._urgent = None
+        if self.talk.owed:
+            known.advice = self.talk.owed
+            yield known.advice + " "
         if self._doubts.said_back:
             yield self._doubts.said_back + " "
             self._doubts.said_back = ""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ import tokens
 from contracts.voice import Changes, Fallback, Heartbeat, Plan, SpokenTurn
 from kit import outgoing
 from telemetry import Kind, Span, catalogue
-from voice_service.agent.ports import SessionLost
+from voice_service.agent.ports import SessionGone, SessionLost
 
 CALLER, AUDIENCE = "agent", "voice"
 AGAIN_AFTER = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -120,7 +121,8 @@ class HttpLink:
             return answer
         if answer.status_code >= 500 or answer.status_code in _FOR_NOW:
             raise Away(str(answer.status_code))
-        raise SessionLost(str(answer.status_code))
+        refused = SessionGone if answer.status_code == HTTPStatus.NOT_FOUND else SessionLost
+        raise refused(str(answer.status_code))
 
 
 @asynccontextmanager

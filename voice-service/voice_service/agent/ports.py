@@ -15,6 +15,10 @@ class SessionLost(Exception):
     """The voice service says that the session is over, or that another job runs it."""
 
 
+class SessionGone(SessionLost):
+    """There is no such session any more."""
+
+
 class Link(Protocol):
     """The voice service, as a running session sees it.
 

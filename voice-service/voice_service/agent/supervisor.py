@@ -22,7 +22,16 @@ from voice_service.agent.detecting import Detector
 from voice_service.agent.gate import Gate
 from voice_service.agent.hearing import Hearing
 from voice_service.agent.ledger import Ledger
-from voice_service.agent.ports import Audience, Closed, Link, SessionLost, StateChanged, Transport
+from voice_service.agent.pace import Pace
+from voice_service.agent.ports import (
+    Audience,
+    Closed,
+    Link,
+    SessionGone,
+    SessionLost,
+    StateChanged,
+    Transport,
+)
 from voice_service.agent.resources import Resources
 from voice_service.agent.session import build_session
 from voice_service.agent.speaker import Speaker
@@ -78,7 +87,9 @@ class Supervisor:
         self._closed: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._asked_if_there = False
         self._announced = False
-        self._accompanied = time.monotonic()
+        self._accompanied = self._changed = time.monotonic()
+        self._attended = True
+        self._typing = Pace()
         history = [Turn(each.role, each.content) for each in plan.history]
         self._shop = pipelines.Shop(plan, resources, lambda: history)
         self._pipes = pipelines.assemble(self._shop, phrases.FILLERS)
@@ -137,9 +148,14 @@ class Supervisor:
 
     async def say_typed(self, text: str) -> None:
         """A message that the caller typed instead of speaking; it is answered aloud, and so is
-        one refused that is longer than `MAX_SPOKEN`."""
+        one refused that is longer than `MAX_SPOKEN`. It waits while they come too fast."""
         text = text.strip()
-        if not text or self._end is not None:
+        if not text:
+            return
+        if not await self._typing.turn():
+            _log.warning("session.typed_too_fast")
+            return
+        if self._end is not None:
             return
         if len(text) > MAX_SPOKEN:
             self._conversation.talk.say(phrases.TOO_MUCH)
@@ -256,7 +272,7 @@ class Supervisor:
             self._conversation.keep()
 
     async def _follow(self) -> None:
-        cursor = ""
+        cursor = self._plan.cursor
         while True:
             try:
                 changes = await self._link.changes(cursor)
@@ -270,8 +286,10 @@ class Supervisor:
     def _look_at(self, error: Exception) -> None:
         """Ends the session when the voice service says that it is over, or another's."""
         _log.warning("session.link_failed", error_type=type(error).__name__)
-        lost = isinstance(error, DomainError) and error.kind in {Kind.CONFLICT, Kind.NOT_FOUND}
-        if lost or isinstance(error, SessionLost):
+        kind = error.kind if isinstance(error, DomainError) else None
+        if kind is Kind.NOT_FOUND or isinstance(error, SessionGone):
+            self._spawn_end("conversation_deleted")
+        elif kind is Kind.CONFLICT or isinstance(error, SessionLost):
             self._spawn_end("asked")
 
     async def _apply(self, changes: Changes) -> None:
@@ -284,7 +302,6 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Long silence, the end of the longest duration, and whether somebody is there."""
-        attended = True
         while True:
             await asyncio.sleep(LOOKS)
             left = (self._plan.ends_at - self._now()).total_seconds()
@@ -297,10 +314,8 @@ class Supervisor:
                 soon = phrases.ENDING_SOON if left < ANNOUNCED / 2 else phrases.ONE_MINUTE
                 self._conversation.talk.say(soon)
             self._conversation.take_up()
-            if self._transport.attended() != attended:
-                attended = not attended
-                await self._beat_once()
-            if self._transport.attended() and self._conversation.talk.stuck:
+            await self._attend()
+            if self._attended and self._conversation.talk.stuck:
                 _log.error("session.stuck")
                 self._conversation.talk.unstick()
                 self._conversation.talk.say(phrases.GO_ON, protected=True)
@@ -309,6 +324,17 @@ class Supervisor:
                 return
             if await self._silent():
                 return
+
+    async def _attend(self) -> None:
+        """Says when somebody comes or goes; what was being said waited for them."""
+        there = self._transport.attended()
+        if there == self._attended:
+            return
+        changed, self._attended = self._changed, there
+        self._changed = time.monotonic()
+        if there:
+            self._conversation.talk.went_on(self._changed - changed)
+        await self._beat_once()
 
     def _alone(self) -> bool:
         """Whether nobody has been in the room for a while."""

@@ -48,6 +48,8 @@ class Utterances:
         """When the caller stopped speaking, and the seconds until the turn was committed."""
         self.stirred = time.monotonic()
         """When somebody last made a sound, on the monotonic clock."""
+        self.owed = ""
+        """Advice that the caller has yet to hear: replies begin with it until one was heard."""
 
     def attach(
         self, session: AgentSession[None], heard: Callable[[], str], *, in_room: bool = False
@@ -127,6 +129,11 @@ class Utterances:
     def stuck(self) -> bool:
         """Whether it speaks, and nothing was given to be heard for longer than anything takes."""
         return self.speaking and self._rhythm.silent_for() >= STUCK_AFTER
+
+    def went_on(self, seconds: float) -> None:
+        """Nobody was there to hear for so long; what was being said waited, and goes on."""
+        if self.speaking:
+            self._rhythm.paused(seconds)
 
     def unstick(self) -> None:
         """Gives up what is being said, whatever it is."""
@@ -211,6 +218,8 @@ class Utterances:
         heard = [item for item in items if item.role == "assistant"]
         said.text = " ".join((item.text_content or "").strip() for item in heard).strip()
         said.interrupted = handle.interrupted
+        if known.advice and (not said.interrupted or _holds(said.text, known.advice)):
+            self.owed = "" if self.owed == known.advice else self.owed
         said.citations, said.usage = known.citations, known.usage
         said.latency = known.latency(said.started_at, self.end_delay)
         if said is self._showing:
@@ -234,6 +243,8 @@ class Known:
 
     def __init__(self) -> None:
         self.remembered = True
+        self.advice = ""
+        """What of its words was owed to the caller."""
         self.asked = 0.0
         self.first_text: float | None = None
         self.citations: list[dict[str, object]] = []
@@ -260,3 +271,8 @@ class Known:
             first_text_ms=max(0.0, round((self.first_text - self.asked) * 1000, 1)),
             first_audio_ms=max(0.0, round((started.timestamp() - self.asked) * 1000, 1)),
         )
+
+
+def _holds(said: str, advice: str) -> bool:
+    """Whether the words of a piece of advice are among those that were heard, spacing apart."""
+    return " ".join(advice.split()) in " ".join(said.split())

@@ -14,24 +14,20 @@ from uuid import UUID
 from livekit.agents import AgentServer, JobContext, JobProcess
 
 from assistant.llm.environment import plain
-from contracts.voice import Heartbeat, Plan
 from kit import logs, metrics
 from kit import settings as kit_settings
 from kit.database import utc_now
 from kit.errors import Misconfigured
 from telemetry import Span, Telemetry
-from voice_service.agent import quiet, resources
+from voice_service.agent import beginning, quiet, resources
 from voice_service.agent.link_http import Away, HttpLink, open_http
-from voice_service.agent.ports import SessionLost, Transport
+from voice_service.agent.ports import SessionGone, SessionLost, Transport
 from voice_service.agent.readiness import Readiness
 from voice_service.agent.resources import LocalVoice
 from voice_service.agent.settings import Speaking
 from voice_service.agent.supervisor import Supervisor
 
 AGENT_NAME = "medbot"
-LOST_AFTER = 5
-"""Attempts to learn what a session is, a second apart."""
-
 _log = logs.get(__name__)
 
 
@@ -95,9 +91,11 @@ async def talk(ctx: JobContext) -> None:
         link = HttpLink(
             http, session_id, secret=settings.service_secret(), job=ctx.job.id, now=utc_now
         )
-        plan = await _plan(link)
-        if plan is None:
-            ctx.shutdown("no such session")
+        try:
+            plan = await beginning.learn(link)
+        except (SessionLost, Away) as refused:
+            _log.warning("job.refused", reason=str(refused))
+            await _leave(ctx, "no such session", gone=isinstance(refused, SessionGone))
             return
         local = await _local_voice(stack, settings)
         opened = await stack.enter_async_context(
@@ -109,22 +107,14 @@ async def talk(ctx: JobContext) -> None:
         ctx.add_shutdown_callback(lambda: supervisor.end("drained"))
         await supervisor.start()
         reason = await supervisor.closed()
+    await _leave(ctx, reason, gone=reason == "conversation_deleted")
+
+
+async def _leave(ctx: JobContext, reason: str, *, gone: bool) -> None:
+    """Ends the job; where nobody knows of the session any more, nobody else closes its room."""
+    if gone:
+        await ctx.delete_room()
     ctx.shutdown(reason)
-
-
-async def _plan(link: HttpLink) -> Plan | None:
-    """What to begin with, once the session is this job's: another may have been sent as well, and
-    whoever asks for the plan of a session ends what was being said in it."""
-    for _ in range(LOST_AFTER):
-        try:
-            await link.beat(Heartbeat(agent_state="initializing"))
-            return await link.plan()
-        except SessionLost as refused:
-            _log.warning("job.refused", reason=str(refused))
-            return None
-        except Away:
-            await asyncio.sleep(1)
-    return None
 
 
 def _has_offline() -> bool:
