@@ -35,6 +35,10 @@ FILLED = frozenset(
 """What passes the time, as far as it may have been said."""
 AGAIN = frozenset({phrases.NOT_CAUGHT, phrases.STILL_THERE})
 """What is said to somebody of whom no words were found, and who says them again then."""
+TAKEN_WITHIN = 2.0
+"""Seconds for a frame of a microphone to be taken by a room."""
+SPOKEN_WITHIN = 30.0
+"""Seconds beyond its length for a sentence to be spoken, on a busy machine."""
 AGENT_WITHIN = 90.0
 """Seconds until an agent comes that has only just been started, on a busy machine."""
 
@@ -218,8 +222,10 @@ class _Microphone:
 
     async def play(self, pcm: bytes) -> None:
         self._waiting += resampled(pcm, 16_000, self._rate)
-        while self._waiting:
-            await asyncio.sleep(STEP)
+        lasts = len(self._waiting) / 2 / self._rate
+        async with asyncio.timeout(lasts + SPOKEN_WITHIN):
+            while self._waiting:
+                await asyncio.sleep(STEP)
 
     async def frames(self) -> AsyncIterator[bytes]:
         due = time.monotonic()
@@ -288,7 +294,11 @@ class InRoom(Talker):
 
     async def _speak(self) -> None:
         async for pcm in self._microphone.frames():
-            await self._source.capture_frame(rtc.AudioFrame(pcm, MICROPHONE, 1, len(pcm) // 2))
+            frame = rtc.AudioFrame(pcm, MICROPHONE, 1, len(pcm) // 2)
+            # Its library may lose the answer, and would wait for it for ever.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAKEN_WITHIN):
+                    await self._source.capture_frame(frame)
 
     async def _listen(self, track: rtc.Track) -> None:
         async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
