@@ -4,8 +4,13 @@ A question goes with all its replies, when the youngest of them is old enough. W
 them goes as well: the facts of the summary that came from them, the prose that a model wrote of
 the whole, and a title that nobody but the assistant gave. A conversation that is left empty is
 deleted like one that its person deletes.
+
+What is chosen may be written to until its lock is held, and a statement that has waited for a lock
+sees the rows of other tables as they were before. So whether something may go is asked again, in
+a statement of its own, once the lock is held.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -43,9 +48,15 @@ def classes(
     """The classes in the order in which they are applied."""
     setting = "RETENTION_MESSAGES_DAYS"
     return [
-        retention.Class("messages", setting, messages_days, _count_messages, _remove_messages),
         retention.Class(
-            "conversations", setting, messages_days, _count_conversations, _remove_conversations
+            "messages", setting, messages_days, _count_messages, _unless_taken(_remove_messages)
+        ),
+        retention.Class(
+            "conversations",
+            setting,
+            messages_days,
+            _count_conversations,
+            _unless_taken(_remove_conversation),
         ),
         retention.rows(
             "feed",
@@ -82,13 +93,34 @@ def classes(
     ]
 
 
+def _unless_taken(take: Callable[[Tx, datetime], Awaitable[int | None]]) -> retention.Remove:
+    """Chooses anew where others have written to all that was chosen before its locks were held.
+
+    `take` answers how many rows went, None when there was nothing to choose. Nothing stays locked
+    of a choice that came to nothing, since the next one may wait for locks again. What was written
+    to is not chosen again, so this ends.
+    """
+
+    async def remove(tx: Tx, before: datetime) -> int:
+        while True:
+            attempt = tx.transaction()
+            await attempt.start()
+            taken = await take(tx, before)
+            if taken != 0:
+                await attempt.commit()
+                return taken or 0
+            await attempt.rollback()
+
+    return remove
+
+
 async def _count_messages(tx: Tx, before: datetime) -> int:
     counted = f"select count(*) from public.messages m where {_OLD}"  # noqa: S608 ours
     found: int = await tx.fetchval(counted, before)
     return found
 
 
-async def _remove_messages(tx: Tx, before: datetime) -> int:
+async def _remove_messages(tx: Tx, before: datetime) -> int | None:
     """Locks conversations before their messages, as every writer does."""
     rows = await tx.fetch(
         "select id from public.conversations where id in (select m.conversation_id"  # noqa: S608
@@ -96,6 +128,8 @@ async def _remove_messages(tx: Tx, before: datetime) -> int:
         " order by id for update",
         before,
     )
+    if not rows:
+        return None
     removed = 0
     for row in rows:
         removed += await _thin_out(tx, row["id"], before)
@@ -109,6 +143,9 @@ async def _thin_out(tx: Tx, conversation_id: UUID, before: datetime) -> int:
         before,
         conversation_id,
     )
+    removed = int(done.rpartition(" ")[2])
+    if removed == 0:
+        return 0
     await tx.execute(
         "update public.conversation_summaries s set prose = null, written_by = null, facts ="
         " coalesce((select jsonb_agg(f.value order by f.place) from"
@@ -124,7 +161,7 @@ async def _thin_out(tx: Tx, conversation_id: UUID, before: datetime) -> int:
         conversation_id,
     )
     await upkeep.ask(tx, conversation_id)
-    return int(done.rpartition(" ")[2])
+    return removed
 
 
 async def _count_conversations(tx: Tx, before: datetime) -> int:
@@ -133,7 +170,7 @@ async def _count_conversations(tx: Tx, before: datetime) -> int:
     return found
 
 
-async def _remove_conversations(tx: Tx, before: datetime) -> int:
+async def _remove_conversation(tx: Tx, before: datetime) -> int | None:
     """One at a time: a person's feed is locked after the conversation, and no other one."""
     row = await tx.fetchrow(
         "select c.id, c.owner_id from public.conversations c where c.created_at < $1"
@@ -141,4 +178,9 @@ async def _remove_conversations(tx: Tx, before: datetime) -> int:
         " order by c.created_at limit 1 for update",
         before,
     )
-    return int(row is not None and await deletion.delete(tx, row["owner_id"], row["id"]))
+    if row is None:
+        return None
+    written = "select exists (select from public.messages where conversation_id = $1)"
+    if await tx.fetchval(written, row["id"]):
+        return 0
+    return int(await deletion.delete(tx, row["owner_id"], row["id"]))

@@ -33,12 +33,37 @@ async def get(tx: Tx, conversation_id: UUID) -> Kept:
     )
 
 
-async def put(tx: Tx, conversation_id: UUID, kept: Kept, usage: Sequence[dict[str, Any]]) -> None:
-    """Stores a summary, unless one that covers more is there or the conversation is gone."""
+async def hold(tx: Tx, conversation_id: UUID) -> bool:
+    """Until the end of the transaction no message of the conversation goes, while others may
+    come; whether it is there."""
+    held = await tx.fetchval(
+        "select 1 from public.conversations where id = $1 for key share", conversation_id
+    )
+    return held is not None
+
+
+async def put(
+    tx: Tx,
+    conversation_id: UUID,
+    kept: Kept,
+    usage: Sequence[dict[str, Any]],
+    *,
+    messages: int,
+) -> None:
+    """Stores a summary, unless one that covers more is there or the conversation is gone.
+
+    `messages` is how many it covered when it was made. Where some have gone since, their facts are
+    left out, and so is the prose, which may be made of them.
+    """
+    if not await hold(tx, conversation_id):
+        return
+    if await covered(tx, conversation_id, kept.through) != messages:
+        facts = await _still_said(tx, conversation_id, kept.facts)
+        kept = Kept(kept.through, facts)
     await tx.execute(
         "insert into public.conversation_summaries as s (conversation_id, owner_id, through_seq,"
         "  facts, prose, written_by, usage) select id, owner_id, $2, $3, $4, $5, $6"
-        "  from public.conversations where id = $1 for key share"
+        "  from public.conversations where id = $1"
         " on conflict (conversation_id) do update set through_seq = excluded.through_seq,"
         "  facts = excluded.facts, prose = excluded.prose, written_by = excluded.written_by,"
         "  usage = s.usage || excluded.usage, updated_at = clock_timestamp()"
@@ -50,6 +75,19 @@ async def put(tx: Tx, conversation_id: UUID, kept: Kept, usage: Sequence[dict[st
         kept.written_by,
         list(usage),
     )
+
+
+async def _still_said(
+    tx: Tx, conversation_id: UUID, facts: Sequence[recall.Fact]
+) -> list[recall.Fact]:
+    """Those whose message is there."""
+    rows = await tx.fetch(
+        "select seq from public.messages where conversation_id = $1 and seq = any($2)",
+        conversation_id,
+        [fact.seq for fact in facts],
+    )
+    there = {row["seq"] for row in rows}
+    return [fact for fact in facts if fact.seq in there]
 
 
 async def said(

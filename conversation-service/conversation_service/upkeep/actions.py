@@ -84,7 +84,7 @@ async def give_title(
         aside = await _aside(db, assistant, budget, conversation_id, "title", material, longest=120)
         title = titles.tidy(aside.text or "")[:120] or title
     async with db.transaction(ITSELF) as tx:
-        owner = await exchanges.set_title(tx, conversation_id, title)
+        owner = await exchanges.set_title(tx, conversation_id, title, of=first.messages)
         if owner is not None:
             ref = {"conversation_id": conversation_id}
             await feed.append(tx, owner, "conversation.changed", ref)
@@ -96,6 +96,7 @@ async def sum_up(db: Database, assistant: Assistant, budget: Budget, conversatio
         async with db.transaction(ITSELF) as tx:
             if not await exchanges.wants_summary(tx, conversation_id, store.SHORT):
                 return
+            await summaries.hold(tx, conversation_id)
             known = await summaries.get(tx, conversation_id)
             fresh = await summaries.turns(tx, conversation_id, after=known.through, limit=BATCH)
             if not fresh:
@@ -104,6 +105,7 @@ async def sum_up(db: Database, assistant: Assistant, budget: Budget, conversatio
             said = await summaries.said(
                 tx, conversation_id, after=known.through, before=through + 1, limit=BATCH
             )
+            messages = await summaries.covered(tx, conversation_id, through)
         facts = recall.merge(known.facts, said)
         kept, usage = Kept(through, facts), []
         if assistant.models and len(fresh) < BATCH:  # a long talk is put into words once
@@ -115,7 +117,7 @@ async def sum_up(db: Database, assistant: Assistant, budget: Budget, conversatio
             kept = Kept(through, facts, aside.text or known.prose, writer or known.written_by)
             usage = [asdict(use) for use in aside.usage]
         async with db.transaction(ITSELF) as tx:
-            await summaries.put(tx, conversation_id, kept, usage)
+            await summaries.put(tx, conversation_id, kept, usage, messages=messages)
         if len(fresh) < BATCH:
             return
 
