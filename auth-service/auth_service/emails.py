@@ -11,9 +11,19 @@ LONGEST = 254
 def normalise(address: str) -> str:
     """The address in lower case and Unicode's composed form.
 
+    What it answers is an address too, and its own normal form: letters may take more room in lower
+    case.
+
     Raises:
         ValueError: it is not an address; the text does not quote it.
     """
+    lowered = _lowered(address)
+    if _lowered(lowered) != lowered:
+        raise ValueError("not an e-mail address")
+    return lowered
+
+
+def _lowered(address: str) -> str:
     if len(address) > LONGEST:
         raise ValueError("an e-mail address has at most 254 characters")
     try:

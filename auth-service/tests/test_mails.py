@@ -303,3 +303,40 @@ async def test_an_address_in_other_letters_gets_its_mail(
     await mailing.register("josé@bücher.example")
     await mailing.post("/password/forgot", email="JOSÉ@Bücher.example")
     assert (await post_office.mail())["to"] == "josé@xn--bcher-kva.example"
+
+
+LONG = "\u2c65" * 64 + "@" + "d" * 60 + "." + "d" * 60 + ".org"
+"""An address that no mail can be written to."""
+
+
+async def test_an_address_that_grows_in_lower_case_is_refused(
+    open_auth: OpenAuth, post_office: PostOffice, owner: Any
+) -> None:
+    auth = await open_auth(smtp_url=post_office.url, email_confirmation=True)
+    answer = await auth.post("/register", email=LONG.upper(), password="a good password")
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+    assert await owner.fetchval("select count(*) from medbot.pending_accounts") == 0
+
+
+async def test_an_address_that_cannot_be_written_to_holds_up_no_other(
+    mailing: Auth, post_office: PostOffice, clock: FixedClock, owner: Any
+) -> None:
+    configure(json_lines=True, keep_pii=False)
+    listening = Lines()
+    logging.getLogger().addHandler(listening)
+    await owner.execute(
+        "with p as (insert into medbot.pending_accounts (id, email, password_hash, created_at)"
+        "  values (gen_random_uuid(), $1, 'x', $2) returning id)"
+        " insert into medbot.mails (id, kind, pending_id, recipient, created_at, due_at)"
+        " select gen_random_uuid(), 'verify', id, sha256('x'), $2, $2 from p",
+        LONG,
+        clock.now - timedelta(seconds=1),
+    )
+    await forget_password(mailing)
+    assert (await post_office.mail())["to"] == EMAIL
+    logging.getLogger().removeHandler(listening)
+    assert await owner.fetchval("select count(*) from medbot.mails where kind = 'verify'") == 0
+    assert await owner.fetchval("select count(*) from medbot.mailed_tokens") == 1
+    (line,) = [line for line in listening.lines if "mail.no_such_address" in line]
+    assert LONG not in "".join(listening.lines)
+    assert "verify" in line

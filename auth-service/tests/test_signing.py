@@ -124,7 +124,8 @@ def test_addresses_have_one_writing(typed: str, kept: str) -> None:
 
 @pytest.mark.parametrize(
     "typed", ["", "x", "@example.org", "x@", "a b@example.org", "a@b@c.org", "x@example..org",
-              "x\u0000@example.org", "x@example.org\nBcc: y@example.org", "a" * 250 + "@b.org"],
+              "x\u0000@example.org", "x@example.org\nBcc: y@example.org", "a" * 250 + "@b.org",
+              "\u023a" * 64 + "@" + "d" * 60 + "." + "d" * 60 + ".org"],  # longer in lower case
 )  # fmt: skip
 def test_what_is_no_address_is_refused_without_being_quoted(typed: str) -> None:
     with pytest.raises(ValueError, match="e-mail address") as refused:

@@ -120,7 +120,8 @@ class Sender:
 
     async def _prepare(self, tx: Tx, mail: store.Mail, now: datetime) -> Ready | None:
         """The message with a fresh token; None when there is nobody to write to, or no more."""
-        if mail.email is None:
+        recipient = _writable(mail)
+        if recipient is None:
             return None
         if now - mail.created_at > GIVEN_UP_AFTER:
             _log.warning("mail.given_up", kind=mail.kind)
@@ -138,7 +139,7 @@ class Sender:
             letter,
             link,
             sender=self._post.sender,
-            recipient=smtp.address(mail.email),
+            recipient=recipient,
             message_id=str(mail.id),
         )
         return Ready(mail, message, link)
@@ -187,6 +188,17 @@ class Sender:
         async with self._db.transaction(self._actor) as tx:
             await store.forget_old(tx, now=now)
             await waiting.forget_old(tx, now=now)
+
+
+def _writable(mail: store.Mail) -> Address | None:
+    """Where a mail goes; None when there is nobody to write to, or no mail can be written there."""
+    if mail.email is None:
+        return None
+    try:
+        return smtp.address(mail.email)
+    except ValueError:  # its text may quote the address
+        _log.warning("mail.no_such_address", kind=mail.kind)
+        return None
 
 
 def wait_after(attempts: int) -> timedelta:
