@@ -622,6 +622,17 @@ CREATE TABLE medbot.joined_guests (
 );
 
 --
+-- Name: lost_roles; Type: TABLE; Schema: medbot; Owner: -
+--
+
+CREATE TABLE medbot.lost_roles (
+    user_id uuid NOT NULL,
+    role text NOT NULL,
+    lost_at timestamp with time zone NOT NULL,
+    CONSTRAINT lost_roles_role_check CHECK ((role = ANY (ARRAY['patient'::text, 'staff'::text, 'admin'::text])))
+);
+
+--
 -- Name: mailed_tokens; Type: TABLE; Schema: medbot; Owner: -
 --
 
@@ -753,8 +764,8 @@ CREATE TABLE medbot.reply_parts (
 CREATE TABLE medbot.sessions (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    used_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone,
+    used_at timestamp with time zone,
     ended_at timestamp with time zone,
     network text,
     program text,
@@ -1222,6 +1233,13 @@ ALTER TABLE ONLY medbot.joined_guests
     ADD CONSTRAINT joined_guests_pkey PRIMARY KEY (guest_id);
 
 --
+-- Name: lost_roles lost_roles_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.lost_roles
+    ADD CONSTRAINT lost_roles_pkey PRIMARY KEY (user_id, role);
+
+--
 -- Name: mailed_tokens mailed_tokens_pkey; Type: CONSTRAINT; Schema: medbot; Owner: -
 --
 
@@ -1234,6 +1252,13 @@ ALTER TABLE ONLY medbot.mailed_tokens
 
 ALTER TABLE ONLY medbot.mails
     ADD CONSTRAINT mails_pkey PRIMARY KEY (id);
+
+--
+-- Name: sessions only_an_ended_session_is_stripped; Type: CHECK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.sessions
+    ADD CONSTRAINT only_an_ended_session_is_stripped CHECK (((num_nulls(created_at, used_at) = 0) OR ((num_nonnulls(created_at, used_at, network, program) = 0) AND (ended_at IS NOT NULL)))) NOT VALID;
 
 --
 -- Name: signing_keys only_the_active_key_signs; Type: CHECK CONSTRAINT; Schema: medbot; Owner: -
@@ -1528,6 +1553,12 @@ CREATE INDEX joined_guests_age ON medbot.joined_guests USING btree (joined_at);
 --
 
 CREATE INDEX joined_guests_of_user ON medbot.joined_guests USING btree (user_id);
+
+--
+-- Name: lost_roles_age; Type: INDEX; Schema: medbot; Owner: -
+--
+
+CREATE INDEX lost_roles_age ON medbot.lost_roles USING btree (lost_at);
 
 --
 -- Name: mailed_tokens_age; Type: INDEX; Schema: medbot; Owner: -
@@ -1903,6 +1934,13 @@ ALTER TABLE ONLY medbot.joined_guests
     ADD CONSTRAINT joined_guests_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 --
+-- Name: lost_roles lost_roles_user_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
+--
+
+ALTER TABLE ONLY medbot.lost_roles
+    ADD CONSTRAINT lost_roles_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+--
 -- Name: mailed_tokens mailed_tokens_pending_id_fkey; Type: FK CONSTRAINT; Schema: medbot; Owner: -
 --
 
@@ -2185,6 +2223,12 @@ CREATE POLICY auth_only ON medbot.exports TO medbot_app USING (medbot.is_service
 CREATE POLICY auth_only ON medbot.joined_guests TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
 
 --
+-- Name: lost_roles auth_only; Type: POLICY; Schema: medbot; Owner: -
+--
+
+CREATE POLICY auth_only ON medbot.lost_roles TO medbot_app USING (medbot.is_service('auth'::text)) WITH CHECK (medbot.is_service('auth'::text));
+
+--
 -- Name: mailed_tokens auth_only; Type: POLICY; Schema: medbot; Owner: -
 --
 
@@ -2355,6 +2399,12 @@ CREATE POLICY links_of_own ON medbot.voice_links TO medbot_app USING ((EXISTS ( 
   WHERE (c.id = voice_links.conversation_id)))) WITH CHECK ((EXISTS ( SELECT
    FROM public.conversations c
   WHERE (c.id = voice_links.conversation_id))));
+
+--
+-- Name: lost_roles; Type: ROW SECURITY; Schema: medbot; Owner: -
+--
+
+ALTER TABLE medbot.lost_roles ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: mailed_tokens; Type: ROW SECURITY; Schema: medbot; Owner: -
@@ -2945,6 +2995,12 @@ GRANT SELECT,INSERT,DELETE ON TABLE medbot.inbox TO medbot_app;
 --
 
 GRANT SELECT,INSERT,DELETE ON TABLE medbot.joined_guests TO medbot_app;
+
+--
+-- Name: TABLE lost_roles; Type: ACL; Schema: medbot; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE medbot.lost_roles TO medbot_app;
 
 --
 -- Name: TABLE mailed_tokens; Type: ACL; Schema: medbot; Owner: -

@@ -1,9 +1,10 @@
-"""What this service forgets by itself: failures, links, mails, guests and sign-ins that are old."""
+"""What this service forgets by itself: failures, links, mails, guests, sign-ins, lost powers."""
 
 from auth_service.guests import store as guests
 from auth_service.lockout.gate import Gate
 from auth_service.mails.sending import Sender
-from auth_service.providers import local, store
+from auth_service.providers import local, supabase_changes
+from auth_service.sessions import store
 from kit import background, logs
 from kit.database import CONNECTION_ERRORS, Clock, Database
 from kit.errors import ServiceUnavailable
@@ -26,6 +27,7 @@ async def once(db: Database, clock: Clock, gate: Gate, sender: Sender) -> None:
         await sender.forget_old()
         async with db.transaction(local.ACTOR) as tx:
             await guests.forget_old(tx, now=clock())
+            await supabase_changes.forget_old(tx, now=clock())
         await _forget_sessions(db, clock)
     except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
         _log.warning("forgetting.waits", **logs.failure(error))
@@ -37,4 +39,4 @@ async def _forget_sessions(db: Database, clock: Clock) -> None:
     while gone == BATCH:
         async with db.transaction(local.ACTOR) as tx:
             before = clock() - local.REFRESH_LIFE
-            gone = await store.forget_unused_sessions(tx, before, BATCH)
+            gone = await store.forget(tx, "used_at < $1", before, BATCH)

@@ -5,6 +5,7 @@ from functools import partial
 
 from auth_service.audit import store
 from auth_service.providers import local
+from auth_service.sessions import store as sessions
 from kit.database import Clock, Tx
 from privacy import audit, retention
 from privacy.audit import Seal
@@ -22,19 +23,28 @@ def classes(
             _count_audit,
             partial(_remove_audit, seal, clock),
         ),
-        retention.rows(
+        retention.Class(
             "sessions",
             "RETENTION_SESSIONS_DAYS",
             sessions_days,
-            table="medbot.sessions",
-            key="id",
-            old=f"(ended_at < $1 or used_at < $1 - interval '{_UNUSED}')",
+            _count_sessions,
+            _remove_sessions,
         ),
     ]
 
 
 _UNUSED = f"{local.REFRESH_LIFE // timedelta(days=1)} days"
 """A session that was not used for so long has ended, though nobody ended it."""
+
+_OLD = f"(used_at is not null and ended_at < $1 or used_at < $1 - interval '{_UNUSED}')"
+
+
+async def _count_sessions(tx: Tx, before: datetime) -> int:
+    return await sessions.count_old(tx, _OLD, before)
+
+
+async def _remove_sessions(tx: Tx, before: datetime) -> int:
+    return await sessions.forget(tx, _OLD, before, retention.BATCH)
 
 
 async def _count_audit(tx: Tx, before: datetime) -> int:

@@ -15,6 +15,7 @@ PUBLIC = ["user_profiles", "user_roles"]
 PRIVATE = [
     "credentials", "refresh_tokens", "signing_keys", "ended_sessions", "sign_in_failures",
     "sign_in_places", "mails", "mailed_tokens", "pending_accounts", "joined_guests",
+    "lost_roles",
 ]  # fmt: skip
 
 
@@ -55,6 +56,7 @@ async def fill(owner: Any, auth: Auth, alice: Member) -> None:
     await owner.execute(
         "insert into medbot.joined_guests values (gen_random_uuid(), $1, now())", alice.id
     )
+    await owner.execute("insert into medbot.lost_roles values ($1, 'admin', now())", alice.id)
 
 
 async def test_secrets_show_to_auth_alone(
@@ -106,6 +108,12 @@ async def test_a_person_cannot_write_what_is_not_theirs(
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.UniqueViolationError)):
             async with database.transaction(person) as tx:
                 await tx.execute(statement.format(alice=alice.id, bob=bob.id))
+
+
+async def test_a_session_that_lives_has_its_times(owner: Any, alice: Member) -> None:
+    for stripped in ("created_at = null, used_at = null", "used_at = null, ended_at = now()"):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await owner.execute(f"update medbot.sessions set {stripped}")
 
 
 async def test_a_person_reaches_no_other_rows(

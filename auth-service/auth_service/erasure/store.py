@@ -21,6 +21,7 @@ OWN = (
     "delete from medbot.joined_guests where user_id = $1",
     "delete from medbot.account_locks where user_id = $1",
     "delete from medbot.account_changes where user_id = $1",
+    "delete from medbot.lost_roles where user_id = $1",
     "delete from medbot.credentials where user_id = $1",
     "delete from medbot.sessions where user_id = $1",
     "delete from public.user_consents where user_id = $1",

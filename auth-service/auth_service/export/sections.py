@@ -21,6 +21,7 @@ SECTIONS = (
         {"id": "bigint"},
     ),
     Section("roles", "public.user_roles", "user_id", "role, created_at", {"role": "text"}),
+    Section("lost_roles", "medbot.lost_roles", "user_id", "role, lost_at", {"role": "text"}),
     Section(
         "password", "medbot.credentials", "user_id", "user_id, updated_at", {"user_id": "uuid"}
     ),

@@ -187,17 +187,6 @@ async def delete_sessions_before(tx: Tx, user_id: UUID, before: datetime) -> Non
     )
 
 
-async def forget_unused_sessions(tx: Tx, before: datetime, most: int) -> int:
-    """Forgets up to `most` sessions of anybody that nobody has used since; answers how many."""
-    done = await tx.execute(
-        "delete from medbot.sessions where id in (select id from medbot.sessions"
-        " where used_at < $1 order by id limit $2 for update skip locked)",
-        before,
-        most,
-    )
-    return int(done.rpartition(" ")[2])
-
-
 async def session_lives(tx: Tx, session_id: UUID) -> bool:
     """Whether there is such a session and it has not ended."""
     found = await tx.fetchval(

@@ -27,7 +27,7 @@ from auth_service.accounts.models import (
     User,
 )
 from auth_service.guests.models import NoGuests
-from auth_service.providers import Device, local, store
+from auth_service.providers import Device, claims, local, store
 from auth_service.providers import supabase_changes as changes
 from auth_service.providers import supabase_store as people
 from auth_service.providers.directory import POWERS
@@ -56,7 +56,7 @@ class Seen(Enum):
     """The person was erased, or the session was ended."""
     LOCKED = auto()
     TOO_MIGHTY = auto()
-    """It carries a power that was taken away, of which the project has not been told yet."""
+    """It carries a power that was taken away, of which the project did not know yet."""
 
 
 _REFUSED: Mapping[Seen, type[DomainError]] = {
@@ -227,8 +227,8 @@ class SupabaseProvider:
         """
         if actor.kind == "guest":
             return True
-        user_id, session_id, token = _whole(actor)
-        if await self._see(user_id, session_id, actor.roles, NOWHERE) is not Seen.WELCOME:
+        _, _, token = _whole(actor)
+        if await self._see(actor, actor.roles, NOWHERE) is not Seen.WELCOME:
             await self._end_there(token, "local")
             raise InvalidToken
         return True
@@ -243,8 +243,8 @@ class SupabaseProvider:
         except InvalidToken:
             _log.error("supabase.token_not_verified")  # the keys or the clock are not the project's
             raise IdentityUnavailable from None
-        user_id, session_id, _ = _whole(actor)
-        seen = await self._see(user_id, session_id, frozenset(roles_in(opened.user)), device)
+        user_id, _, _ = _whole(actor)
+        seen = await self._see(actor, frozenset(roles_in(opened.user)), device)
         if seen is not Seen.WELCOME:
             await self._end_there(token, "local")
             raise _REFUSED[seen]
@@ -252,17 +252,17 @@ class SupabaseProvider:
             name = await people.full_name(tx, user_id)
         return SignedIn(user=user_of(opened.user, name), session=self._session(opened.session))
 
-    async def _see(
-        self, user_id: UUID, session_id: UUID, roles: frozenset[Role], device: Device
-    ) -> "Seen":
-        now = self.clock()
+    async def _see(self, actor: Actor, roles: frozenset[Role], device: Device) -> Seen:
+        user_id, session_id, token = _whole(actor)
+        now, powers = self.clock(), roles & POWERS
         async with self.db.transaction(ACTOR) as tx:
             if not await settled(tx, user_id, roles, now=now):
                 return Seen.GONE
             if await store.is_locked(tx, user_id):
                 return Seen.LOCKED
-            wanted = await changes.wanted_roles(tx, user_id)
-            if wanted is not None and (roles & POWERS) - wanted:
+            if powers and await changes.withheld(
+                tx, user_id, powers, issued_at=claims.issued_at(token)
+            ):
                 return Seen.TOO_MIGHTY
             lives = await people.see_session(tx, session_id, user_id, device, now=now)
             return Seen.WELCOME if lives else Seen.GONE

@@ -1,7 +1,8 @@
 """SQL of what a Supabase project has yet to be told of an account.
 
 A change is noted in the transaction that makes it here, and told after that has committed. Who
-tells it holds a lease meanwhile, so that an older word never overtakes a newer one.
+tells it holds a lease meanwhile, so that an older word never overtakes a newer one. What tokens
+carried before the project knew is refused for as long as they may live.
 """
 
 from collections.abc import Iterable
@@ -9,11 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from auth_service.providers.directory import POWERS
 from kit.database import Tx
 from kit.identity import Role
 
 LEASE = timedelta(seconds=15)
 """Longer than one call to the project may take: a lease that is over was its holder's last."""
+
+SKEW = timedelta(seconds=10)
+"""By how much the project's clock may be ahead of ours."""
+
+LONGEST_TOKEN = timedelta(days=7)
+"""No project of Supabase can be set to access tokens that live longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +71,23 @@ async def lease(tx: Tx, user_id: UUID, *, now: datetime) -> Change | None:
     return Change(row["version"], roles, row["locked"], row["told_until"])
 
 
-async def settle(tx: Tx, user_id: UUID, told: Change) -> None:
-    """It was told; what was noted meanwhile stays, for whoever comes next."""
+async def settle(tx: Tx, user_id: UUID, told: Change, *, now: datetime) -> None:
+    """It was told; what was noted meanwhile stays, for whoever comes next.
+
+    Until now the project may have put into tokens what it was to take away.
+    """
     await tx.execute(
         "delete from medbot.account_changes where user_id = $1 and version = $2",
         user_id,
         told.version,
     )
     await give_back(tx, user_id, told)
+    if told.roles is not None:
+        await tx.execute(
+            "update medbot.lost_roles set lost_at = greatest(lost_at, $2) where user_id = $1",
+            user_id,
+            now,
+        )
 
 
 async def give_back(tx: Tx, user_id: UUID, taken: Change) -> None:
@@ -83,12 +100,42 @@ async def give_back(tx: Tx, user_id: UUID, taken: Change) -> None:
     )
 
 
-async def wanted_roles(tx: Tx, user_id: UUID) -> frozenset[Role] | None:
-    """The roles that the project has yet to be told; None when it knows them."""
-    named = await tx.fetchval(
-        "select roles from medbot.account_changes where user_id = $1", user_id
+async def withhold(tx: Tx, user_id: UUID, roles: frozenset[Role], *, now: datetime) -> None:
+    """From now on somebody's older tokens carry no power but those among `roles`."""
+    await tx.execute(
+        "delete from medbot.lost_roles where user_id = $1 and role = any($2::text[])",
+        user_id,
+        sorted(roles),
     )
-    return frozenset(Role(each) for each in named) if named is not None else None
+    await tx.execute(
+        "insert into medbot.lost_roles as l (user_id, role, lost_at)"
+        " select $1, unnest($2::text[]), $3 on conflict (user_id, role) do update"
+        " set lost_at = greatest(l.lost_at, excluded.lost_at)",
+        user_id,
+        sorted(POWERS - roles),
+        now,
+    )
+
+
+async def withheld(tx: Tx, user_id: UUID, powers: frozenset[Role], *, issued_at: float) -> bool:
+    """Whether one of these powers was taken from somebody and a token issued at that time, in
+    seconds since 1970, carries it on. Any token may while the project has yet to be told."""
+    found: bool = await tx.fetchval(
+        "select exists (select from medbot.account_changes"
+        "  where user_id = $1 and roles is not null and not $2::text[] <@ roles)"
+        " or exists (select from medbot.lost_roles where user_id = $1 and role = any ($2)"
+        "  and extract(epoch from lost_at + $3::interval) >= $4::float8)",
+        user_id,
+        sorted(powers),
+        SKEW,
+        issued_at,
+    )
+    return found
+
+
+async def forget_old(tx: Tx, *, now: datetime) -> None:
+    """Forgets which powers were taken away so long ago that no token carries them on."""
+    await tx.execute("delete from medbot.lost_roles where lost_at < $1", now - LONGEST_TOKEN - SKEW)
 
 
 async def untold(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:

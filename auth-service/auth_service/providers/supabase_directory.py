@@ -92,6 +92,7 @@ class SupabaseDirectory:
         told = frozenset(roles_of(await people.told_roles(tx, user_id)))
         copied = await store.replace_roles(tx, user_id, roles, now=now)
         await changes.note(tx, user_id, roles=roles, now=now)
+        await changes.withhold(tx, user_id, roles, now=now)
         return told | copied
 
     async def set_locked(self, tx: Tx, user_id: UUID, *, locked: bool, now: datetime) -> None:
@@ -142,7 +143,7 @@ class SupabaseDirectory:
                 await changes.give_back(tx, user_id, change)
             raise
         async with self._db.transaction(ACTOR) as tx:
-            await changes.settle(tx, user_id, change)
+            await changes.settle(tx, user_id, change, now=self._clock())
         return True
 
 

@@ -40,20 +40,21 @@ async def full_name(tx: Tx, user_id: UUID) -> str | None:
 async def see_session(
     tx: Tx, session_id: UUID, user_id: UUID, device: Device, *, now: datetime
 ) -> bool:
-    """Notes that a session has a new token; whether it lives here."""
-    ended_at = await tx.fetchval(
+    """Notes that a session has a new token, unless it was ended here; whether it lives here."""
+    lives = await tx.fetchval(
         "insert into medbot.sessions as s (id, user_id, network, program, created_at, used_at)"
         " values ($1, $2, $3, $4, $5, $5) on conflict (id) do update"
         " set used_at = greatest(s.used_at, excluded.used_at),"
         " network = coalesce(s.network, excluded.network),"
-        " program = coalesce(s.program, excluded.program) returning ended_at",
+        " program = coalesce(s.program, excluded.program)"
+        " where s.ended_at is null returning true",
         session_id,
         user_id,
         device.network,
         device.program,
         now,
     )
-    return ended_at is None
+    return lives is not None
 
 
 async def exists(tx: Tx, user_id: UUID) -> bool:

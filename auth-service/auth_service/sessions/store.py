@@ -1,9 +1,10 @@
-"""SQL of the sessions that ended."""
+"""SQL of the sessions that ended, and of those that are old."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from auth_service.providers import supabase_store
 from contracts.sessions import EndedSessions
 from kit.database import Tx
 
@@ -38,3 +39,31 @@ async def list_after(tx: Tx, cursor: int) -> EndedSessions:
         cursor=rows[-1]["seq"] if rows else cursor,
         more=len(rows) == PAGE,
     )
+
+
+async def count_old(tx: Tx, old: str, before: datetime) -> int:
+    """How many sessions `forget` would let go; `old` is a condition with `$1` for a time."""
+    counted = f"select count(*) from medbot.sessions where {old}"  # noqa: S608 ours
+    found: int = await tx.fetchval(counted, before)
+    return found
+
+
+async def forget(tx: Tx, old: str, before: datetime, most: int) -> int:
+    """Lets go of up to `most` sessions of anybody for which `old` holds; answers how many.
+
+    A Supabase project goes on with a session until it is told otherwise, and may never have been:
+    of one that was ended here its id and its end stay, for which `old` must not hold.
+    """
+    stays = not await supabase_store.is_own(tx)
+    found: int = await tx.fetchval(
+        "with old as (select id, ended_at is not null and $3 as stays"  # noqa: S608 ours
+        f"  from medbot.sessions where {old} order by id limit $2 for update skip locked),"
+        " stripped as (update medbot.sessions s set created_at = null, used_at = null,"
+        "  network = null, program = null from old where s.id = old.id and old.stays),"
+        " gone as (delete from medbot.sessions s using old where s.id = old.id and not old.stays)"
+        " select count(*) from old",
+        before,
+        most,
+        stays,
+    )
+    return found
