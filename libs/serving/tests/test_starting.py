@@ -60,39 +60,33 @@ async def test_one_that_never_opened_leaves_at_once() -> None:
     assert need.opened == 0
 
 
-async def test_what_no_waiting_helps_against_ends_the_start() -> None:
-    need = Need(Misconfigured("SOME_NAME: no"))
-    with pytest.raises(Misconfigured, match="SOME_NAME"):
+@pytest.mark.parametrize("fault", [Misconfigured("SOME_NAME: no"), ValueError("SOME_NAME")])
+async def test_what_no_waiting_helps_against_ends_the_start(fault: Exception) -> None:
+    need = Need(fault)
+    with pytest.raises(type(fault), match="SOME_NAME"):
         async with starting.opened(need.open, list[str]().append, need.told.append):
             pytest.fail("it never started")
 
 
-async def test_a_refusal_after_a_wait_is_waited_for_and_told() -> None:
+@pytest.mark.parametrize(
+    ("later", "told"),
+    [
+        (Misconfigured("the login is refused"), "the login is refused"),
+        (ValueError("secret"), "ValueError"),
+    ],
+)
+async def test_what_is_wrong_after_a_wait_is_waited_for_and_told(
+    later: Exception, told: str
+) -> None:
     need, installed = Need(OSError()), list[str]()
     async with starting.opened(need.open, installed.append, need.told.append):
-        need.away = Misconfigured("the login is refused")
+        need.away = later
         async with asyncio.timeout(starting.AGAIN_AFTER * 3 + 5):
-            while need.told[-1] != "the login is refused":
+            while need.told[-1] != told:
                 await asyncio.sleep(0.02)
             need.away = None
             while not installed:
                 await asyncio.sleep(0.02)
-
-
-async def test_a_fault_after_a_wait_is_waited_for_and_told_but_ends_a_first_attempt() -> None:
-    need, installed = Need(OSError()), list[str]()
-    async with starting.opened(need.open, installed.append, need.told.append):
-        need.away = ValueError("secret")
-        async with asyncio.timeout(starting.AGAIN_AFTER * 3 + 5):
-            while need.told[-1] != "ValueError":
-                await asyncio.sleep(0.02)
-            need.away = None
-            while not installed:
-                await asyncio.sleep(0.02)
-    need.away = ValueError()
-    with pytest.raises(ValueError, match=r"^$"):
-        async with starting.opened(need.open, installed.append, need.told.append):
-            pytest.fail("it never started")
 
 
 async def test_a_block_can_be_left_when_the_need_fails_in_that_very_moment() -> None:
