@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.testing.ports import free_ports
 from medbot import environment, testing
 
 HERE = Path(__file__).resolve().parent
@@ -97,7 +98,7 @@ def installed(folder: Path, **env: str) -> Iterator[testing.Up]:
     """An installation of its own; the folder is open, since PostgreSQL may have another user."""
     folder.mkdir()
     folder.chmod(0o755)
-    up = testing.start(ROOT, testing.free_ports(), {**NO_LIMITS, **env, "DATA_DIR": str(folder)})
+    up = testing.start(ROOT, free_ports(4), {**NO_LIMITS, **env, "DATA_DIR": str(folder)})
     try:
         up.wait_for("is ready")
         yield up
@@ -108,7 +109,7 @@ def installed(folder: Path, **env: str) -> Iterator[testing.Up]:
 @contextmanager
 def instant_model(pace: float = 0.0) -> Iterator[str]:
     """The address of a model server in a process of its own; `pace` is seconds before a word."""
-    port = testing.free_ports()
+    port = free_ports(4)
     process = subprocess.Popen(
         [
             sys.executable, "-m", "uvicorn", "chat_model:app", "--app-dir", str(HERE),

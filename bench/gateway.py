@@ -30,7 +30,8 @@ import httpx
 
 from kit.identity import Actor, Role
 from kit.testing.issuing import SERVICE_SECRET, Issuer
-from kit.testing.serving import free_port, serve
+from kit.testing.ports import free_port
+from kit.testing.serving import serve
 
 HERE = Path(__file__).resolve().parent
 TOKENS = 1000

@@ -32,7 +32,8 @@ import httpx
 import numpy as np
 import uvloop
 
-from medbot import environment, testing
+from kit.testing.ports import free_ports
+from medbot import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = 40
@@ -271,7 +272,7 @@ def house(cores: Sequence[str]) -> Iterator[House]:
     folder.chmod(0o755)
     try:
         with ExitStack() as stack:
-            made = House(folder, cores, testing.free_ports(), stack)
+            made = House(folder, cores, free_ports(4), stack)
             made.start("auth", 1, cores[3])
             made.start("conversation", 2, cores[2])
             made.start("gateway", 0, cores[1])

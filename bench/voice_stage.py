@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from kit.testing.ports import free_ports
 from medbot import testing
 from voice_service.agent.settings import Speaking
 from voice_service.offline import opening
@@ -25,7 +26,7 @@ LIMITS = {f"RATE_LIMIT_{name}": "10000000" for name in ("PERSON", "ADDRESS", "SI
 @contextmanager
 def providers() -> Iterator[str]:
     """Their address."""
-    port = testing.free_ports()
+    port = free_ports(4)
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "bench" / "voice_providers.py"), str(port)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
@@ -62,7 +63,7 @@ def medbot(cores: int, env: dict[str, str]) -> Iterator[testing.Up]:
             shutil.copytree(kept, folder / ".medbot" / "offline-voice")
         os.sched_setaffinity(0, ALL_CORES[:cores])
         try:
-            up = testing.start(folder, testing.free_ports(), {**LIMITS, **env})
+            up = testing.start(folder, free_ports(4), {**LIMITS, **env})
         finally:
             os.sched_setaffinity(0, ALL_CORES[cores:] or ALL_CORES)
         try:

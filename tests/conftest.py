@@ -9,7 +9,7 @@ from conversing import Person
 from installation import LEASE, Installation, installed, newcomer, spoken
 
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from kit.identity import Actor, Role
 from kit.server import READ_WITHIN
 from kit.testing import serve
 from kit.testing.issuing import SERVICE_SECRET, Issuer
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from api_gateway.settings import Settings
 from api_gateway.shared_limits import open_limiter
 from kit import settings
 from kit.errors import Misconfigured
+from kit.testing.ports import free_port
 
 TEN = Policy("ten", 10)
 
@@ -41,10 +42,7 @@ def running_redis(port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        chosen: int = bound.getsockname()[1]
-        return chosen
+    return free_port()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from supabase_server import Project
 from auth_service.testing import Auth, make_app
 from kit import outgoing
 from kit.testing import FixedClock, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 
 async def opened(

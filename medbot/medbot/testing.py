@@ -2,10 +2,8 @@
 
 import os
 import re
-import secrets
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,19 +14,6 @@ from pathlib import Path
 from medbot import environment
 
 READY_WITHIN = 40.0
-
-
-def free_ports() -> int:
-    """The first of four ports of the loopback that were free a moment ago."""
-    while True:
-        first = 20_000 + secrets.randbelow(12_000)
-        try:
-            for port in range(first, first + 4):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
 
 
 @dataclass

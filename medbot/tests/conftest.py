@@ -12,8 +12,9 @@ from bare_sockets import open_sockets as open_sockets
 from typer.testing import CliRunner, Result
 
 from kit import settings
+from kit.testing.ports import free_ports
 from medbot import environment, main
-from medbot.testing import Up, free_ports, start
+from medbot.testing import Up, start
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +59,7 @@ def up(project: Path) -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
 
     def begin(port: int | None = None, env: Mapping[str, str] | None = None) -> Up:
-        started.append(start(project, port or free_ports(), env))
+        started.append(start(project, port or free_ports(4), env))
         return started[-1]
 
     yield begin

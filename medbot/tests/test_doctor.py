@@ -13,17 +13,18 @@ from auth_service.mails.testing import open_post_office
 from auth_service.settings import Settings as AuthSettings
 from conversation_service.settings import Settings
 from kit.testing import Addresses, serve
+from kit.testing.ports import free_port, free_ports
 from medbot.doctor import answers, machine, mail
 from medbot.doctor.findings import Finding, Mark
 from medbot.settings import Settings as Own
-from medbot.testing import free_ports, plain
+from medbot.testing import plain
 
 Command = Callable[..., Result]
 SECRET = "SERVICE_TOKEN_SECRET=" + "s" * 32
 
 
 def test_a_fresh_folder_is_well(medbot: Command, project: Path) -> None:
-    (project / ".env.local").write_text(f"PORT={free_ports()}\n")
+    (project / ".env.local").write_text(f"PORT={free_ports(4)}\n")
     done = medbot("doctor")
     assert done.exit_code == 0, done.output
     said = plain(done.output)
@@ -88,7 +89,7 @@ def test_a_service_login_of_a_migrated_database_is_well(
     medbot: Command, project: Path, addresses: Addresses
 ) -> None:
     (project / ".env.local").write_text(
-        f"DATABASE_URL={addresses.service}\n{SECRET}\nPORT={free_ports()}\n"
+        f"DATABASE_URL={addresses.service}\n{SECRET}\nPORT={free_ports(4)}\n"
     )
     done = medbot("doctor")
     assert done.exit_code == 0, done.output
@@ -109,7 +110,7 @@ def test_a_database_that_is_not_there_and_a_secret_that_is_missing_are_named(
     medbot: Command, project: Path
 ) -> None:
     password = "do-not-print-me"
-    url = f"postgresql://medbot_service:{password}@127.0.0.1:{free_ports()}/medbot"
+    url = f"postgresql://medbot_service:{password}@127.0.0.1:{free_port()}/medbot"
     (project / ".env.local").write_text(f"DATABASE_URL={url}\n")
     done = medbot("doctor")
     assert done.exit_code == 1
@@ -204,7 +205,7 @@ def test_a_pipeline_without_its_key_is_told(medbot: Command, project: Path) -> N
 def test_mail_is_looked_at(
     medbot: Command, project: Path, lines: str, said: str, exit_code: int
 ) -> None:
-    (project / ".env.local").write_text(f"PORT={free_ports()}\n{lines}\n")
+    (project / ".env.local").write_text(f"PORT={free_ports(4)}\n{lines}\n")
     done = medbot("doctor")
     assert said in plain(done.output)
     assert done.exit_code == exit_code

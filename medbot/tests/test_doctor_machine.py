@@ -13,19 +13,19 @@ import api_gateway.settings
 import auth_service.settings
 from conversation_service.settings import Settings
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port, free_ports
 from medbot import services
 from medbot.doctor import answers, machine
 from medbot.doctor.findings import Mark
 from medbot.settings import Settings as Own
-from medbot.testing import free_ports, plain
+from medbot.testing import plain
 
 Command = Callable[..., Result]
 SECRET = SecretStr("s" * 32)
 
 
 async def test_services_that_run_by_themselves_are_no_fault(medbot: Command, project: Path) -> None:
-    first, away = free_ports(), f"postgresql://medbot_service:x@127.0.0.1:{free_port()}/medbot"
+    first, away = free_ports(4), f"postgresql://medbot_service:x@127.0.0.1:{free_port()}/medbot"
     (project / ".env.local").write_text(f"PORT={first}\n")
     auth = services.AUTH.build(
         auth_service.settings.Settings(
@@ -88,7 +88,7 @@ async def somebody(port: int, says: bytes) -> AsyncIterator[None]:
 async def test_a_port_of_another_program_is_a_fault(
     medbot: Command, project: Path, says: bytes
 ) -> None:
-    first = free_ports()
+    first = free_ports(4)
     (project / ".env.local").write_text(f"PORT={first}\n")
     async with somebody(first + 1, says):
         done = await asyncio.to_thread(medbot, "doctor")

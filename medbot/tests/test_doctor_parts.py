@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from api_gateway.settings import Settings
 from kit.testing import serve
+from kit.testing.ports import free_port
 from kit.testing.rabbitmq import Broker
-from kit.testing.serving import free_port
 from medbot.doctor import parts
 from medbot.doctor.findings import Finding, Mark
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from medbot.doctor import voice
 from medbot.doctor.findings import Finding, Mark
 from voice_service.settings import Settings

@@ -15,8 +15,8 @@ from contracts.events import Envelope, UserErased
 from kit.bus.rabbitmq_queues import EXCHANGE
 from kit.database import utc_now
 from kit.testing import Addresses
+from kit.testing.ports import free_port
 from kit.testing.rabbitmq import Broker
-from kit.testing.serving import free_port
 
 Command = Callable[..., Result]
 QUEUE = "conversation"

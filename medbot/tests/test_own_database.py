@@ -11,7 +11,8 @@ import httpx
 import pytest
 from typer.testing import Result
 
-from medbot.testing import Up, free_ports, plain
+from kit.testing.ports import free_ports
+from medbot.testing import Up, plain
 
 BIN = Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "of-the-owner"
@@ -22,7 +23,7 @@ Command = Callable[..., Result]
 def server() -> Iterator[str]:
     """The owner's address on a PostgreSQL 15 that asks for passwords."""
     assert (BIN / "postgres").exists(), "install it: apt-get install postgresql-15"
-    folder, port = Path(tempfile.mkdtemp(prefix="medbot-pg15-")), free_ports()
+    folder, port = Path(tempfile.mkdtemp(prefix="medbot-pg15-")), free_ports(4)
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
     if os.geteuid() == 0:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from kit.testing.ports import free_port
+
 COMMAND = (sys.executable, "-m", "medbot")
 
 
@@ -34,13 +36,6 @@ def probed(port: int) -> int:
     """How the health check of a container ends."""
     command = [sys.executable, "-m", "medbot.health", str(port)]
     return subprocess.run(command, capture_output=True, check=False).returncode
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::"])

@@ -1,7 +1,6 @@
 """`medbot talk`: a recording is spoken, both sides are printed, what is wrong is one line."""
 
 import io
-import socket
 import wave
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from calling import decoded
 from rich.console import Console
 from typer.testing import CliRunner
 
+from kit.testing.ports import free_port
 from medbot import conformance, main, sounds, talk
 from medbot.talk import Wanted
 from medbot.terminal import Failed
@@ -88,12 +88,9 @@ def test_what_is_no_wav_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_where_nothing_answers_the_status_is_1(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     wav = str(recording(tmp_path / "a.wav"))
     ended = CliRunner().invoke(
-        main.app, ["talk", "--url", f"http://127.0.0.1:{port}", "--token", "t", "--wav", wav]
+        main.app, ["talk", "--url", f"http://127.0.0.1:{free_port()}", "--token", "t", "--wav", wav]
     )
     assert ended.exit_code == 1
     assert "nothing answers there" in ended.stderr

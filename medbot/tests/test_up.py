@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 import auth_service.settings
+from kit.testing.ports import free_ports
 from medbot import demo, services
-from medbot.testing import Up, free_ports, plain
+from medbot.testing import Up, plain
 
 Start = Callable[..., Up]
 
@@ -22,7 +23,7 @@ Start = Callable[..., Up]
 @pytest.fixture
 def taken() -> Iterator[int]:
     """A port that another program listens on; the one before it is free."""
-    first = free_ports()
+    first = free_ports(4)
     with socket.socket() as other:
         other.bind(("127.0.0.1", first + 1))
         other.listen()

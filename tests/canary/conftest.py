@@ -13,7 +13,7 @@ from diagnosis import (
 )
 from installation import LEASE, Installation, installed
 
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 
 @pytest.fixture(scope="session")

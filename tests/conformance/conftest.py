@@ -10,7 +10,7 @@ from speech_server import SpeechServer
 from starlette.applications import Starlette
 
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from medbot import conformance
 from medbot.conformance import Server
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from kit.testing import Addresses, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 pytestmark = pytest.mark.journey
 

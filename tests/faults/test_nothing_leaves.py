@@ -15,7 +15,7 @@ from installation import Installation, installed, newcomer, spoken
 from providers import Cloud
 
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 pytestmark = pytest.mark.journey
 

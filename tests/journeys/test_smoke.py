@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 pytestmark = pytest.mark.journey
 

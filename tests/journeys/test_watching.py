@@ -19,7 +19,7 @@ from installation import Installation, installed, newcomer, sign_up, visitor
 from model_server import ModelServer, Say
 
 from kit.testing import serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from telemetry import catalogue
 
 pytestmark = pytest.mark.journey

@@ -24,7 +24,7 @@ from auth_service.testing import PASSWORD, SERVICE_SECRET
 from kit.database import utc_now
 from kit.identity import Actor
 from kit.testing import Addresses, serve
-from medbot import testing
+from kit.testing.ports import free_ports
 
 EMAIL = "wilhelmyna.quaxenbosch@example.org"
 NAME = "Wilhelmyna Quaxenbosch"
@@ -39,7 +39,7 @@ class House:
     data_dir: Path
     ports: dict[str, int] = field(
         default_factory=lambda: dict(
-            zip(("auth", "conversation", "voice", "model"), count(testing.free_ports()))
+            zip(("auth", "conversation", "voice", "model"), count(free_ports(4)))
         )
     )
     running: dict[str, AsyncExitStack] = field(default_factory=dict)

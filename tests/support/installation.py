@@ -21,6 +21,7 @@ from conversing import Person
 
 from kit import embedded
 from kit.identity import Actor
+from kit.testing.ports import free_ports
 from medbot import media, testing
 from medbot.testing import Up
 
@@ -41,7 +42,7 @@ class Installation:
     """Everything on one machine, to be started, killed and started again on the same ports."""
 
     project: Path
-    port: int = field(default_factory=testing.free_ports)
+    port: int = field(default_factory=lambda: free_ports(4))
     env: dict[str, str] = field(default_factory=dict)
     up: Up | None = None
     under: tuple[str, ...] = ()

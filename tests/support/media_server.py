@@ -12,6 +12,7 @@ from typing import IO
 
 import httpx
 
+from kit.testing.ports import free_port
 from medbot import media
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,9 @@ class MediaServer:
 
     program: Path
     webhook: str
-    ports: media.Ports = field(default_factory=media.free_ports)
+    ports: media.Ports = field(
+        default_factory=lambda: media.Ports(free_port(), free_port(), free_port())
+    )
     key: media.Key = field(default_factory=media.Key.made)
     process: "subprocess.Popen[bytes] | None" = None
 

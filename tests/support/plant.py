@@ -26,7 +26,7 @@ from proxy import Proxy, Streams, proxied
 
 from kit import embedded
 from kit.testing import rabbitmq, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from medbot import environment
 
 SERVES = ("auth", "conversation", "voice", "gateway")

@@ -18,7 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from kit.testing import Addresses, serve
-from medbot import environment, services, testing
+from kit.testing.ports import free_port, free_ports
+from medbot import environment, services
 
 SECRET = "the secret that services of a test share"
 NAMES = tuple(service.name for service in services.IN_ORDER)
@@ -59,8 +60,8 @@ class Parts:
 
     addresses: Addresses
     data_dir: Path
-    first: int = field(default_factory=testing.free_ports)
-    database: int = field(default_factory=testing.free_ports)
+    first: int = field(default_factory=lambda: free_ports(4))
+    database: int = field(default_factory=free_port)
     more: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ import conversation_service.settings
 from kit import outgoing
 from kit.identity import Actor
 from kit.testing import SERVICE_SECRET, Addresses, Issuer, Served, make_person, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from voice_service import main
 from voice_service.settings import Settings
 

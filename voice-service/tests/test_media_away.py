@@ -18,7 +18,7 @@ from kit.circuit import Circuit
 from kit.database import Database
 from kit.identity import Actor
 from kit.testing import Watch, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from voice_service.rooms.media import ASK_WITHIN, FAILURES, PAUSE, SILENT, Media, open_media
 from voice_service.sessions.reaper import Limits, Reaper
 from voice_service.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from kit import outgoing
 from kit.testing import Watch
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 
 WHOLE = b"HTTP/1.1 500 Oops\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi"
 

@@ -19,8 +19,8 @@ from kit.database import Database, open_database
 from kit.signals import Signals
 from kit.testing import Addresses
 from kit.testing import bus as suite
+from kit.testing.ports import free_port
 from kit.testing.rabbitmq import Broker, forget_queues
-from kit.testing.serving import free_port
 from telemetry import Collector, Span, Telemetry, listening
 
 RETRIES = Retries((0.05,))

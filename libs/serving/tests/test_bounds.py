@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kit.server import Drain, Server, config
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from serving import bounds
 from serving.bounds import Bounds
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 import tokens
 from kit.settings import Settings
 from kit.testing import FixedClock, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from tokens.verification import FAILURES, open_verifier
 
 PROJECT = "http://project.example"

@@ -17,7 +17,7 @@ from talking import plan
 import tokens
 from contracts.voice import Heartbeat, SpokenTurn
 from kit.testing import SERVICE_SECRET, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from telemetry import Telemetry, catalogue
 from voice_service.agent import beginning
 from voice_service.agent.link_http import Away, HttpLink, open_http

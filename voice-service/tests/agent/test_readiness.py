@@ -6,7 +6,7 @@ import httpx
 import pytest
 from livekit.agents import AgentServer
 
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from voice_service.agent.readiness import Readiness
 
 

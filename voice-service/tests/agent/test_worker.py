@@ -33,7 +33,7 @@ from talking import plan
 import tokens
 from contracts.voice import Changes, Plan
 from kit.testing import SERVICE_SECRET, serve
-from kit.testing.serving import free_port
+from kit.testing.ports import free_port
 from voice_service.agent.settings import Speaking
 from voice_service.offline import opening
 

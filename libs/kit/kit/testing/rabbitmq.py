@@ -16,6 +16,7 @@ import aio_pika
 
 from kit.bus.rabbitmq_queues import EXCHANGE
 from kit.testing import bus as suite
+from kit.testing.ports import free_port
 
 PROGRAM = "rabbitmq-server"
 STARTS_WITHIN = 60.0
@@ -26,7 +27,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self._node = f"medbot-{secrets.token_hex(4)}@localhost"
-        self._port, dist = _free_port(), _free_port()
+        self._port, dist = free_port(), free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/"
         self._log, self._pid = folder / "out.txt", folder / "mnesia" / f"{self._node}.pid"
         for name in ("mnesia", "log"):
@@ -98,13 +99,6 @@ async def forget_queues(url: str) -> None:
         name = f"{EXCHANGE}.{suite.QUEUE}"
         for queue in (name, f"{name}.dead", f"{name}.again.50"):
             await channel.queue_delete(queue)
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

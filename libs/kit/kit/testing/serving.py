@@ -23,14 +23,6 @@ class Served:
     port: int
 
 
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def _run(server: uvicorn.Server, bound: socket.socket) -> None:
     """Serves; a failed start, which uvicorn ends by `SystemExit`, just ends."""
     with suppress(SystemExit):
