@@ -110,10 +110,11 @@ class Database:
         return not self.pool.get_idle_size() and self.pool.get_size() >= self.pool.get_max_size()
 
     async def ping(self) -> None:
-        """Raises when a statement cannot be run now."""
+        """Raises when nothing can be written now."""
         connection = await self._acquire()
         try:
-            await connection.execute("select 1")
+            if await connection.fetchval("show transaction_read_only") == "on":
+                raise ServiceUnavailable("The database takes no writes now.")
         finally:
             await self.pool.release(connection)
 

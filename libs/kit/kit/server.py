@@ -17,7 +17,11 @@ MAX_HEAD = 128 * 1024
 """Bytes that may come of a head before it is whole."""
 
 READ_WITHIN = 60.0
-"""Seconds in which a client has to read what waits for it, so much that writing has stopped."""
+"""Seconds in which a client has to read `LEAST_READ` of what waits for it, so much that writing
+has stopped."""
+
+LEAST_READ = 64 * 1024
+"""Bytes; or less where all that is left is less, since writing goes on then."""
 
 STEP = 0.1
 
@@ -40,7 +44,7 @@ class Drain:
 
 
 class _Read(asyncio.Protocol):
-    """Before a protocol of uvicorn: hangs up on a client that does not read for so many seconds.
+    """Before a protocol of uvicorn: hangs up on a client that reads too little in so many seconds.
 
     Closing would wait for the same client, so the connection is aborted.
     """
@@ -52,11 +56,12 @@ class _Read(asyncio.Protocol):
         super().__init__(**rest)
         self._read_within = read_within
         self._unread: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
 
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._unread is None:
-            self._unread = self.loop.call_later(self._read_within, self._hang_up)
+            self._expect_reading()
 
     def resume_writing(self) -> None:
         self._expect_no_reading()
@@ -66,9 +71,16 @@ class _Read(asyncio.Protocol):
         self._expect_no_reading()
         super().connection_lost(exc)
 
-    def _hang_up(self) -> None:
+    def _expect_reading(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self._read_within, self._look)
+
+    def _look(self) -> None:
         self._unread = None
-        self.transport.abort()
+        if self._unread_bytes - self.transport.get_write_buffer_size() >= LEAST_READ:
+            self._expect_reading()
+        else:
+            self.transport.abort()
 
     def _expect_no_reading(self) -> None:
         if self._unread is not None:
@@ -104,6 +116,21 @@ class Timed(_Read, HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
                 self._cut(431)
+        elif self._is_idle():
+            # uvicorn stopped its timer for these bytes, which begin no request that would end it.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _is_idle(self) -> bool:
+        """Whether a request has had its answer, and no other has begun."""
+        return (
+            self.cycle is not None
+            and self.cycle.response_complete
+            and self.timeout_keep_alive_task is None
+            and self.transport.get_protocol() is self
+            and not self.transport.is_closing()
+        )
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -96,7 +96,8 @@ async def _listen(connection: Any, signals: Signals) -> None:
     ended = asyncio.Event()
     connection.add_termination_listener(lambda _: ended.set())
     try:
-        await connection.add_listener(CHANNEL, lambda *heard: signals.wake(heard[3]))
+        async with asyncio.timeout(ALIVE_EVERY):
+            await connection.add_listener(CHANNEL, lambda *heard: signals.wake(heard[3]))
         signals.listening = True
         while not await _ends_within(ALIVE_EVERY, ended):
             await connection.execute("select 1", timeout=ALIVE_EVERY)

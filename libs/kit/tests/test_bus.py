@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from proxy import database_behind
+from standby import answers, read_only
 
 from contracts.events import Envelope
 from kit import background, outbox
@@ -220,6 +221,22 @@ async def test_no_attempt_counts_while_the_database_is_away(
         assert not any([await _is_dead(database, event) for event in events])
 
 
+async def test_no_attempt_counts_while_the_database_takes_no_writes(
+    bus: Bus, addresses: Addresses, database: Database
+) -> None:
+    effects = suite.Effects(database)
+    events = await suite.emit(database, 1, 2)
+    await suite.wait_until(lambda: _has_left(database))
+    async with suite.consuming(bus, effects.handle):
+        async with read_only(addresses.owner):
+            await suite.wait_until(lambda: _seen(effects, 1))
+            await asyncio.sleep(AWAY)
+        await suite.wait_until(lambda: answers(database))
+        await suite.wait_until(lambda: _counts(effects, 2))
+    assert await effects.done() == [1, 2]
+    assert not any([await _is_dead(database, event) for event in events])
+
+
 async def test_a_consumer_ends_although_its_handler_fails_in_place_of_ending(
     bus: Bus, database: Database
 ) -> None:
@@ -240,6 +257,11 @@ async def test_a_consumer_ends_although_its_handler_fails_in_place_of_ending(
 
 async def _counts(effects: suite.Effects, wanted: int) -> bool:
     return len(await effects.done()) >= wanted
+
+
+async def _has_left(database: Database) -> bool:
+    async with database.transaction(suite.CONSUMER) as tx:
+        return not await tx.fetch("select 1 from medbot.outbox limit 1")
 
 
 async def _seen(effects: suite.Effects, wanted: int) -> bool:

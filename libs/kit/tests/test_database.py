@@ -5,12 +5,14 @@ import asyncio
 import asyncpg
 import pytest
 from proxy import database_behind
+from standby import answers, is_unavailable, read_only
 
 from kit import migrations
 from kit.database import CONNECTION_ERRORS, Database, open_database, without_hints
 from kit.errors import ServiceUnavailable
 from kit.identity import Actor
 from kit.testing import Addresses, make_person
+from kit.testing import bus as suite
 
 _WHO = "select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'"
 """What `auth.uid()` reads; Supabase lets no login of ours call that by name."""
@@ -109,6 +111,15 @@ async def test_a_database_that_takes_no_writes_counts_as_away(
         async with database.transaction(person) as tx:
             await tx.execute("set local transaction_read_only = on")
             await tx.execute("update public.conversations set title = 'x'")
+
+
+async def test_a_database_that_takes_no_writes_does_not_answer_a_ping(
+    addresses: Addresses, database: Database
+) -> None:
+    await database.ping()
+    async with read_only(addresses.owner):
+        await suite.wait_until(lambda: is_unavailable(database))
+    await suite.wait_until(lambda: answers(database))
 
 
 async def test_a_transaction_of_a_lost_host_holds_no_lock_for_long(

@@ -9,6 +9,13 @@ from kit.signals import ALIVE_EVERY, CHANNEL, Signals, open_signals
 from kit.testing import Addresses
 from kit.testing import bus as suite
 
+LET_IN = (
+    b"R\0\0\0\x08\0\0\0\0",
+    b"S\0\0\0\x18server_version\x0016.0\0",
+    b"Z\0\0\0\x05I",
+)
+"""What PostgreSQL says to somebody who need not name a password."""
+
 WAITS = 60.0
 """Seconds after which a waiter looks again, whether it was woken or not."""
 
@@ -24,6 +31,28 @@ async def test_a_connection_that_is_lost_without_a_word_is_missed_and_made_again
         proxy.go_on()
         await _until(on, listening=True)
         await _woken(on, database)
+
+
+async def test_a_server_that_never_lets_it_listen_is_left_for_another_try() -> None:
+    again, came = asyncio.Event(), 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+        writer.write(b"".join(LET_IN))
+        if came > 1:
+            again.set()
+        await reader.read()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+        asyncio.timeout(2 * ALIVE_EVERY + 10),
+    ):
+        port = server.sockets[0].getsockname()[1]
+        async with open_signals(f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable"):
+            await again.wait()
 
 
 async def _woken(signals: Signals, database: Database) -> None:

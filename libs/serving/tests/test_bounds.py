@@ -17,10 +17,15 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from kit.server import Drain, Server, config
+from kit.server import READ_WITHIN, Drain, Server, config
 from kit.testing.ports import free_port
 from serving import bounds
 from serving.bounds import Bounds
+
+LARGE = 12 * 1024 * 1024
+"""Bytes, more than the buffers of a connection on the loopback hold."""
+
+PART = 128 * 1024
 
 
 class Work:
@@ -32,6 +37,7 @@ class Work:
         routes = [
             Route("/slow", self.slow),
             Route("/whole", self.whole),
+            Route("/large", self.large),
             Route("/stream", self.stream),
             Route("/costly", self.costly),
             Route("/health", self.quick),
@@ -58,6 +64,9 @@ class Work:
         except bounds.Overloaded:
             return PlainTextResponse("full", 503)
         return await self.slow(request)
+
+    async def large(self, _: Request) -> Response:
+        return Response(b"x" * LARGE)
 
     async def costly(self, request: Request) -> Response:
         bounds.will_last()
@@ -86,9 +95,12 @@ class Work:
 
 
 @asynccontextmanager
-async def served(work: Work, *, grace: float = 0.0) -> AsyncIterator[tuple[Server, str]]:
+async def served(
+    work: Work, *, grace: float = 0.0, read_within: float = READ_WITHIN
+) -> AsyncIterator[tuple[Server, str]]:
     port = free_port()
-    asked: uvicorn.Config = config(work.app, drain=1, head_within=0.3)
+    asked: uvicorn.Config = config(work.app, drain=1, head_within=0.3, read_within=read_within)
+    asked.timeout_keep_alive = 1
     asked.port = port
     server = Server(asked, grace=grace)
     task = asyncio.create_task(server._serve())
@@ -212,6 +224,42 @@ async def test_a_head_that_does_not_come_is_cut_off(sent: bytes, status: bytes) 
         answer = await say(url, sent)
         assert answer.startswith(status)
         assert (answer == b"") is (status == b"")
+
+
+@pytest.mark.parametrize(
+    ("sent", "more"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+        (b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", b"x"),
+    ],
+    ids=["an empty line", "a body that was refused"],
+)
+async def test_who_says_no_more_than_a_few_bytes_after_an_answer_is_cut_off(
+    sent: bytes, more: bytes
+) -> None:
+    async with served(Work()) as (_, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(sent)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(more)
+        async with asyncio.timeout(10):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_client_that_reads_slowly_has_all_of_it() -> None:
+    async with served(Work(), read_within=0.5) as (_, url):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", int(url.rpartition(":")[2]), limit=PART
+        )
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        came = 0
+        while part := await reader.read(PART):
+            came += len(part)
+            await asyncio.sleep(0.02)
+        assert came == LARGE
+        writer.close()
 
 
 async def test_a_slow_answer_is_no_slow_head() -> None:
