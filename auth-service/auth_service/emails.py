@@ -1,5 +1,6 @@
 """One way to write an e-mail address, so that two spellings of one are one account."""
 
+import unicodedata
 from typing import Annotated
 
 import email_validator
@@ -32,7 +33,7 @@ def _lowered(address: str) -> str:
         )
     except (email_validator.EmailNotValidError, UnicodeError):
         raise ValueError("not an e-mail address") from None
-    return checked.normalized.lower()
+    return unicodedata.normalize("NFC", checked.normalized.lower())
 
 
 def lenient(address: str) -> str:
