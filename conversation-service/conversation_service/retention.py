@@ -2,12 +2,12 @@
 
 A question goes with all its replies, when the youngest of them is old enough. What was made of
 them goes as well: the facts of the summary that came from them, the prose that a model wrote of
-the whole, and a title that nobody but the assistant gave. A conversation that is left empty is
-deleted like one that its person deletes.
+the whole, and a title that nobody but the assistant gave. A conversation that is left empty, and
+that nobody speaks in, is deleted like one that its person deletes.
 
-What is chosen may be written to until its lock is held, and a statement that has waited for a lock
-sees the rows of other tables as they were before. So whether something may go is asked again, in
-a statement of its own, once the lock is held.
+What is chosen may be written to or called in until its lock is held, and a statement that has
+waited for a lock sees the rows of other tables as they were before. So whether something may go is
+asked again, in a statement of its own, once the lock is held.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,9 +27,19 @@ _OLD = (
     " where (x.reply_to = coalesce(m.reply_to, m.id) or x.id = m.reply_to)"
     " and (x.created_at >= $1 or x.status = 'streaming'))"
 )
+_UNCALLED = (
+    "not exists (select from medbot.voice_links l where l.conversation_id = c.id"
+    " and not l.ended and l.created_at >= $1)"
+)
+"""No call goes on in the conversation. One is over within a day, so a link that is as old as what
+goes holds nothing, be it never ended."""
 _EMPTY = (
-    "c.created_at < $1 and not exists (select from public.messages m"
+    f"c.created_at < $1 and {_UNCALLED} and not exists (select from public.messages m"
     f" where m.conversation_id = c.id and not ({_OLD}))"
+)
+_EMPTIED = (
+    f"c.created_at < $1 and {_UNCALLED} and not exists (select from public.messages m"
+    " where m.conversation_id = c.id)"
 )
 
 _GUESTS_HEAD = (
@@ -173,14 +183,13 @@ async def _count_conversations(tx: Tx, before: datetime) -> int:
 async def _remove_conversation(tx: Tx, before: datetime) -> int | None:
     """One at a time: a person's feed is locked after the conversation, and no other one."""
     row = await tx.fetchrow(
-        "select c.id, c.owner_id from public.conversations c where c.created_at < $1"
-        " and not exists (select from public.messages m where m.conversation_id = c.id)"
+        f"select c.id, c.owner_id from public.conversations c where {_EMPTIED}"  # noqa: S608 ours
         " order by c.created_at limit 1 for update",
         before,
     )
     if row is None:
         return None
-    written = "select exists (select from public.messages where conversation_id = $1)"
-    if await tx.fetchval(written, row["id"]):
+    still = f"select from public.conversations c where {_EMPTIED} and c.id = $2"
+    if await tx.fetchrow(still, before, row["id"]) is None:
         return 0
     return int(await deletion.delete(tx, row["owner_id"], row["id"]))

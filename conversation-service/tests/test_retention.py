@@ -64,6 +64,15 @@ class Shelf:
         )
         return made
 
+    async def call(self, conversation: uuid.UUID, age: float, *, ended: bool = False) -> None:
+        await self.owner.execute(
+            "insert into medbot.voice_links (session_id, conversation_id, ended, created_at)"
+            " values (gen_random_uuid(), $1, $2, $3)",
+            conversation,
+            ended,
+            NOW - timedelta(days=age),
+        )
+
 
 @pytest.fixture
 async def shelf(addresses: Addresses, person: Actor) -> AsyncIterator[Shelf]:
@@ -92,6 +101,24 @@ async def test_exchanges_go_whole_and_empty_conversations_with_them(
     assert {old, empty} & left == set()
     assert await shelf.owner.fetchval(COUNTED, mixed) == 2
     assert set((await retention.apply(database, ITSELF, CLASSES, now=NOW)).values()) == {0}
+
+
+async def test_a_conversation_stays_while_somebody_speaks_in_it(
+    database: Database, shelf: Shelf
+) -> None:
+    """What was said there before goes. A call of whose end nothing was heard counts as over."""
+    called = [await shelf.conversation(40), await shelf.conversation(made=50)]
+    over, lost = await shelf.conversation(40), await shelf.conversation(made=50)
+    for conversation in called:
+        await shelf.call(conversation, 0)
+    await shelf.call(over, 0, ended=True)
+    await shelf.call(lost, 31)
+    due = await retention.due(database, ITSELF, CLASSES, now=NOW)
+    gone = await retention.apply(database, ITSELF, CLASSES, now=NOW)
+    assert gone == {each.name: each.rows for each in due}
+    assert (gone["messages"], gone["conversations"]) == (4, 2)
+    left = {row["id"] for row in await shelf.owner.fetch("select id from public.conversations")}
+    assert left == set(called)
 
 
 async def test_a_question_stays_while_a_reply_to_it_is_young_or_running(

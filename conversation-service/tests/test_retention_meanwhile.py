@@ -149,6 +149,26 @@ async def test_a_conversation_that_somebody_begins_to_write_in_stays_and_the_oth
         assert (await alice.http.get(path)).status_code == 404
 
 
+async def test_a_conversation_that_somebody_calls_in_meanwhile_stays_and_the_others_go(
+    alice: Person, addresses: Addresses, owner: Any, database: Database
+) -> None:
+    """The call is told of and not committed when the conversation is chosen."""
+    called, other = [await empty(alice, owner, days) for days in (60, 50)]
+    telling = await asyncpg.connect(addresses.owner)
+    async with asyncio.TaskGroup() as group, telling.transaction():
+        await telling.execute(
+            "insert into medbot.voice_links (session_id, conversation_id) values ($1, $2)",
+            uuid.uuid4(),
+            id_of(called),
+        )
+        gone = group.create_task(let_go(database))
+        await waiting(owner, 1)
+    await telling.close()
+    assert gone.result()["conversations"] == 1
+    assert (await alice.http.get(called)).status_code == 200
+    assert (await alice.http.get(other)).status_code == 404
+
+
 @pytest.mark.parametrize("replies", [1, 30], ids=["in a batch", "as a whole batch"])
 async def test_an_old_exchange_that_grows_young_meanwhile_stays_and_the_others_go(
     alice: Person, addresses: Addresses, owner: Any, database: Database, replies: int
