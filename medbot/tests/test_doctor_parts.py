@@ -1,19 +1,27 @@
 """What the doctor says of RabbitMQ, Redis, the collector of traces and the counts."""
 
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import certificate
 from collector import collecting
 from pydantic import SecretStr
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+import kit.metrics
 from api_gateway.settings import Settings
 from kit.testing import serve
 from kit.testing.ports import free_port
 from kit.testing.rabbitmq import Broker
 from medbot.doctor import parts
 from medbot.doctor.findings import Finding, Mark
+from telemetry import Span, Telemetry
 
 
 def told(**given: Any) -> Settings:
@@ -106,6 +114,54 @@ async def test_the_collector_gets_the_headers_that_it_wants(
     assert finding.mark is mark
     assert said in finding.said
     assert "sesame" not in shown(finding)
+
+
+@asynccontextmanager
+async def secured(context: ssl.SSLContext) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A collector behind TLS, and the bodies that it took."""
+    taken = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        taken.append(await reader.readexactly(int(length)))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", ssl=context)
+    async with server:
+        yield f"https://localhost:{server.sockets[0].getsockname()[1]}", taken
+
+
+@pytest.mark.parametrize(
+    "name", ["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"]
+)
+async def test_a_collector_is_trusted_where_spans_reach_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, context = certificate(tmp_path)
+    async with secured(context) as (address, taken):
+        chosen = told(otel_exporter_otlp_endpoint=address)
+        for trusted in (False, True):
+            if trusted:
+                monkeypatch.setenv(name, str(path))
+            finding = await parts.traces(chosen, probe=True)
+            assert finding.mark is (Mark.GOOD if trusted else Mark.BAD), finding.said
+            taken.clear()
+            async with Telemetry("house").exporting(kit.metrics.collector(chosen)):
+                with Span("work"):
+                    pass
+            assert bool(taken) is trusted
+
+
+async def test_a_file_of_certificates_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "none.pem"))
+    address = f"https://localhost:{free_port()}"
+    finding = await parts.traces(told(otel_exporter_otlp_endpoint=address), probe=True)
+    assert finding.mark is Mark.BAD
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE cannot be read (FileNotFoundError)" in finding.said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a service tells of itself, by the settings: to whom, to where, and what beyond requests."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,8 @@ def collector(settings: Settings) -> Collector | None:
         settings.otel_exporter_otlp_endpoint,
         headers.get_secret_value() if headers is not None else "",
         settings.otel_traces_sampler_arg,
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE")
+        or os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE"),
     )
 
 

@@ -6,7 +6,7 @@ people have said.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import requests
@@ -30,6 +30,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace import Tracer as SdkTracer
 
 from telemetry.context import sane
+from telemetry.service import Collector
 from telemetry.spans import Attributes, Kind, Tracer
 
 HAND_OVER_WITHIN = 3.0
@@ -137,19 +138,18 @@ class _Quiet:
 
 
 @asynccontextmanager
-async def open_tracer(
-    endpoint: str, *, service: str, version: str, headers: Mapping[str, str], ratio: float
-) -> AsyncIterator[Tracer]:
-    """A tracer that hands over to `endpoint`, the base of an OTLP address over HTTP.
+async def open_tracer(collector: Collector, *, service: str, version: str) -> AsyncIterator[Tracer]:
+    """A tracer that hands over to `collector`.
 
-    Of all traces the share `ratio` is recorded, chosen by their id: every service chooses the
-    same ones, whatever a client asks for.
+    What is recorded is chosen by the traces' ids: every service chooses the same ones, whatever a
+    client asks for.
     """
     session = requests.Session()
     session.trust_env = False
     exporter = OTLPSpanExporter(
-        endpoint=f"{endpoint.rstrip('/')}/v1/traces",
-        headers=dict(headers),
+        endpoint=f"{collector.endpoint.rstrip('/')}/v1/traces",
+        certificate_file=collector.authorities,
+        headers=collector.pairs(),
         timeout=HAND_OVER_WITHIN,
         session=session,
     )
@@ -159,7 +159,7 @@ async def open_tracer(
         "service.version": version,
     }
     provider = TracerProvider(
-        sampler=TraceIdRatioBased(ratio),
+        sampler=TraceIdRatioBased(collector.ratio),
         resource=Resource.create(resource),
         shutdown_on_exit=False,
     )

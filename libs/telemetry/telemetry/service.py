@@ -28,12 +28,17 @@ Look = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Where spans go; `headers` as `name=value` pairs with commas between, as OTLP has them:
-    what a value may not hold otherwise, such as a space, is percent-encoded."""
+    """Where spans go: the base of an OTLP address over HTTP.
+
+    `headers` are `name=value` pairs with commas between, as OTLP has them: what a value may not
+    hold otherwise, such as a space, is percent-encoded. `authorities` is a file with the CAs to
+    trust, None the public ones. Of all traces the share `ratio` is recorded.
+    """
 
     endpoint: str
     headers: str = ""
     ratio: float = 1.0
+    authorities: str | None = None
 
     def pairs(self) -> dict[str, str]:
         """The headers by name."""
@@ -78,11 +83,7 @@ class Telemetry:
         from telemetry.exporting import open_tracer
 
         async with open_tracer(
-            collector.endpoint,
-            service=self.service,
-            version=version("telemetry"),
-            headers=collector.pairs(),
-            ratio=collector.ratio,
+            collector, service=self.service, version=version("telemetry")
         ) as tracer:
             self.tracer = tracer
             self.enter()

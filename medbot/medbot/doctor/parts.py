@@ -1,6 +1,7 @@
 """Checks of what runs beside the services: RabbitMQ, Redis, and those who look after it all."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 
 import aio_pika
@@ -80,8 +81,13 @@ async def traces(settings: Settings, *, probe: bool) -> Finding:
         return good(TRACES, f"{share}, not asked")
     headers = {"content-type": "application/x-protobuf", **collector.pairs()}
     try:
-        async with httpx.AsyncClient(timeout=WITHIN, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            timeout=WITHIN, trust_env=False, verify=_trusted(collector.authorities)
+        ) as http:
             answer = await http.post(f"{collector.endpoint}/v1/traces", headers=headers)
+    except OSError as error:
+        said = f"OTEL_EXPORTER_OTLP_CERTIFICATE cannot be read ({type(error).__name__})"
+        return bad(TRACES, f"{said}: spans are lost", "name a file with the CAs to trust, in PEM")
     except (UnicodeError, httpx.LocalProtocolError):
         said = "OTEL_EXPORTER_OTLP_HEADERS cannot be sent: spans are lost"
         return bad(TRACES, said, "set name=value pairs with commas, in plain ASCII")
@@ -94,6 +100,12 @@ async def traces(settings: Settings, *, probe: bool) -> Finding:
         said = "there is no /v1/traces below OTEL_EXPORTER_OTLP_ENDPOINT"
         return bad(TRACES, said, "it must be the base of OTLP over HTTP, often on port 4318")
     return good(TRACES, share)
+
+
+def _trusted(authorities: str | None) -> ssl.SSLContext:
+    if not authorities:
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=authorities)
 
 
 def metrics(settings: Settings) -> Iterator[Finding]:
