@@ -263,7 +263,10 @@ def handed_to_fly(folder: Path, env: str) -> dict[str, dict[str, str]]:
 
 
 def test_fly_gets_the_secrets_of_a_file_whole_and_nothing_of_this_machine(tmp_path: Path) -> None:
-    here = {"SPEECH_BASE_URL": "http://127.0.0.1:1/v1", "SMTP_URL": "smtp://a:b@localhost:1025"}
+    here = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+        "SMTP_URL": "smtp://a:b@localhost:1025",
+    }
     told = {name: f"a, {name} <&>" for name in sorted(environment.read_here())} | here
     lines = [f"{name}={value}" for name, value in told.items()]
     given = handed_to_fly(tmp_path, "\n".join(["# GROQ_API_KEY=old", "", *lines, ""]))
@@ -281,16 +284,28 @@ def test_fly_gets_the_secrets_of_a_file_whole_and_nothing_of_this_machine(tmp_pa
         assert (secrets() & read) - given[app].keys() - set_there == set()
 
 
-def test_on_fly_a_key_never_means_openai_where_the_file_means_a_server_of_this_machine(
-    tmp_path: Path,
+WRITTEN = ("{}={}", "{} = {}", "export {}={}", "  export\t{}= {}", "'{}'={}")
+"""Ways to set a name in an `.env.local`, each of which Medbot reads in either case."""
+
+
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "SPEECH_BASE_URL", "openai_base_url"])
+@pytest.mark.parametrize("written", WRITTEN)
+def test_on_fly_a_key_never_means_openai_where_the_file_means_another_server(
+    tmp_path: Path, name: str, written: str
 ) -> None:
-    for address in ("http://127.0.0.1:11434/v1", '"http://me:x@localhost:1/v1"'):
-        lines = ["OPENAI_API_KEY=none", f"OPENAI_BASE_URL={address}", "GROQ_API_KEY=mine", ""]
+    here = ("http://127.0.0.1:11434/v1", '"http://me:x@LocalHost:1/v1"')
+    for address in (*here, "https://models.example.org/v1"):
+        lines = ["OPENAI_API_KEY=mine", written.format(name, address), "GROQ_API_KEY=mine", ""]
+        (tmp_path / "read").write_text("\n".join(lines))
+        assert environment.names_in(tmp_path / "read")[1] == name
+        goes = {} if address in here else {"OPENAI_API_KEY": "mine", name: address}
         for given in handed_to_fly(tmp_path, "\n".join(lines)).values():
-            assert given == {"GROQ_API_KEY": "mine"}
-    for more in ("", "OPENAI_BASE_URL=https://models.example.org/v1\n"):
-        for given in handed_to_fly(tmp_path, f"OPENAI_API_KEY=mine\n{more}").values():
-            assert given.keys() == {"OPENAI_API_KEY", *(["OPENAI_BASE_URL"] if more else [])}
+            assert given == {"GROQ_API_KEY": "mine"} | goes
+
+
+def test_on_fly_a_key_without_an_address_means_openai(tmp_path: Path) -> None:
+    for given in handed_to_fly(tmp_path, "OPENAI_API_KEY=mine\n").values():
+        assert given == {"OPENAI_API_KEY": "mine"}
 
 
 def secrets() -> set[str]:
