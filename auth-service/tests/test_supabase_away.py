@@ -1,7 +1,7 @@
 """What holds while a Supabase project cannot be reached: what ends here, and what is told later."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -9,9 +9,13 @@ import httpx
 import pytest
 from supabase_server import Project
 
+import tokens
 from auth_service.providers.supabase_cloud import FAILURES, PAUSE
-from auth_service.testing import PASSWORD, Auth, Member, make_app
+from auth_service.providers.supabase_waiting import MOST
+from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, make_app
+from kit.settings import Settings
 from kit.testing import FixedClock, serve
+from tokens.verification import open_verifier
 
 NEW_PASSWORD = "another horse entirely"
 AWAY, BUSY, WEAK = "39", "38", "04"
@@ -34,6 +38,22 @@ async def rows(project: Project) -> AsyncIterator[Any]:
     await connection.close()
 
 
+@pytest.fixture
+async def gateway(
+    auth: Auth, project: Project, clock: FixedClock
+) -> AsyncIterator[tokens.Verifier]:
+    settings = Settings.model_validate(
+        {
+            "auth_service_url": str(auth.http.base_url),
+            "service_token_secret": SERVICE_SECRET,
+            "database_url": project.service_url,
+            **project.settings,
+        }
+    )
+    async with open_verifier(settings, service="gateway", clock=clock) as verifier:
+        yield verifier
+
+
 def code_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
@@ -45,6 +65,23 @@ def refuse(project: Project, **recordings: str) -> None:
         project.refuse = recordings.get(project.seen[-1][1].rpartition("/")[2])
 
     project.asked = choose
+
+
+def hold(project: Project) -> asyncio.Event:
+    """From now on no call is answered before this is set."""
+    answers = asyncio.Event()
+
+    async def hang() -> None:
+        await answers.wait()
+
+    project.asked = hang
+    return answers
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.05)
 
 
 async def test_while_supabase_is_away(auth: Auth, project: Project) -> None:
@@ -95,6 +132,23 @@ async def test_a_change_holds_here_while_supabase_is_away(
     assert (await auth.delete(path, admin.access)).status_code == 204
     assert (await auth.login(alice.email)).status_code == 200
     assert await rows.fetchval("select count(*) from medbot.account_changes") == 0
+
+
+async def test_the_gateway_lets_in_nobody_who_is_locked_while_supabase_hangs(
+    auth: Auth, project: Project, gateway: tokens.Verifier
+) -> None:
+    alice, admin = await auth.register("alice@example.org"), await auth.admin()
+    known = set(project.families)
+    unseen = project.open(project.accounts[alice.id])["access_token"]
+    locked = await auth.put(f"/api/v1/admin/people/{alice.id}/lock", admin.access, None)
+    assert locked.status_code == 200
+    answers = hold(project)
+    for _ in range(MOST + 1):
+        with pytest.raises(tokens.InvalidToken):
+            await gateway.verify(unseen)
+    assert set(project.families) > known
+    answers.set()
+    await until(lambda: set(project.families) == known)
 
 
 @pytest.mark.parametrize("untold", [AWAY, BUSY])

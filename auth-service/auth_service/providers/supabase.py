@@ -229,7 +229,7 @@ class SupabaseProvider:
             return True
         _, _, token = _whole(actor)
         if await self._see(actor, actor.roles, NOWHERE) is not Seen.WELCOME:
-            await self._end_there(token, "local")
+            self._end_there_soon(token)
             raise InvalidToken
         return True
 
@@ -272,6 +272,13 @@ class SupabaseProvider:
         try:
             await self.cloud.sign_out(access_token, scope)
         except (IdentityUnavailable, IdentityBusy):
+            _log.warning("supabase.session_lives_on")
+
+    def _end_there_soon(self, access_token: str) -> None:
+        """Ends a session in Supabase without waiting for it: the gateway would not wait as long."""
+        try:
+            self.waiting.start(lambda: self._end_there(access_token, "local"))
+        except IdentityBusy:
             _log.warning("supabase.session_lives_on")
 
     async def _end(
