@@ -11,6 +11,7 @@ from supabase_server import Project
 
 import tokens
 from auth_service.providers.supabase_cloud import FAILURES, PAUSE
+from auth_service.providers.supabase_directory import SupabaseDirectory
 from auth_service.providers.supabase_waiting import MOST
 from auth_service.testing import PASSWORD, SERVICE_SECRET, Auth, Member, make_app
 from kit.settings import Settings
@@ -149,6 +150,31 @@ async def test_the_gateway_lets_in_nobody_who_is_locked_while_supabase_hangs(
     assert set(project.families) > known
     answers.set()
     await until(lambda: set(project.families) == known)
+
+
+async def test_a_change_that_supabase_was_slow_to_make_overtakes_no_newer_one(
+    auth: Auth, project: Project, clock: FixedClock
+) -> None:
+    alice, bob, admin = [await auth.register(), await auth.register(), await auth.admin()]
+    mighty, banned = project.accounts[alice.id], project.accounts[bob.id]
+    roles, lock = f"/api/v1/auth/users/{alice.id}/roles", f"/api/v1/admin/people/{bob.id}/lock"
+    answers = hold(project)
+    given, locked = await asyncio.gather(
+        auth.put(roles, admin.access, {"roles": ["patient", "admin"]}),
+        auth.put(lock, admin.access, None),
+    )
+    assert (given.status_code, locked.status_code) == (200, 200)  # nobody waits for ever
+    project.asked = None
+    assert (await auth.put(roles, admin.access, {"roles": ["patient"]})).status_code == 200
+    assert (await auth.delete(lock, admin.access)).status_code == 204
+    answers.set()
+    await until(lambda: banned.banned and mighty.app.get("roles") == ["admin", "patient"])
+    clock.advance(seconds=16)
+    directory = auth.context.directory
+    assert isinstance(directory, SupabaseDirectory)
+    await directory.look()
+    assert (mighty.app["roles"], banned.banned) == (["patient"], False)
+    assert (await auth.login(bob.email)).status_code == 200
 
 
 @pytest.mark.parametrize("untold", [AWAY, BUSY])

@@ -15,7 +15,8 @@ from kit.database import Tx
 from kit.identity import Role
 
 LEASE = timedelta(seconds=15)
-"""Longer than one call to the project may take: a lease that is over was its holder's last."""
+"""Longer than the project goes on with a call, also one whose caller has given up: after a lease
+nothing of its holder's arrives."""
 
 SKEW = timedelta(seconds=10)
 """By how much the project's clock may be ahead of ours."""

@@ -29,6 +29,7 @@ from auth_service.guests.models import NoGuests
 from auth_service.providers.supabase_errors import (
     IdentityBusy,
     IdentityUnavailable,
+    NoAnswer,
     NoServiceKey,
     RefusedEmail,
     RegistrationClosed,
@@ -117,8 +118,9 @@ def _circuit() -> Circuit:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """The calls. Each raises IdentityUnavailable when there is no answer that can be used, and
-    IdentityBusy when the project's own limits are reached, besides what it names."""
+    """The calls. Each raises IdentityUnavailable when there is no answer that can be used, NoAnswer
+    when there is none at all, and IdentityBusy when the project's own limits are reached, besides
+    what it names."""
 
     project: Project
     http: httpx.AsyncClient
@@ -284,18 +286,19 @@ def _opened(answer: types.AuthResponse) -> Opened:
 
 def _unusable(call: str, failed: Exception) -> IdentityUnavailable:
     _log.warning("supabase.unusable", call=call, error=type(failed).__name__)
-    return IdentityUnavailable()
+    return NoAnswer() if isinstance(failed, TimeoutError) else IdentityUnavailable()
 
 
 def _translated(call: str, refused: AuthError, codes: Codes) -> DomainError:
     known = codes.get(refused.code or "") or _EVERYWHERE.get(refused.code or "")
     if known is not None:
         return known()
+    status = getattr(refused, "status", None)
     _log.warning(
         "supabase.refused",
         call=call,
         error=type(refused).__name__,
         code=refused.code,
-        status=getattr(refused, "status", None),
+        status=status,
     )
-    return IdentityUnavailable()
+    return NoAnswer() if status == 0 else IdentityUnavailable()

@@ -12,7 +12,12 @@ from auth_service.providers import store
 from auth_service.providers import supabase_changes as changes
 from auth_service.providers import supabase_store as people
 from auth_service.providers.supabase_cloud import Cloud
-from auth_service.providers.supabase_errors import IdentityBusy, IdentityUnavailable, NoServiceKey
+from auth_service.providers.supabase_errors import (
+    IdentityBusy,
+    IdentityUnavailable,
+    NoAnswer,
+    NoServiceKey,
+)
 from contracts.events import UserRegistered
 from kit import background, logs, outbox
 from kit.database import CONNECTION_ERRORS, Clock, Database, Tx
@@ -138,6 +143,8 @@ class SupabaseDirectory:
             await self._cloud.change(user_id, _attributes(change))
         except NotFound:
             _log.warning("supabase.account_gone")  # there is nobody to tell it of
+        except NoAnswer:
+            raise  # it may be done yet: until the lease is over nothing newer may be told
         except DomainError:
             async with self._db.transaction(ACTOR) as tx:
                 await changes.give_back(tx, user_id, change)

@@ -9,6 +9,13 @@ class IdentityUnavailable(ServiceUnavailable):
     retry_after = 2
 
 
+class NoAnswer(IdentityUnavailable):
+    """The accounts did not answer in time; try again.
+
+    What was asked of them may be done yet.
+    """
+
+
 class IdentityBusy(DomainError):
     """The accounts are asked too much now; wait, then try again."""
 
