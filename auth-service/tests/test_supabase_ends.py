@@ -151,13 +151,16 @@ async def test_a_token_that_came_after_a_power_was_taken_away_passes_at_once(
     assert await rows.fetchval(lost, alice.id) == 0
 
 
+@pytest.mark.parametrize("untold", [{"minutes": 5}, {"days": 8}], ids=["minutes", "days"])
 async def test_a_power_that_a_token_got_while_the_project_was_not_told_is_taken_too(
-    auth: Auth, project: Project, clock: FixedClock, alice: Member, admin: Member
-) -> None:
+    auth: Auth, project: Project, clock: FixedClock, alice: Member, admin: Member,
+    untold: dict[str, int],
+) -> None:  # fmt: skip
     project.refuse = "39"
     await give(auth, admin, alice, Role.PATIENT)
     project.refuse = None
-    clock.advance(minutes=5)
+    clock.advance(**untold)
+    await forget(auth, clock())
     late = project.open(project.accounts[alice.id])["access_token"]
     directory = auth.context.directory
     assert isinstance(directory, SupabaseDirectory)

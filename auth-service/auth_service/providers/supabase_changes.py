@@ -135,8 +135,15 @@ async def withheld(tx: Tx, user_id: UUID, powers: frozenset[Role], *, issued_at:
 
 
 async def forget_old(tx: Tx, *, now: datetime) -> None:
-    """Forgets which powers were taken away so long ago that no token carries them on."""
-    await tx.execute("delete from medbot.lost_roles where lost_at < $1", now - LONGEST_TOKEN - SKEW)
+    """Forgets which powers were taken away so long ago that no token carries them on.
+
+    While the project has yet to be told, it puts them into new tokens.
+    """
+    await tx.execute(
+        "delete from medbot.lost_roles l where lost_at < $1 and not exists"
+        " (select from medbot.account_changes where user_id = l.user_id and roles is not null)",
+        now - LONGEST_TOKEN - SKEW,
+    )
 
 
 async def untold(tx: Tx, *, now: datetime, limit: int) -> list[UUID]:
