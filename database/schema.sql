@@ -1258,7 +1258,7 @@ ALTER TABLE ONLY medbot.mails
 --
 
 ALTER TABLE medbot.sessions
-    ADD CONSTRAINT only_an_ended_session_is_stripped CHECK (((num_nulls(created_at, used_at) = 0) OR ((num_nonnulls(created_at, used_at, network, program) = 0) AND (ended_at IS NOT NULL)))) NOT VALID;
+    ADD CONSTRAINT only_an_ended_session_is_stripped CHECK (((num_nulls(created_at, used_at) = 0) OR ((num_nonnulls(created_at, network, program) = 0) AND (ended_at IS NOT NULL)))) NOT VALID;
 
 --
 -- Name: signing_keys only_the_active_key_signs; Type: CHECK CONSTRAINT; Schema: medbot; Owner: -

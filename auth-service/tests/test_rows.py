@@ -111,9 +111,23 @@ async def test_a_person_cannot_write_what_is_not_theirs(
 
 
 async def test_a_session_that_lives_has_its_times(owner: Any, alice: Member) -> None:
-    for stripped in ("created_at = null, used_at = null", "used_at = null, ended_at = now()"):
+    for stripped in (
+        "created_at = null, used_at = null", "used_at = null, ended_at = now()",
+        "created_at = null", "created_at = null, network = 'x', ended_at = now()",
+    ):  # fmt: skip
         with pytest.raises(asyncpg.CheckViolationError):
             await owner.execute(f"update medbot.sessions set {stripped}")
+
+
+async def test_a_use_of_what_is_left_of_an_ended_session_may_be_noted(
+    owner: Any, alice: Member
+) -> None:
+    await owner.execute(
+        "update medbot.sessions set created_at = null, used_at = null, network = null,"
+        " program = null, ended_at = now()"
+    )
+    noted = await owner.execute("update medbot.sessions set used_at = now()")
+    assert noted == "UPDATE 1"
 
 
 async def test_a_person_reaches_no_other_rows(
