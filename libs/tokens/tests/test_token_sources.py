@@ -33,12 +33,15 @@ class Auth:
     def __init__(self, *keys: dict[str, Any]) -> None:
         self.keys = list(keys)
         self.up = True
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.asked = 0
         self.now = START
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
         await asyncio.sleep(0.01)
+        await self.answers.wait()
         if not self.up:
             raise httpx.ConnectError("refused", request=request)
         return httpx.Response(200, json={"keys": self.keys})
@@ -82,6 +85,23 @@ async def test_old_keys_serve_while_auth_is_away_and_withdrawn_keys_go() -> None
     del auth.keys[0]
     assert await keys.find("a") is None
     assert await keys.find("b")
+
+
+async def test_one_caller_waits_for_an_auth_that_hangs_and_the_others_have_old_keys() -> None:
+    auth = Auth(ec_key("a"))
+    keys = auth.remote()
+    assert await keys.find("a")
+    auth.now += timedelta(minutes=11)
+    auth.answers.clear()
+    waits = asyncio.create_task(keys.find("a"))
+    while auth.asked == 1:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert all(await asyncio.gather(*(keys.find("a") for _ in range(20))))
+    assert not waits.done()
+    auth.answers.set()
+    assert await waits
+    assert auth.asked == 2
 
 
 async def test_without_any_key_auth_is_unavailable_rather_than_the_token_wrong() -> None:

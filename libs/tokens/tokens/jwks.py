@@ -105,7 +105,8 @@ class RemoteKeys:
     """The JWKS at `url`, fetched when first needed, when old, and for a `kid` not seen yet.
 
     However many callers wait, one fetch runs; unknown `kid`s cause no more than one fetch a
-    `cool_down` (seconds). Old keys serve while the address cannot be reached.
+    `cool_down` (seconds). Old keys serve while the address is asked for new ones, or cannot be
+    reached.
     """
 
     def __init__(
@@ -129,8 +130,7 @@ class RemoteKeys:
 
     async def find(self, kid: str | None) -> Key | None:
         """Raises ServiceUnavailable while no key was ever fetched and none can be."""
-        age = self._age()
-        if self._keys is None or age > self._max_age:
+        if self._keys is None or (self._age() > self._max_age and not self._lock.locked()):
             await self._fetch()
         key = self._choose(kid)
         if key is None and self._age() > self._cool_down:
