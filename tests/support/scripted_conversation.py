@@ -42,7 +42,8 @@ async def conversing(resources: Resources, desk: Desk) -> AsyncIterator[Conversa
     session: AgentSession[None] = AgentSession(llm=Replying(), tts=Sounding())
     session.output.audio = PacedOutput(Ear())
     conversation.attach(Built(session, None, USUAL, str))
-    await session.start(Speaker(conversation, pipes.speech, pipes.rhythm), record=False)
+    await session.start(Speaker(conversation, pipes.speech, conversation.talk.meter), record=False)
+    conversation.talk.watch_output()
     recording = asyncio.create_task(ledger.run())
     try:
         yield conversation

@@ -87,7 +87,7 @@ async def talking(resources: Resources) -> AsyncIterator[Talk]:
     session.output.audio = synchronizer.audio_output
     session.output.transcription = synchronizer.text_output
     utterances.attach(session, str, in_room=True)
-    await session.start(Speaker(Mute(), pipes.speech, pipes.rhythm), record=False)
+    await session.start(Speaker(Mute(), pipes.speech, utterances.meter), record=False)
     utterances.watch_output()
     recording = asyncio.create_task(ledger.run())
     try:

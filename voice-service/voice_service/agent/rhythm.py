@@ -23,29 +23,26 @@ class Rhythm:
 
     def __init__(self) -> None:
         self._sound_until = self._caller_until = time.monotonic()
-        self._given = 0.0
 
     def caller(self, seconds_ago: float = 0.0) -> None:
         """The caller was heard."""
         self._caller_until = time.monotonic() - seconds_ago
 
     def sound(self, seconds: float) -> None:
-        """So much more sound was given to be played."""
-        self._given += seconds
+        """So much more sound was made to be played."""
         self._sound_until = max(self._sound_until, time.monotonic()) + seconds
 
-    def begins(self) -> None:
-        """What was given begins to be played only now."""
-        self._sound_until = max(self._sound_until, time.monotonic() + self._given)
+    def begins(self, seconds: float) -> None:
+        """So much that was made begins to be played only now."""
+        self._sound_until = max(self._sound_until, time.monotonic() + seconds)
 
     def paused(self, seconds: float) -> None:
         """Nothing was played for so long, and now it goes on."""
         self._sound_until += seconds
 
-    def stopped(self) -> None:
-        """Nothing is being played any more."""
-        self._given = 0.0
-        self._sound_until = min(self._sound_until, time.monotonic())
+    def stopped(self, left: float) -> None:
+        """Nothing is played any more but what was made of that which comes next."""
+        self._sound_until = min(self._sound_until, time.monotonic() + left)
 
     def silent_for(self) -> float:
         """Seconds since the last sound; negative for as long as there is more to be played."""

@@ -1,6 +1,6 @@
 """The agent as livekit sees it: its nodes call the conversation, and words become sound here."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -15,10 +15,12 @@ from livekit.agents.types import (
 
 from voice_service.agent import wording
 from voice_service.agent.parts import Sound, Voiced
-from voice_service.agent.rhythm import Rhythm
 from voice_service.agent.voices import Speech
 
 SAMPLE_RATE = 24_000
+
+Meter = Callable[[], Callable[[float], None]]
+"""Begins with an utterance whose sound is made; answers what to tell the seconds of it."""
 
 
 class Host(Protocol):
@@ -34,9 +36,9 @@ class Host(Protocol):
 class Speaker(Agent):
     """Speaks the host's replies."""
 
-    def __init__(self, host: Host, speech: Speech, rhythm: Rhythm) -> None:
+    def __init__(self, host: Host, speech: Speech, meter: Meter) -> None:
         super().__init__(instructions="")
-        self._host, self._speech, self._rhythm = host, speech, rhythm
+        self._host, self._speech, self._meter = host, speech, meter
 
     async def on_user_turn_completed(self, turn_ctx: ChatContext, new_message: ChatMessage) -> None:
         """Hands the caller's turn to the host."""
@@ -54,11 +56,11 @@ class Speaker(Agent):
         self, text: AsyncIterable[str], model_settings: ModelSettings
     ) -> AsyncGenerator[rtc.AudioFrame]:
         """Sound for words, sentence by sentence; `Voiced` words bring their own."""
-        mouth = _Mouth(self._speech)
+        mouth, made = _Mouth(self._speech), self._meter()
         async for piece in _pieces(text):
             sound = mouth.play(piece) if isinstance(piece, Sound) else mouth.say(piece)
             async for frame in sound:
-                self._rhythm.sound(frame.duration)
+                made(frame.duration)
                 yield frame
 
 

@@ -129,7 +129,7 @@ class Supervisor:
         session.on("close", self._session_closed)
         session.on("error", lambda event: _log.warning("session.error", kind=event.error.type))
         self._recording = asyncio.create_task(self._ledger.run())
-        speaker = Speaker(self._conversation, self._pipes.speech, self._pipes.rhythm)
+        speaker = Speaker(self._conversation, self._pipes.speech, self._conversation.talk.meter)
         if built.room_options is not None and self._transport.room is not None:
             await session.start(
                 speaker,

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 
 from livekit import rtc
 from livekit.agents import AgentSession
@@ -34,6 +35,8 @@ class Utterances:
         self._heard: Callable[[], str] = str
         self._in_room = False
         self._live: dict[str, SpeechHandle] = {}
+        self._made: dict[str, float] = {}
+        """Seconds of sound that were made of each that is live."""
         self._open: dict[str, Said] = {}
         self._known: dict[str, Known] = {}
         self._latest: SpeechHandle | None = None
@@ -153,16 +156,33 @@ class Utterances:
             return Known()
         return self._known.setdefault(self._latest.id, Known())
 
+    def meter(self) -> Callable[[float], None]:
+        """See `speaker.Meter`: for what is said now, or for the latest reply where that is
+        protected or cut off, since a reply's sound is made while it waits."""
+        said = self._session.current_speech if self._session is not None else None
+        own = said is not None and said.allow_interruptions and not said.interrupted
+        return partial(self._sound, said if own else self._latest)
+
     async def _quickly(self, text: str) -> AsyncIterator[rtc.AudioFrame]:
         for sentence in wording.sentences(text):
             async for frame in self._quick.say(sentence):
-                self._rhythm.sound(frame.duration)
+                self._protected_sound(frame)
                 yield frame
 
     async def _frames(self, sound: Sound) -> AsyncIterator[rtc.AudioFrame]:
         while (frame := await sound.frames.get()) is not None:
-            self._rhythm.sound(frame.duration)
+            self._protected_sound(frame)
             yield frame
+
+    def _protected_sound(self, frame: rtc.AudioFrame) -> None:
+        """It is made only once nothing else is said."""
+        assert self._session is not None
+        self._sound(self._session.current_speech, frame.duration)
+
+    def _sound(self, handle: SpeechHandle | None, seconds: float) -> None:
+        self._rhythm.sound(seconds)
+        if handle is not None and handle.id in self._live:
+            self._made[handle.id] = self._made.get(handle.id, 0.0) + seconds
 
     def _protected_done(self, handle: SpeechHandle) -> None:
         self._live.pop(handle.id, None)
@@ -189,7 +209,7 @@ class Utterances:
         if handle is not None and handle.id in self._open:
             self._rhythm.paused(time.monotonic() - self._stopped)
         elif handle is not None:
-            self._rhythm.begins()
+            self._rhythm.begins(self._made.get(handle.id, 0.0))
             self._begin(handle)
 
     def _begin(self, handle: SpeechHandle) -> None:
@@ -204,12 +224,13 @@ class Utterances:
 
     def _played(self, event: PlaybackFinishedEvent) -> None:
         self._position, self.stirred = event.playback_position, time.monotonic()
-        self._rhythm.stopped()
 
     def _done(self, handle: SpeechHandle) -> None:
         """An utterance is over: what was heard of it is recorded, once a room was shown all of
         it, whose last words may still be on their way there."""
         self._live.pop(handle.id, None)
+        self._made.pop(handle.id, None)
+        self._rhythm.stopped(sum(self._made.values()))
         self.stirred = time.monotonic()
         known, said = self._known.pop(handle.id, Known()), self._open.pop(handle.id, None)
         if said is None:
