@@ -49,6 +49,7 @@ async def conversing(resources: Resources, desk: Desk) -> AsyncIterator[Conversa
         yield conversation
     finally:
         await session.aclose()
+        conversation.hear_no_more()
         ledger.close(datetime.now(UTC))
         await recording
         await pipes.aclose()

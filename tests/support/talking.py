@@ -72,11 +72,18 @@ class Line(io.AudioInput):
         self._next = time.monotonic()
         self._noise = np.random.default_rng(5)
         self.ended_at = 0.0
+        self._hung_up = False
+
+    def hang_up(self) -> None:
+        """No more sound comes, not even silence."""
+        self._hung_up = True
 
     def say(self, pcm: bytes) -> None:
         self._waiting += pcm
 
     async def __anext__(self) -> rtc.AudioFrame:
+        if self._hung_up:
+            raise StopAsyncIteration
         self._next += STEP
         await asyncio.sleep(max(0.0, self._next - time.monotonic()))
         size = round(RATE * STEP) * 2
@@ -229,6 +236,8 @@ class Local:
         self.takes: list[float] = []
         """Seconds that it takes to find the words of each hearing in turn; then none. One that
         takes a while shows none of them before."""
+        self.ponders = 0.0
+        """Seconds that it takes to be sure of the words of any hearing, which it shows before."""
         self.full = False
         """Whether as many callers are heard as can be: then it refuses to hear."""
         self.said: list[str] = []
@@ -277,7 +286,7 @@ class _Stream(stt.RecognizeStream):
             if (count := int((seconds - 0.5) / 0.3)) > shown and words:
                 shown = count
                 self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, " ".join(words[:count]))
-        await asyncio.sleep(takes)
+        await asyncio.sleep(takes + self._local.ponders)
         if self._lines:
             sure = self._sure.pop(0) if self._sure else 0.9
             about = self._tells.pop(0) if self._tells else None

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from calling import speech
 from providers import Cloud, Open
 from talking import Desk, Local, conversation, plan
 
@@ -75,6 +76,24 @@ async def test_an_emergency_is_recorded_as_one_although_its_caller_hangs_up_over
         await talk.supervisor.end("caller_left")
     turn = talk.desk.turns[0]
     assert turn.role == "user"
+    assert turn.triage is not None
+    assert turn.triage["level"] == "emergency"
+
+
+async def test_an_emergency_is_recorded_although_its_caller_hangs_up_in_mid_sentence(
+    opened: Open, local: Local
+) -> None:
+    words = "I have crushing chest pain and I cannot breathe"
+    local.hears[:], local.ponders = [words], 30.0
+    async with conversation(await opened(), plan("offline")) as talk:
+        talk.line.say(await asyncio.to_thread(speech, f"{words} {words}", "slt"))
+        await talk.speaking()
+        assert talk.line.speaking
+        talk.line.hang_up()
+        await talk.supervisor.end("caller_left")
+    turn = talk.desk.turns[0]
+    assert turn.role == "user"
+    assert turn.text.startswith("I have crushing chest pain")
     assert turn.triage is not None
     assert turn.triage["level"] == "emergency"
 

@@ -59,9 +59,8 @@ class Conversation:
         self._taken_up = ""
         self._question: Question | None = None
         self._user: Said | None = None
-        self._partial = ""
-        self._answered = False
-        """Whether the gate has answered words that are still coming."""
+        self._answered: dict[float, str] = {}
+        """Words that are still coming and that the gate has answered, by when they began."""
         self._coming: set[float] = set()
         """When those stretches of speech began of which words are shown that are not found yet."""
         self._doubts = doubts.Doubts()
@@ -101,22 +100,24 @@ class Conversation:
 
     def partly(self, text: str, stretch: Stretch) -> None:
         """Shows words that are coming, and passes them through the gate."""
-        so_far = self._partial = self._so_far(text)
+        so_far = self._so_far(text)
         said = self._open(stretch)
         self._coming.add(stretch.began)
         self._show(Transcript("user", so_far, final=False, at=_at(stretch.began)))
         verdict = self._gate.partly(so_far)
+        triage = gate.triage(verdict) if verdict is not None else said.triage
+        if triage != said.triage or stretch.began in self._answered:
+            self._answered[stretch.began] = text
+        said.triage = triage
         if verdict is not None:
-            self._answered = True
-            said.triage = gate.triage(verdict)
             self._say_at_once(verdict)
 
     def heard(self, heard: Heard, stretch: Stretch) -> bool:
         """Takes the words, unless they only say that somebody listens."""
-        self._found(stretch)
+        answered = self._found(stretch)
         over = self._over_agent.pop(stretch.began, False)
         if over and listening.backchannel(heard.text) and not self._asking():
-            self._let_go(stretch, "")
+            self._let_go(stretch, answered)
             return False
         self._asked_again, self.heard_since, self._taken_up = False, True, ""
         said = self._open(stretch)
@@ -160,11 +161,10 @@ class Conversation:
 
     def _without_words(self, stretch: Stretch) -> bool:
         """No words were found; answers whether the gate has answered those that were coming."""
-        self._found(stretch)
+        answered = self._found(stretch)
         self._over_agent.pop(stretch.began, False)
-        answered, self._answered = self._answered, False
-        self._let_go(stretch, self._partial if answered else "")
-        return answered
+        self._let_go(stretch, answered)
+        return bool(answered)
 
     async def turn_completed(self, message: ChatMessage) -> None:
         """The caller's turn is over: it is recorded, and becomes the question. One that was taken
@@ -216,6 +216,11 @@ class Conversation:
         for timer in self._waiting.values():
             timer.cancel()
 
+    def hear_no_more(self) -> None:
+        """No words are found any more: those that the gate has answered stand for them."""
+        for began in sorted(self._answered):
+            self._stand_in(Stretch(began), self._answered.pop(began))
+
     def typed(self, text: str) -> None:
         """The caller's turn came in writing."""
         assert self._session is not None
@@ -243,32 +248,42 @@ class Conversation:
 
     def _next(self, more: str) -> None:
         """After the caller's turn; what is shown already of the next comes before any answer."""
-        self._user, self._answered = None, False
+        self._user = None
         if more or self._coming:
             began = min(self._coming, default=self.talk.asked)
             self._user = self._ledger.begin(Said("user", _at(began), text=more))
+            self._user.triage = gate.triage(self._gate.whole(more))
 
     def _open(self, stretch: Stretch) -> Said:
         if self._user is None:
             self._user = self._ledger.begin(Said("user", _at(stretch.began)))
         return self._user
 
-    def _let_go(self, stretch: Stretch, text: str) -> None:
-        """Ends a turn of which no words were found; `text` is what it was answered for."""
-        if self._user is None or self._user.text or (self._coming and not text):
-            return
-        user, self._user, self._answered = self._user, None, False
-        user.text = text
-        self._ledger.settle(user, _at(stretch.ended))
+    def _let_go(self, stretch: Stretch, answered: str) -> None:
+        """No words were found: those that the gate has `answered` stand for them, and a turn that
+        has no others is over."""
+        alone = self._user is None or not self._user.text
+        if answered:
+            self._stand_in(stretch, answered)
+        if self._user is not None and alone and (answered or not self._coming):
+            user, self._user = self._user, None
+            self._ledger.settle(user, _at(stretch.ended))
+
+    def _stand_in(self, stretch: Stretch, words: str) -> None:
+        said = self._open(stretch)
+        said.text = self._so_far(words)
+        said.triage = gate.triage(self._gate.whole(said.text)) or said.triage
 
     def _so_far(self, text: str) -> str:
         return f"{self._user.text} {text}".strip() if self._user is not None else text
 
-    def _found(self, stretch: Stretch) -> None:
+    def _found(self, stretch: Stretch) -> str:
+        """Nothing more is coming of it; answers its words that the gate has answered."""
         self._coming.discard(stretch.began)
         timer = self._waiting.pop(stretch.began, None)
         if timer is not None:
             timer.cancel()
+        return self._answered.pop(stretch.began, "")
 
     def _fill_later(self, stretch: Stretch, seconds: float) -> None:
         if not self._fills:

@@ -181,6 +181,7 @@ class Supervisor:
                 async with asyncio.timeout(CLOSES_WITHIN):
                     await self._session.aclose()
             self._conversation.talk.all_shown()
+            self._conversation.hear_no_more()
             self._ledger.close(self._now())
             within = self._transport.records_within
             done, _ = await asyncio.wait((self._recording,), timeout=within)
