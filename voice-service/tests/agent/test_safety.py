@@ -144,6 +144,23 @@ async def test_advice_that_was_cut_off_begins_the_next_answer_and_is_said_once(
     assert told == [answered[-1]]
 
 
+async def test_advice_that_was_cut_off_waits_while_an_emergency_is_spoken_of_again(
+    opened: Open, cloud: Cloud
+) -> None:
+    advice = "This should be looked at today."
+    async with conversation(await opened(), plan("cascade")) as talk:
+        await talk.supervisor.say_typed(CHEST_PAIN)
+        await talk.speaking()
+        await talk.supervisor.say_typed("I have had blood in my urine since yesterday")
+        await talk.supervisor.say_typed("My chest pain is still crushing")
+        turns = await talk.turns(5, within=40)
+        assert len(_alarm(talk)) == 1
+        assert advice not in turns[-1].text
+        await talk.supervisor.say_typed("What is the common cold?")
+        turns = await talk.turns(7, within=40)
+    assert turns[-1].text.startswith(advice)
+
+
 def _whole(talk: Conversation) -> list[str]:
     """What the agent said, once it could say something to its end."""
     turns = [turn for turn in talk.desk.turns if turn.role == "assistant"]

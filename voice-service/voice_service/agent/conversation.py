@@ -239,8 +239,6 @@ class Conversation:
         self._say_at_once(verdict)
         if verdict.level is Level.URGENT and (advice := self._gate.news(verdict)) is not None:
             self.talk.owed = advice
-        elif verdict.level in gate.AT_ONCE:
-            self.talk.owed = ""  # what was said at once is more pressing
         self._question = Question(meant, tuple(self.history[-REMEMBERED:]), verdict.level.value)
         said.triage = gate.triage(verdict)
         self._ledger.settle(said, _at(max(self.talk.asked, said.started_at.timestamp())))
@@ -304,7 +302,7 @@ class Conversation:
         """The words of the answer; citations and usage go to the turn's record."""
         question = self._question or Question(text, tuple(self.history[-REMEMBERED:]), "none")
         known = self.talk.of_reply()
-        if self.talk.owed:
+        if self.talk.owed and question.level not in gate.AT_ONCE:
             known.advice = self.talk.owed
             yield known.advice + " "
         if self._doubts.said_back:
@@ -333,6 +331,7 @@ class Conversation:
         if message is not None:
             self.talk.interrupt()
             self.talk.say(message, protected=True)
+            self.talk.owed = ""  # this is more pressing
 
     def _last_said(self) -> str:
         return next((t.content for t in reversed(self.history) if t.role == "assistant"), "")
