@@ -13,6 +13,7 @@ from talking import Local, conversation, plan
 from contracts.voice import MAX_SPOKEN, Changes, Earlier, VoiceSettings
 from voice_service.agent import pace, phrases
 from voice_service.agent.ports import Transcript
+from voice_service.agent.rhythm import Rhythm
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
 LONGER = f"{LONG} {LONG} {LONG}"
@@ -242,6 +243,14 @@ async def test_whoever_writes_too_fast_waits(opened: Open, cloud: Cloud) -> None
         for task in kept:
             task.cancel()
     assert talk.desk.said("user") == [f"word {n}" for n in range(len(talk.desk.said("user")))]
+
+
+def test_what_began_after_an_absence_did_not_wait_for_its_end() -> None:
+    rhythm = Rhythm()
+    rhythm.sound(10.0)
+    rhythm.begins(10.0)
+    rhythm.paused(8.5)
+    assert -11.0 < rhythm.silent_for() < 0
 
 
 @pytest.mark.long

@@ -23,6 +23,7 @@ class Rhythm:
 
     def __init__(self) -> None:
         self._sound_until = self._caller_until = time.monotonic()
+        self._began = self._sound_until
 
     def caller(self, seconds_ago: float = 0.0) -> None:
         """The caller was heard."""
@@ -34,11 +35,12 @@ class Rhythm:
 
     def begins(self, seconds: float) -> None:
         """So much that was made begins to be played only now."""
-        self._sound_until = max(self._sound_until, time.monotonic() + seconds)
+        self._began = time.monotonic()
+        self._sound_until = max(self._sound_until, self._began + seconds)
 
     def paused(self, seconds: float) -> None:
-        """Nothing was played for so long, and now it goes on."""
-        self._sound_until += seconds
+        """Nothing was played for so long, at most since it began, and now it goes on."""
+        self._sound_until += min(seconds, time.monotonic() - self._began)
 
     def stopped(self, left: float) -> None:
         """Nothing is played any more but what was made of that which comes next."""
