@@ -196,9 +196,10 @@ class BareDesk:
             raise SessionTaken
         return self._plan(session_id)
 
-    async def left(self, session_id: UUID) -> None:
-        """Notes it."""
-        self.left_by.append(session_id)
+    async def attended(self, session_id: UUID, *, there: bool) -> None:
+        """Notes who has left."""
+        if not there:
+            self.left_by.append(session_id)
 
     async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
         """Notes the end."""

@@ -103,6 +103,33 @@ async def test_the_chat_goes_on_at_once_from_what_was_heard_on_a_lost_socket(
             assert await late.closed() == 4410
 
 
+async def test_whoever_comes_back_at_once_is_told_to_be_there_at_once(
+    service: Served, alice: Person
+) -> None:
+    made = await make(alice)
+    path = f"{SESSION}/{made['session_id']}/status"
+    headers = {"authorization": alice.http.headers["authorization"]}
+
+    async def until(participants: int) -> None:
+        async with asyncio.timeout(2):  # less than between two signs of life
+            while (await alice.http.get(path)).json()["participants"] != participants:
+                await asyncio.sleep(0.01)
+
+    async with AsyncExitStack() as calls:
+        for _ in range(3):
+            caller = await calls.enter_async_context(
+                calling(made["websocket_url"], session=True, additional_headers=headers)
+            )
+            await caller.wait_for("status")
+            await caller.send({"type": "control", "action": "start"})
+            async with asyncio.timeout(20):
+                while caller.all("status")[-1]["status"] != "active":
+                    await asyncio.sleep(0.01)
+            await until(1)
+            caller.socket.transport.abort()
+            await until(0)
+
+
 async def test_a_service_that_stops_hangs_up_and_the_next_one_goes_on(
     cascade: Settings, voice_port: int, conversations: Served, visit: Visit
 ) -> None:

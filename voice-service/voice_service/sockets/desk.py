@@ -67,8 +67,8 @@ class Desk(Protocol):
             AllBusy: no more calls can be carried.
         """
 
-    async def left(self, session_id: UUID) -> None:
-        """A session that runs here has no socket now; whatever fails, it is said again later."""
+    async def attended(self, session_id: UUID, *, there: bool) -> None:
+        """Whether a session that runs here has a socket; whatever fails, it is said again later."""
 
     async def end(self, caller: Actor, session_id: UUID, reason: EndReason) -> None:
         """Ends a session that does not run here."""

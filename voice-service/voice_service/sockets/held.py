@@ -40,7 +40,8 @@ class Held:
         self._giving_up: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
-        self._leaving: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._told = asyncio.Lock()
         self.over = asyncio.Event()
 
     # The socket
@@ -70,7 +71,9 @@ class Held:
         self._line = line
         self._tell_status()
         self._output.release()
-        if not self.started and self._following is None:
+        if self.started:
+            self._tell_desk()
+        elif self._following is None:
             self._following = asyncio.create_task(self._follow())
 
     def detach(self, line: Line) -> None:
@@ -91,9 +94,16 @@ class Held:
             self._stop_following()
             self.over.set()
             return
-        self._leaving = asyncio.create_task(self._desk.left(self.session_id))
+        self._tell_desk()
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(self._grace, self.begin_to_end, "caller_left")
+
+    def _tell_desk(self) -> None:
+        self._telling = asyncio.create_task(self._tell_attended())
+
+    async def _tell_attended(self) -> None:
+        async with self._told:  # else the last word might be that of an earlier moment
+            await self._desk.attended(self.session_id, there=self._line is not None)
 
     # What the caller sends
 

@@ -138,11 +138,11 @@ class Reception:
         self._check_fullness(row.locale)
         return await self._take(session_id)
 
-    async def left(self, session_id: UUID) -> None:
-        """Tells it at once: whoever has left may be elsewhere in the same moment."""
+    async def attended(self, session_id: UUID, *, there: bool) -> None:
+        """Tells it at once: whoever has left may be elsewhere in the same moment, or back."""
         try:
             async with self._sessions.db.transaction(ITSELF) as tx:
-                await store.nobody_there(tx, session_id)
+                await store.attended(tx, session_id, there=there)
         except (*CONNECTION_ERRORS, ServiceUnavailable) as error:
             _log.warning("beat.lost", **logs.failure(error))
 

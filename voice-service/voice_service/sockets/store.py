@@ -14,11 +14,12 @@ async def speak_by_socket(tx: Tx, session_id: UUID) -> None:
     )
 
 
-async def nobody_there(tx: Tx, session_id: UUID) -> None:
-    """A session's socket is gone: it ends as soon as its conversation goes on elsewhere."""
+async def attended(tx: Tx, session_id: UUID, *, there: bool) -> None:
+    """Whether a session has its socket: without it ends once its conversation is elsewhere."""
     await tx.execute(
-        "update public.voice_sessions set participants = 0 where id = $1 and ended_at is null",
+        "update public.voice_sessions set participants = $2 where id = $1 and ended_at is null",
         session_id,
+        int(there),
     )
 
 
