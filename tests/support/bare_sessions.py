@@ -90,9 +90,10 @@ class BareSession:
         self._stored.spoken = agent.spoken
         await self.session.start(agent, record=False)
 
-    async def say_typed(self, text: str) -> None:
+    async def say_typed(self, text: str) -> bool:
         """Answers it."""
         self.session.generate_reply(user_input=text)
+        return True
 
     async def end(self, reason: EndReason) -> None:
         """Closes; once."""

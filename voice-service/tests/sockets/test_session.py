@@ -8,6 +8,8 @@ from bare_sockets import OpenSockets, Sockets
 from calling import Caller, calling, pcm_of, speech
 from voice_parts import words_begun
 
+from voice_service.agent import pace
+from voice_service.sessions.models import SessionTaken
 from voice_service.sockets import messages
 from voice_service.sockets.desk import Found
 from voice_service.sockets.held import Held
@@ -71,6 +73,58 @@ async def test_typed_words_are_answered_aloud(open_sockets: OpenSockets) -> None
         await caller.send({"type": "text", "text": "when do you open"})
         await caller.wait_for("audio")
     assert caller.all("error") == []
+
+
+async def test_whatever_comes_behind_typed_words_waits_for_no_start(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets()
+    sockets.desk.lets_join.clear()
+    async with calling(sockets.session(sockets.desk.make()), session=True) as caller:
+        await caller.send(START)
+        await caller.send({"type": "text", "text": "when do you open"})
+        await caller.send(STOP)
+        assert await caller.closed() == 1000
+    sockets.desk.fails = SessionTaken()
+    sockets.desk.lets_join.set()
+
+
+async def test_typed_words_outlive_their_socket(open_sockets: OpenSockets) -> None:
+    sockets = await open_sockets(grace=10.0)
+    sockets.desk.lets_join.clear()
+    session_id = sockets.desk.make()
+    async with calling(sockets.session(session_id), session=True) as first:
+        await first.send(START)
+        for text in ("one", "two"):
+            await first.send({"type": "text", "text": text})
+        await first.send({"type": "text", "text": ""})
+        await first.wait_for("error")  # all that came before it was taken
+    sockets.desk.lets_join.set()
+    async with calling(sockets.session(session_id), session=True) as second:
+        await second.wait_for("audio")
+        turns = sockets.desk.stored[session_id].turns
+        async with asyncio.timeout(10):
+            while (said := [text for role, text, _ in turns if role == "user"]) != ["one", "two"]:
+                assert len(said) < 2, said
+                await asyncio.sleep(0.05)
+
+
+async def test_more_typed_words_than_may_wait_are_refused(open_sockets: OpenSockets) -> None:
+    sockets = await open_sockets()
+    sockets.desk.lets_join.clear()
+    async with calling(sockets.session(sockets.desk.make()), session=True) as caller:
+        await caller.send(START)
+        for place in range(pace.WAITING):
+            await caller.send({"type": "text", "text": f"word {place}"})
+        await caller.send({"type": "text", "text": ""})
+        assert (await caller.wait_for("error"))["code"] == "voice.bad_message"
+        await caller.send({"type": "text", "text": "one more"})
+        async with asyncio.timeout(5):
+            while len(caller.all("error")) < 2:
+                await asyncio.sleep(0.01)
+        assert caller.all("error")[1]["code"] == "voice.too_fast"
+    sockets.desk.fails = SessionTaken()
+    sockets.desk.lets_join.set()
 
 
 async def test_words_before_the_start_are_refused_and_speech_is_kept(

@@ -221,6 +221,19 @@ class Conversation:
         for began in sorted(self._answered):
             self._stand_in(Stretch(began), self._answered.pop(began))
 
+    def alarmed(self, text: str) -> bool:
+        """Takes a turn in writing before it is due where it raises an alarm; answers whether."""
+        if not self._say_at_once(self._gate.whole(text)):
+            return False
+        self.typed(text)
+        return True
+
+    def unanswered(self, text: str) -> None:
+        """Records a turn in writing that nobody is there to answer any more."""
+        said = self._ledger.begin(Said("user", _now(), text=text))
+        said.triage = gate.triage(self._gate.whole(text))
+        self._ledger.settle(said, _now())
+
     def typed(self, text: str) -> None:
         """The caller's turn came in writing."""
         assert self._session is not None
@@ -326,12 +339,13 @@ class Conversation:
         """Whether something is said, or about to be."""
         return self.talk.live or bool(self._waiting) or self.user_speaking
 
-    def _say_at_once(self, verdict: Assessment) -> None:
+    def _say_at_once(self, verdict: Assessment) -> bool:
         message = self._gate.news(verdict) if verdict.level in gate.AT_ONCE else None
         if message is not None:
             self.talk.interrupt()
             self.talk.say(message, protected=True)
             self.talk.owed = ""  # this is more pressing
+        return message is not None
 
     def _last_said(self) -> str:
         return next((t.content for t in reversed(self.history) if t.role == "assistant"), "")

@@ -101,8 +101,9 @@ class Running(Protocol):
     async def start(self) -> None:
         """Greets where the conversation was not greeted, and listens."""
 
-    async def say_typed(self, text: str) -> None:
-        """A message that the caller typed instead of speaking; it is answered aloud."""
+    async def say_typed(self, text: str) -> bool:
+        """A message that the caller typed instead of speaking; it is answered aloud in its turn,
+        which is not waited for. False where too many wait: it is not taken."""
 
     async def end(self, reason: EndReason) -> None:
         """Ends the session; returns when every turn is recorded. A second time is no harm."""

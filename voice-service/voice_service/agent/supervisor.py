@@ -90,6 +90,7 @@ class Supervisor:
         self._accompanied = self._changed = time.monotonic()
         self._attended = True
         self._typing = Pace()
+        self._told_too_fast = False
         history = [Turn(each.role, each.content) for each in plan.history]
         self._shop = pipelines.Shop(plan, resources, lambda: history)
         self._pipes = pipelines.assemble(self._shop, phrases.FILLERS)
@@ -140,27 +141,40 @@ class Supervisor:
         else:
             await session.start(speaker, record=False)
         self._conversation.talk.watch_output()
-        works = (self._beat, self._follow, self._watch, self._keep, self._render_fillers)
+        works = (
+            self._beat, self._follow, self._watch, self._keep, self._take_typed,
+            self._render_fillers,
+        )  # fmt: skip
         for work in works:
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         if not self._plan.greeted:
             self._conversation.talk.say(self._greeting())
 
-    async def say_typed(self, text: str) -> None:
-        """A message that the caller typed instead of speaking; it is answered aloud, and so is
-        one refused that is longer than `MAX_SPOKEN`. It waits while they come too fast."""
+    async def say_typed(self, text: str) -> bool:
+        """A message that the caller typed instead of speaking; it is answered aloud once its turn
+        has come, and so is one refused that is longer than `MAX_SPOKEN`. An alarm waits for no
+        turn. False where too many wait: it is not taken, which the caller hears once."""
         text = text.strip()
-        if not text:
-            return
-        if not await self._typing.turn():
+        if not text or self._end is not None:
+            return True
+        if self._typing.idle:
+            self._told_too_fast = False
+        short = len(text) <= MAX_SPOKEN
+        taken = (short and self._conversation.alarmed(text)) or self._typing.put(text)
+        if not taken and not self._told_too_fast:
+            self._told_too_fast = True
             _log.warning("session.typed_too_fast")
-            return
-        if self._end is not None:
-            return
-        if len(text) > MAX_SPOKEN:
-            self._conversation.talk.say(phrases.TOO_MUCH)
-        else:
-            self._conversation.typed(text)
+            self._conversation.talk.say(phrases.TOO_FAST, protected=True)
+        await asyncio.sleep(0)  # the gate takes a while, and there are other sessions
+        return taken
+
+    async def _take_typed(self) -> None:
+        while True:
+            text = await self._typing.next()
+            if len(text) > MAX_SPOKEN:
+                self._conversation.talk.say(phrases.TOO_MUCH)
+            else:
+                self._conversation.typed(text)
 
     async def end(self, reason: EndReason) -> None:
         """Ends the session; returns when every turn is recorded. A second time is no harm."""
@@ -175,6 +189,9 @@ class Supervisor:
     async def _finish(self, reason: EndReason) -> None:
         await background.ended(*self._tasks)
         if self._session is not None:
+            for text in self._typing.rest():
+                if len(text) <= MAX_SPOKEN:
+                    self._conversation.unanswered(text)
             await self._conversation.last_words(LAST_WORDS_WITHIN)
             self._conversation.fill_no_more()
             with contextlib.suppress(Exception):

@@ -1,6 +1,7 @@
 """Sessions that run here, with the ends of their sound; they outlive a socket by a grace time."""
 
 import asyncio
+from collections import deque
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from contracts.voice import AgentState, EndReason
 from kit import logs
 from kit.errors import NotFound
 from kit.identity import Actor
-from voice_service.agent import ports
+from voice_service.agent import pace, ports
 from voice_service.sockets import messages, refusals
 from voice_service.sockets.desk import Desk, Found
 from voice_service.sockets.intake import Intake
@@ -36,7 +37,9 @@ class Held:
         self._running: ports.Running | None = None
         self._status: messages.SessionStatus = "created"
         self._state: AgentState = "initializing"
-        self._starting = asyncio.Lock()
+        self._start: asyncio.Task[None] | None = None
+        self._early: deque[str] = deque()
+        """What was typed while the session was being started."""
         self._giving_up: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -50,6 +53,10 @@ class Held:
     def started(self) -> bool:
         """Whether the session was asked to run."""
         return self._running is not None
+
+    @property
+    def _starting(self) -> bool:
+        return self._start is not None and not self._start.done()
 
     @property
     def busy(self) -> bool:
@@ -85,7 +92,7 @@ class Held:
             return
         self._line = None
         self._output.hold()
-        if not self._starting.locked():
+        if not self._starting:
             self._leave()
 
     def _leave(self) -> None:
@@ -113,29 +120,28 @@ class Held:
         Raises:
             NotStarted: too much of it waits for somebody to ask that the session runs.
         """
-        idle = not self.started and not self._starting.locked()
+        idle = not self.started and not self._starting
         if idle and self._intake.waiting > KEPT_BEFORE:
             raise refusals.NotStarted
         self._intake.push(pcm)
         return self._intake.excess
 
-    async def start(self) -> None:
-        """Lets the session run; once.
-
-        Raises:
-            DomainError: it cannot run here.
-        """
-        async with self._starting:
-            if self._running is not None:
-                self._tell_status()
-                return
-            try:
-                await self._begin()
-            finally:
-                if self._line is None:
-                    self._leave()
+    def start(self) -> asyncio.Task[None]:
+        """Lets the session run, once; the task fails with a `DomainError` if it cannot run here."""
+        if self._start is None or not (self.started or self._starting):
+            self._start = asyncio.create_task(self._begin())
+        else:
+            self._tell_status()
+        return self._start
 
     async def _begin(self) -> None:
+        try:
+            await self._run()
+        finally:
+            if self._line is None:
+                self._leave()
+
+    async def _run(self) -> None:
         plan = await self._desk.join(self.caller, self.session_id)
         self._stop_following()
         self._status = "connecting"
@@ -152,17 +158,26 @@ class Held:
         await self._running.start()
         self._status = "active"
         self._tell_status()
+        while self._early:
+            await self._running.say_typed(self._early.popleft())
 
     async def say_typed(self, text: str) -> None:
-        """Has a typed message answered, once the session runs.
+        """Has a typed message answered, once the session runs, which is not waited for.
 
         Raises:
             NotStarted: nobody has asked for it to run.
+            TooFast: too many wait already.
         """
-        async with self._starting:
-            if self._running is None:
-                raise refusals.NotStarted
-        await self._running.say_typed(text)
+        if self._starting:
+            taken = len(self._early) < pace.WAITING
+            if taken:
+                self._early.append(text)
+        elif self._running is not None:
+            taken = await self._running.say_typed(text)
+        else:
+            raise refusals.NotStarted
+        if not taken:
+            raise refusals.TooFast
 
     # Its end
 

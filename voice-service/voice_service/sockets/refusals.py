@@ -34,6 +34,13 @@ class NotStarted(DomainError):
     code = "voice.not_started"
 
 
+class TooFast(DomainError):
+    """Messages come faster than they can be answered; send this one again in a moment."""
+
+    kind = Kind.TOO_MANY
+    code = "voice.too_fast"
+
+
 class TooIdle(DomainError):
     """Nothing was heard for too long."""
 

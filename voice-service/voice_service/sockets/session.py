@@ -91,17 +91,15 @@ class Visit:
             case messages.SpeechIn():
                 await asyncio.sleep(held.hear(intake.decode(message.data)))
             case messages.TypedText():
-                if self._starting is not None:
-                    await asyncio.wait((self._starting,))
                 await held.say_typed(message.text)
             case messages.Control(action="start"):
-                self._starting = asyncio.create_task(self._start(held))
+                self._starting = asyncio.create_task(self._started(held, held.start()))
             case messages.Control():
                 held.begin_to_end("asked")
 
-    async def _start(self, held: Held) -> None:
+    async def _started(self, held: Held, start: asyncio.Task[None]) -> None:
         try:
-            await held.start()
+            await start
         except DomainError as error:
             self._refuse(error)
             self._line.hang_up(refusals.closing(error))
