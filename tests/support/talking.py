@@ -346,9 +346,14 @@ def plan(pipeline: Pipeline, **changed: Any) -> Plan:
 
 @asynccontextmanager
 async def conversation(
-    resources: Resources, wanted: Plan, desk: Desk | None = None, *, records_within: float = 20.0
+    resources: Resources,
+    wanted: Plan,
+    desk: Desk | None = None,
+    *,
+    records_within: float = 20.0,
+    starts: bool = True,
 ) -> AsyncIterator[Conversation]:
-    """A session that was started, and is ended."""
+    """A session that was started, unless the test `starts` it, and is ended."""
     line, ear, desk = Line(), Ear(), desk or Desk()
     shown: list[Shown] = []
     moments: list[float] = []
@@ -373,7 +378,8 @@ async def conversation(
         resources,
         show=show,
     )
-    await supervisor.start()
+    if starts:
+        await supervisor.start()
     try:
         yield Conversation(supervisor, line, ear, desk, output, shown, moments, there)
     finally:

@@ -11,6 +11,7 @@ from talking import Desk
 
 from voice_service.agent.conversation import Conversation
 from voice_service.agent.hearing import Stretch
+from voice_service.agent.parts import Heard
 
 COLD = "what helps against a cold"
 CHEST_PAIN = "I have crushing chest pain and I"
@@ -18,9 +19,9 @@ CHEST_PAIN = "I have crushing chest pain and I"
 End = Callable[[Conversation, Stretch], None]
 
 
-def _begin(held: Conversation, words: str) -> Stretch:
+def _begin(held: Conversation, words: str, ago: float = 1.5) -> Stretch:
     """Somebody is saying this, and goes on."""
-    stretch = Stretch(time.time() - 1.5, time.time())
+    stretch = Stretch(time.time() - ago, time.time())
     held.speech_began(stretch)
     for place, _ in enumerate(words.split()):
         held.partly(" ".join(words.split()[: place + 1]), stretch)
@@ -67,6 +68,17 @@ async def test_they_stand_after_a_turn_that_ends_before_them(
         end(held, _begin(held, CHEST_PAIN))
         await held.turn_completed(ChatMessage(role="user", content=[COLD]))
     assert _told(desk) == [(COLD, "routine"), (CHEST_PAIN, "emergency")]
+
+
+async def test_they_stand_where_two_bring_the_same_alarm_and_the_first_is_found_to_be_none(
+    opened: Open, cloud: Cloud
+) -> None:
+    desk = Desk()
+    async with conversing(await opened(), desk) as held:
+        first, second = _begin(held, CHEST_PAIN, ago=3.0), _begin(held, CHEST_PAIN)
+        held.heard(Heard("I have crushed the chess pawn", 0.9), first)
+        held.unheard(second)
+    assert _told(desk) == [(f"I have crushed the chess pawn {CHEST_PAIN}", "emergency")]
 
 
 async def test_a_noise_that_sounds_like_words_adds_none_to_an_emergency(

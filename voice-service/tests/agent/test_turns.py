@@ -11,7 +11,7 @@ from providers import Cloud, Open
 from talking import Local, conversation, plan
 
 from contracts.voice import MAX_SPOKEN, Changes, Earlier, VoiceSettings
-from voice_service.agent import pace, phrases
+from voice_service.agent import phrases
 from voice_service.agent.ports import Transcript
 from voice_service.agent.rhythm import Rhythm
 
@@ -230,72 +230,6 @@ async def test_changes_are_asked_for_from_where_the_plan_was_made(
         talk.desk.news.put_nowait(Changes(cursor="4.14.15"))
         await talk.until(lambda: len(talk.desk.cursors) >= 2)
     assert talk.desk.cursors == ["3.14.15", "4.14.15"]
-
-
-async def test_whoever_writes_too_fast_waits(opened: Open, cloud: Cloud) -> None:
-    async with conversation(await opened(), plan("cascade")) as talk:
-        writing = [asyncio.create_task(talk.supervisor.say_typed(f"word {n}")) for n in range(60)]
-        await talk.until(lambda: len(talk.desk.said("user")) >= pace.BURST)
-        await asyncio.sleep(0.3)
-        assert len(talk.desk.said("user")) <= pace.BURST + 1
-        await talk.until(lambda: len(talk.desk.said("user")) >= pace.BURST + 2)
-        kept = [task for task in writing if not task.done()]
-        assert len(kept) < 30, "so many more would be heard for minutes"
-        for task in kept:
-            task.cancel()
-    assert talk.desk.said("user") == [f"word {n}" for n in range(len(talk.desk.said("user")))]
-
-
-async def test_whoever_writes_waits_for_no_turn(opened: Open, cloud: Cloud) -> None:
-    async with conversation(await opened(), plan("cascade")) as talk:
-        for place in range(12):
-            assert await talk.supervisor.say_typed(f"word {place}")
-        assert len(talk.desk.said("user")) < 12
-        await talk.until(lambda: len(talk.desk.said("user")) == 12, within=30)
-    assert talk.desk.said("user") == [f"word {place}" for place in range(12)]
-
-
-async def test_what_waits_when_the_session_ends_is_recorded(opened: Open, cloud: Cloud) -> None:
-    async with conversation(await opened(), plan("cascade")) as talk:
-        saying = [talk.supervisor.say_typed(f"word {place}") for place in range(12)]
-        typing = asyncio.gather(*saying)
-        await talk.until(lambda: talk.desk.said("user"))
-        await talk.supervisor.end("asked")
-        await typing
-    assert talk.desk.said("user") == [f"word {place}" for place in range(12)]
-
-
-async def test_an_alarm_in_writing_waits_for_no_turn(opened: Open, local: Local) -> None:
-    async with conversation(await opened(), plan("offline")) as talk:
-        for _ in range(40):  # more than may wait
-            await talk.supervisor.say_typed("word")
-        assert await talk.supervisor.say_typed(CHEST_PAIN)
-        await talk.until(lambda: CHEST_PAIN in talk.desk.said("user"), within=10)
-        await talk.until(lambda: any("9 9 9" in said for said in local.said), within=10)
-    turn = next(turn for turn in talk.desk.turns if turn.text == CHEST_PAIN)
-    assert turn.triage is not None
-    assert turn.triage["level"] == "emergency"
-
-
-async def test_whoever_writes_far_too_fast_hears_so_once(opened: Open, local: Local) -> None:
-    async with conversation(await opened(), plan("offline")) as talk:
-        taken = [await talk.supervisor.say_typed("word") for _ in range(60)]
-        assert taken.count(False) > 10
-        await talk.until(lambda: phrases.TOO_FAST in talk.desk.said("assistant"), within=30)
-    assert local.said.count(phrases.TOO_FAST.split(". ")[0] + ".") == 1
-
-
-async def test_whoever_stops_waiting_for_a_message_has_taken_none() -> None:
-    typing = pace.Pace()
-    for place in range(pace.BURST + 2):
-        assert typing.put(f"word {place}")
-    for place in range(pace.BURST):
-        assert await typing.next() == f"word {place}"
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(typing.next(), 0.05)
-    assert await typing.next() == f"word {pace.BURST}"
-    assert typing.rest() == [f"word {pace.BURST + 1}"]
-    assert typing.idle
 
 
 def test_what_began_after_an_absence_did_not_wait_for_its_end() -> None:

@@ -13,7 +13,7 @@ from voice_service.sessions.models import SessionTaken
 from voice_service.sockets import messages
 from voice_service.sockets.desk import Found
 from voice_service.sockets.held import Held
-from voice_service.sockets.refusals import NotStarted
+from voice_service.sockets.refusals import MAX_WRONG, NotStarted
 
 QUESTION = "what are your opening hours"
 LONG = " ".join(f"word{place}" for place in range(40)) + "."
@@ -311,6 +311,24 @@ async def test_a_wrong_message_is_named(
         error = await caller.wait_for("error")
         assert error["code"] == code
         assert "a" * 20 not in error["message"]
+
+
+async def test_wrong_messages_are_counted_anew_once_a_typed_one_was_right(
+    open_sockets: OpenSockets,
+) -> None:
+    sockets = await open_sockets()
+    async with calling(sockets.session(sockets.desk.make()), session=True) as caller:
+        await caller.send(START)
+        await until_active(caller)
+        for _ in range(2):
+            for _ in range(MAX_WRONG - 1):
+                await caller.send({"type": "video"})
+            await caller.send({"type": "text", "text": "when do you open"})
+        await caller.wait_for("audio")
+        assert {each["code"] for each in caller.all("error")} == {"voice.bad_message"}
+        for _ in range(MAX_WRONG):
+            await caller.send({"type": "video"})
+        assert await caller.closed() == 1008
 
 
 async def test_a_session_that_closes_itself_closes_its_socket(open_sockets: OpenSockets) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 
 from livekit.agents import AgentSession, StopResponse
@@ -106,7 +106,8 @@ class Conversation:
         self._show(Transcript("user", so_far, final=False, at=_at(stretch.began)))
         verdict = self._gate.partly(so_far)
         triage = gate.triage(verdict) if verdict is not None else said.triage
-        if triage != said.triage or stretch.began in self._answered:
+        again = verdict is not None and bool(self._answered)
+        if triage != said.triage or again or stretch.began in self._answered:
             self._answered[stretch.began] = text
         said.triage = triage
         if verdict is not None:
@@ -172,7 +173,7 @@ class Conversation:
         text = (message.text_content or "").strip()
         if not text:
             raise StopResponse
-        if self._user is None and self._taken_up.endswith(text):
+        if self._user is None and text in self._taken_up:
             return
         self.talk.end_delay = (message.metrics or {}).get("end_of_turn_delay") or 0.0
         said = self._user or self._ledger.begin(Said("user", _now()))
@@ -221,11 +222,13 @@ class Conversation:
         for began in sorted(self._answered):
             self._stand_in(Stretch(began), self._answered.pop(began))
 
-    def alarmed(self, text: str) -> bool:
-        """Takes a turn in writing before it is due where it raises an alarm; answers whether."""
-        if not self._say_at_once(self._gate.whole(text)):
+    def alarmed(self, text: str, waiting: Sequence[str]) -> bool:
+        """Takes a turn in writing before it is due where it raises an alarm, be it with those that
+        are `waiting`; answers whether."""
+        before = [Turn("user", each) for each in waiting]
+        if not self._say_at_once(self._gate.whole(text, before)):
             return False
-        self.typed(text)
+        self.typed(text, before)
         return True
 
     def unanswered(self, text: str) -> None:
@@ -234,20 +237,20 @@ class Conversation:
         said.triage = gate.triage(self._gate.whole(text))
         self._ledger.settle(said, _now())
 
-    def typed(self, text: str) -> None:
-        """The caller's turn came in writing."""
+    def typed(self, text: str, before: Sequence[Turn] = ()) -> None:
+        """The caller's turn came in writing; `before` was written before it and waits."""
         assert self._session is not None
         self.talk.interrupt()
         said = self._ledger.begin(Said("user", _now(), text=text))
         self.heard_since, self.talk.stirred = True, time.monotonic()
         self.talk.asked = time.time()
-        self._take(said, self._doubts.written(text))
+        self._take(said, self._doubts.written(text), before)
         self._session.generate_reply(user_input=text)
 
-    def _take(self, said: Said, meant: str) -> Assessment:
+    def _take(self, said: Said, meant: str, before: Sequence[Turn] = ()) -> Assessment:
         """The turn is over, and `meant` is what is to be answered: the more pressing of what the
         gate says of that and of the turn's own words counts."""
-        verdicts = [self._gate.whole(words) for words in (meant, said.text)]
+        verdicts = [self._gate.whole(words, before) for words in (meant, said.text)]
         verdict = min(verdicts, key=lambda each: each.level.rank)
         self._say_at_once(verdict)
         if verdict.level is Level.URGENT and (advice := self._gate.news(verdict)) is not None:

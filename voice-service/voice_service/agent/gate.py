@@ -55,13 +55,13 @@ class Gate:
             return verdict
         return None
 
-    def whole(self, text: str) -> Assessment:
-        """The verdict on a finished turn."""
+    def whole(self, text: str, before: Sequence[Turn] = ()) -> Assessment:
+        """The verdict on a finished turn; `before` was said before it and is not history yet."""
         self._seen = _Seen()
-        return self._verdict(text) if text.strip() else _CALM
+        return self._verdict(text, before) if text.strip() else _CALM
 
-    def _verdict(self, text: str) -> Assessment:
-        return self._assess(text, self._history(), self._locale)
+    def _verdict(self, text: str, before: Sequence[Turn] = ()) -> Assessment:
+        return self._assess(text, [*self._history(), *before], self._locale)
 
     def news(self, verdict: Assessment) -> str | None:
         """What the verdict says, unless that was said a moment ago.

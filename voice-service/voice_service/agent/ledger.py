@@ -9,6 +9,7 @@ from typing import Literal
 
 import structlog
 
+from assistant.turns import Turn
 from contracts.voice import MAX_SPOKEN, Latency, SpokenTurn
 from voice_service.agent.ports import Link
 
@@ -75,6 +76,11 @@ class Ledger:
         """Gives it its place, behind all others."""
         self._open.append(said)
         return said
+
+    def held_back(self) -> list[Turn]:
+        """What the caller said that is over, and has no number yet."""
+        over = (said for said in self._open if said.role == "user" and said.ended_at is not None)
+        return [Turn("user", said.text) for said in over]
 
     def keep(self, now: datetime) -> None:
         """Records what was said so far of turns that are not over."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 BURST, EVERY = 5, 1.0
@@ -16,27 +17,25 @@ class Pace:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._due = clock()
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(WAITING)
+        self._texts: deque[str] = deque()
+        self._put = asyncio.Semaphore(0)
 
     @property
-    def idle(self) -> bool:
-        """Whether none waits."""
-        return self._waiting.empty()
+    def waiting(self) -> tuple[str, ...]:
+        """Those that wait."""
+        return tuple(self._texts)
 
     def put(self, text: str) -> bool:
         """Lets a message wait for its turn; False where too many do already."""
-        if self._waiting.full():
+        if len(self._texts) >= WAITING:
             return False
-        self._waiting.put_nowait(text)
+        self._texts.append(text)
+        self._put.release()
         return True
 
     async def next(self) -> str:
         """The next message, once its turn has come; whoever stops waiting has taken none."""
         await asyncio.sleep(max(0.0, self._due - self._clock() - (BURST - 1) * EVERY))
-        text = await self._waiting.get()
+        await self._put.acquire()
         self._due = max(self._due, self._clock()) + EVERY
-        return text
-
-    def rest(self) -> list[str]:
-        """Takes all that wait."""
-        return [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
+        return self._texts.popleft()

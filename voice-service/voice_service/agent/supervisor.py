@@ -13,7 +13,7 @@ from livekit.agents.voice import AgentStateChangedEvent, room_io
 
 from assistant import safety
 from assistant.turns import Turn
-from contracts.voice import MAX_SPOKEN, AgentState, Changes, EndReason, Heartbeat, Plan
+from contracts.voice import AgentState, Changes, EndReason, Heartbeat, Plan
 from kit import background
 from kit.errors import DomainError, Kind
 from voice_service.agent import phrases, pipelines
@@ -22,7 +22,6 @@ from voice_service.agent.detecting import Detector
 from voice_service.agent.gate import Gate
 from voice_service.agent.hearing import Hearing
 from voice_service.agent.ledger import Ledger
-from voice_service.agent.pace import Pace
 from voice_service.agent.ports import (
     Audience,
     Closed,
@@ -35,6 +34,7 @@ from voice_service.agent.ports import (
 from voice_service.agent.resources import Resources
 from voice_service.agent.session import build_session
 from voice_service.agent.speaker import Speaker
+from voice_service.agent.writing import Writing
 
 BEATS = 3.0
 """Seconds between two heartbeats."""
@@ -89,8 +89,6 @@ class Supervisor:
         self._announced = False
         self._accompanied = self._changed = time.monotonic()
         self._attended = True
-        self._typing = Pace()
-        self._told_too_fast = False
         history = [Turn(each.role, each.content) for each in plan.history]
         self._shop = pipelines.Shop(plan, resources, lambda: history)
         self._pipes = pipelines.assemble(self._shop, phrases.FILLERS)
@@ -99,12 +97,13 @@ class Supervisor:
         )
         self._conversation = Conversation(
             history,
-            gate=Gate(plan.locale, lambda: history),
+            gate=Gate(plan.locale, lambda: [*history, *self._ledger.held_back()]),
             ledger=self._ledger,
             pipes=self._pipes,
             deaf=self._deaf,
             show=show,
         )
+        self._writing = Writing(self._conversation)
         self._session: AgentSession[None] | None = None
 
     async def start(self) -> None:
@@ -141,8 +140,11 @@ class Supervisor:
         else:
             await session.start(speaker, record=False)
         self._conversation.talk.watch_output()
+        if self._end is not None:
+            return
+        self._writing.heard = True
         works = (
-            self._beat, self._follow, self._watch, self._keep, self._take_typed,
+            self._beat, self._follow, self._watch, self._keep, self._writing.answer,
             self._render_fillers,
         )  # fmt: skip
         for work in works:
@@ -151,30 +153,8 @@ class Supervisor:
             self._conversation.talk.say(self._greeting())
 
     async def say_typed(self, text: str) -> bool:
-        """A message that the caller typed instead of speaking; it is answered aloud once its turn
-        has come, and so is one refused that is longer than `MAX_SPOKEN`. An alarm waits for no
-        turn. False where too many wait: it is not taken, which the caller hears once."""
-        text = text.strip()
-        if not text or self._end is not None:
-            return True
-        if self._typing.idle:
-            self._told_too_fast = False
-        short = len(text) <= MAX_SPOKEN
-        taken = (short and self._conversation.alarmed(text)) or self._typing.put(text)
-        if not taken and not self._told_too_fast:
-            self._told_too_fast = True
-            _log.warning("session.typed_too_fast")
-            self._conversation.talk.say(phrases.TOO_FAST, protected=True)
-        await asyncio.sleep(0)  # the gate takes a while, and there are other sessions
-        return taken
-
-    async def _take_typed(self) -> None:
-        while True:
-            text = await self._typing.next()
-            if len(text) > MAX_SPOKEN:
-                self._conversation.talk.say(phrases.TOO_MUCH)
-            else:
-                self._conversation.typed(text)
+        """See `Writing.say`."""
+        return await self._writing.say(text)
 
     async def end(self, reason: EndReason) -> None:
         """Ends the session; returns when every turn is recorded. A second time is no harm."""
@@ -187,11 +167,9 @@ class Supervisor:
         return await asyncio.shield(self._closed)
 
     async def _finish(self, reason: EndReason) -> None:
+        self._writing.heard = False
         await background.ended(*self._tasks)
         if self._session is not None:
-            for text in self._typing.rest():
-                if len(text) <= MAX_SPOKEN:
-                    self._conversation.unanswered(text)
             await self._conversation.last_words(LAST_WORDS_WITHIN)
             self._conversation.fill_no_more()
             with contextlib.suppress(Exception):
@@ -199,6 +177,7 @@ class Supervisor:
                     await self._session.aclose()
             self._conversation.talk.all_shown()
             self._conversation.hear_no_more()
+            self._writing.keep()
             self._ledger.close(self._now())
             within = self._transport.records_within
             done, _ = await asyncio.wait((self._recording,), timeout=within)

@@ -92,6 +92,7 @@ class Visit:
                 await asyncio.sleep(held.hear(intake.decode(message.data)))
             case messages.TypedText():
                 await held.say_typed(message.text)
+                self._wrong = 0  # whoever writes too fast, and now and then not, may go on
             case messages.Control(action="start"):
                 self._starting = asyncio.create_task(self._started(held, held.start()))
             case messages.Control():
