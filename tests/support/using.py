@@ -51,6 +51,11 @@ class Client:
             await self.note(answer)
         return answer
 
+    async def start(self) -> str:
+        """Creates a conversation and answers its path."""
+        answer = await self.insist("POST", "/api/v1/conversations", json={"title": ""})
+        return f"/api/v1/conversations/{answer.json()['id']}"
+
     async def insist(self, method: str, path: str, **more: Any) -> httpx.Response:
         """The first answer that is no passing refusal."""
         while True:
@@ -132,7 +137,7 @@ async def taken_back(crowd: Crowd) -> None:
     """Waits until the model answers: after a fault of its own it is left alone for a while."""
     crowd.plant.model.scripts[:] = [AT_ONCE]
     client = crowd.clients[0]
-    path = await client.person.start()
+    path = await client.start()
     async with asyncio.timeout(WELL_WITHIN):
         while True:
             answer = await client.insist("POST", f"{path}/messages", json={"content": QUESTION})
@@ -225,7 +230,7 @@ class Replies:
 
     async def begin(self) -> None:
         for client in self._clients:
-            self._replies.append(_Reply(client, await client.person.start()))
+            self._replies.append(_Reply(client, await client.start()))
         self._reading = [asyncio.create_task(reply.read()) for reply in self._replies]
         async with asyncio.timeout(30):
             while not all(len(reply.said) > 50 for reply in self._replies):
@@ -263,7 +268,7 @@ class Bodies:
         self._accepted: list[list[dict[str, Any]]] = []
 
     async def begin(self) -> None:
-        self._paths = [await client.person.start() for client in self._clients]
+        self._paths = [await client.start() for client in self._clients]
         self._sending = [
             asyncio.create_task(self._send(client, path, half))
             for client, path, half in zip(self._clients, self._paths, self._half, strict=True)
@@ -350,7 +355,7 @@ class Readers:
     async def begin(self) -> None:
         rows = await self._plant.rows("select owner_id, seq from medbot.feed_heads")
         self._start = {str(row["owner_id"]): row["seq"] for row in rows}
-        self._paths = [await client.person.start() for client in self._clients]
+        self._paths = [await client.start() for client in self._clients]
         self._listeners = [
             _Listener(client, self._start[str(client.person.actor.id)])
             for client in self._clients
