@@ -133,16 +133,16 @@ async def test_the_code_of_the_client_reaches_the_service(
 async def test_a_client_that_vanishes_ends_the_socket_of_the_service(
     door: Door, voice: Voice
 ) -> None:
-    ended = asyncio.Event()
+    ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def listen(socket: ServerConnection) -> None:
         await socket.wait_closed()
-        ended.set()
+        ended.set_result(socket.close_code is not None)
 
     voice.handler = listen
     async with open_socket(door) as socket:
         socket.transport.abort()
-        await asyncio.wait_for(ended.wait(), 5)
+        assert await asyncio.wait_for(ended, 5)
 
 
 async def test_a_service_that_vanishes_closes_the_client(door: Door, voice: Voice) -> None:

@@ -155,6 +155,7 @@ async def test_a_mail_is_given_up_after_a_day(
     await until(owner, WAITS.format(n=1, by=FAR))
     clock.advance(hours=25)
     await until(owner, "select count(*) = 0 from medbot.mails")
+    assert post_office.mails.empty()
 
 
 def test_mails_wait_longer_each_time() -> None:

@@ -158,6 +158,7 @@ async def test_what_was_to_become_an_erased_persons_goes(
         async with asyncio.timeout(10):
             while await connection.fetchval("select count(*) from public.messages"):
                 await asyncio.sleep(0.05)
+        assert await connection.fetchval("select count(*) from public.conversations") == 0
     finally:
         await connection.close()
 

@@ -19,6 +19,7 @@ async def test_a_task_that_ends_by_an_error_is_started_again() -> None:
 
     async with background.running(fails=fail_once):
         await asyncio.wait_for(again.wait(), background.RESTART_AFTER + 5)
+    assert started == 2
 
 
 async def test_a_cancellation_in_whose_place_a_connection_fails_ends_its_task_all_the_same() -> (
@@ -59,6 +60,7 @@ async def test_a_task_that_a_library_cancels_is_started_again() -> None:
 
     async with background.running(waits=wait_for_what_is_given_up):
         await asyncio.wait_for(again.wait(), background.RESTART_AFTER + 5)
+    assert started == 2
 
 
 async def test_a_task_that_waits_for_several_is_started_again_when_one_of_them_fails() -> None:
@@ -80,3 +82,4 @@ async def test_a_task_that_waits_for_several_is_started_again_when_one_of_them_f
 
     async with background.running(waits=wait_for_both):
         await asyncio.wait_for(again.wait(), background.RESTART_AFTER + 5)
+    assert started == 2

@@ -114,6 +114,8 @@ async def test_a_row_that_is_no_event_becomes_a_dead_letter_and_stops_nobody(
         await outbox.relay_once(database, bus, service=suite.QUEUE)
         await suite.wait_until(lambda: _counts(effects, 1))
         await suite.wait_until(lambda: _is_dead(database, unreadable))
+    assert await effects.done() == [1]
+    assert await bus.waiting() == {suite.QUEUE: 0}
 
 
 async def test_a_redelivery_has_no_second_effect(bus: Bus, database: Database) -> None:
@@ -243,9 +245,10 @@ async def test_no_attempt_counts_while_the_database_takes_no_writes(
 async def test_a_consumer_ends_although_its_handler_fails_in_place_of_ending(
     bus: Bus, database: Database
 ) -> None:
-    reached = asyncio.Event()
+    reached, seen = asyncio.Event(), []
 
     async def lose(envelope: Envelope) -> None:
+        seen.append(envelope.data["number"])
         reached.set()
         try:
             await asyncio.Event().wait()
@@ -256,6 +259,7 @@ async def test_a_consumer_ends_although_its_handler_fails_in_place_of_ending(
         async with background.running(consume=lambda: bus.consume(suite.QUEUE, lose)):
             await suite.emit(database, 1)
             await reached.wait()
+    assert seen == [1]
 
 
 async def _counts(effects: suite.Effects, wanted: int) -> bool:

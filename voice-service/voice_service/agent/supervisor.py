@@ -142,7 +142,7 @@ class Supervisor:
         self._conversation.talk.watch_output()
         if self._end is not None:
             return
-        self._writing.heard = True
+        self._writing.speaks = True
         works = (
             self._beat, self._follow, self._watch, self._keep, self._writing.answer,
             self._render_fillers,
@@ -167,7 +167,7 @@ class Supervisor:
         return await asyncio.shield(self._closed)
 
     async def _finish(self, reason: EndReason) -> None:
-        self._writing.heard = False
+        self._writing.speaks = False
         await background.ended(*self._tasks)
         if self._session is not None:
             await self._conversation.last_words(LAST_WORDS_WITHIN)

@@ -19,7 +19,7 @@ class Writing:
     def __init__(self, conversation: Conversation) -> None:
         self._conversation, self._pace = conversation, Pace()
         self._told_too_fast = False
-        self.heard = False
+        self.speaks = False
         """Whether the session speaks: it has started, and does not end."""
 
     async def say(self, text: str) -> bool:
@@ -32,7 +32,7 @@ class Writing:
         if not self._pace.waiting:
             self._told_too_fast = False
         taken = self._alarmed(text) or self._pace.put(text)
-        if not taken and self.heard and not self._told_too_fast:
+        if not taken and self.speaks and not self._told_too_fast:
             self._told_too_fast = True
             _log.warning("session.typed_too_fast")
             self._conversation.talk.say(phrases.TOO_FAST, protected=True)
@@ -40,7 +40,7 @@ class Writing:
         return taken
 
     def _alarmed(self, text: str) -> bool:
-        if not self.heard or len(text) > MAX_SPOKEN:
+        if not self.speaks or len(text) > MAX_SPOKEN:
             return False
         try:
             return self._conversation.alarmed(text, self._pace.waiting)
